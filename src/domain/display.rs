@@ -1,0 +1,94 @@
+//! What the display shall show, in order: the coordinator (above the queue) says it, the terminal draws it.
+
+use super::ids::SessionId;
+use super::kinds::{AnswerState, words};
+use super::message::{StoredError, Usage};
+use super::names::SessionName;
+
+words!(
+    /// Why a background session wants attention. The order is the order of urgency, the least first.
+    Activity {
+        /// It streams.
+        Streaming => "~",
+        /// It finished something unseen.
+        Finished => "+",
+        /// It failed, or needs the person.
+        Failed => "!",
+    }
+);
+
+/// One thing to show. All text in it is as it came: who draws it makes it safe first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Show {
+    /// A turn of the active session begins: its question, as a row (or rows) of its own, behind what the session showed before.
+    Question {
+        /// The session's number.
+        session: SessionId,
+        /// The session's name.
+        name: SessionName,
+        /// The question, verbatim; may have many lines.
+        text: String,
+    },
+    /// The active session's model thinks: goes on in the live row.
+    Reasoning(String),
+    /// The active session's model speaks: goes on in the live row.
+    Text(String),
+    /// The active session's answer ended: the live row is finished; what is not `Complete` says so in a row of its own.
+    End {
+        /// How it ended.
+        state: AnswerState,
+        /// Tokens of the turn.
+        usage: Usage,
+        /// Why, when it went wrong.
+        error: Option<StoredError>,
+    },
+    /// A line that says something about any session, above the live row.
+    Notice(String),
+    /// Something went wrong that the person asked for: as a notice, but marked as an error.
+    Error(String),
+    /// A command that was typed, echoed as the prompt and the line, above the live row.
+    Command {
+        /// The session whose prompt it was typed at.
+        session: SessionId,
+        /// That session's name.
+        name: SessionName,
+        /// The line.
+        line: String,
+    },
+    /// What a command answers: whole lines, above the live row.
+    Block(String),
+    /// Another session is active from here on: the old live row is finished and a marker row is drawn.
+    Switched {
+        /// The session's number.
+        session: SessionId,
+        /// The session's name.
+        name: SessionName,
+        /// What follows was not seen before.
+        unread: bool,
+        /// Bytes that are left out before what follows (`/replay` shows all).
+        cut_bytes: u64,
+    },
+}
+
+/// What the prompt shows, apart from the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptState {
+    /// The active session.
+    pub session: SessionId,
+    /// Its name.
+    pub name: SessionName,
+    /// Whether its answer is under way.
+    pub streaming: bool,
+    /// The other sessions that want attention, by number.
+    pub activity: Vec<(SessionId, Activity)>,
+}
+
+/// What the display gets at once. The channel that carries frames holds one, so that a slow terminal costs a frame, never a
+/// stream: what comes meanwhile is merged into the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// What to show, in order.
+    pub shows: Vec<Show>,
+    /// The prompt from now on.
+    pub prompt: PromptState,
+}

@@ -1,0 +1,175 @@
+//! What happens, in the order of happening: the lines of `--json`. Names never change their meaning.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ids::{EntryId, SessionId};
+use super::kinds::{EndState, Origin, Priority, SessionChange};
+use super::message::{StoredError, Usage};
+use super::names::{ModelName, SessionName};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A session was created, switched to, renamed, closed …
+    Session {
+        /// Which.
+        session: SessionId,
+        /// Its name now.
+        name: SessionName,
+        /// Its model now.
+        model: ModelName,
+        /// What happened to it.
+        change: SessionChange,
+    },
+    /// A message was accepted and is committed.
+    Queued {
+        /// In which session.
+        session: SessionId,
+        /// The entry's number.
+        entry: EntryId,
+        /// Its priority.
+        priority: Priority,
+        /// Who made it.
+        origin: Origin,
+        /// Turns that come before it in its session, the running one included.
+        ahead: usize,
+    },
+    /// A turn began.
+    Started {
+        /// In which session.
+        session: SessionId,
+        /// Whose turn.
+        entry: EntryId,
+        /// 1 for the first attempt.
+        attempt: u32,
+    },
+    /// A piece of the answer: `text` or `reasoning`.
+    Delta {
+        /// In which session.
+        session: SessionId,
+        /// Whose turn.
+        entry: EntryId,
+        /// The piece.
+        #[serde(flatten)]
+        delta: Delta,
+    },
+    /// An attempt failed and another will follow.
+    Retry {
+        /// In which session.
+        session: SessionId,
+        /// Whose turn.
+        entry: EntryId,
+        /// The attempt that will follow.
+        attempt: u32,
+        /// Attempts in all.
+        of: u32,
+        /// Until then, in milliseconds.
+        in_ms: u64,
+        /// Why.
+        error: StoredError,
+    },
+    /// A turn ended, and that is committed.
+    Finished {
+        /// In which session.
+        session: SessionId,
+        /// Whose turn.
+        entry: EntryId,
+        /// How.
+        state: EndState,
+        /// The whole answer, or what came of it.
+        text: String,
+        /// Tokens of the turn.
+        tokens: Usage,
+        /// From acknowledgement to the first start, in milliseconds.
+        wait_ms: u64,
+        /// From the start of the last attempt to its first content, in milliseconds.
+        first_ms: Option<u64>,
+        /// From the first start to the end, in milliseconds.
+        total_ms: u64,
+        /// Why, when it went wrong.
+        error: Option<StoredError>,
+    },
+    /// The session has nothing running and may start its next entry.
+    Idle {
+        /// Which.
+        session: SessionId,
+    },
+    /// What a command answers.
+    Result {
+        /// The command, without its slash.
+        command: String,
+        /// Its answer.
+        data: Value,
+    },
+    /// Something worth knowing.
+    Notice {
+        /// For people.
+        text: String,
+    },
+    /// A line that was wrong.
+    Error {
+        /// The line's number in the script; absent where there is no script.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<u64>,
+        /// For people.
+        text: String,
+    },
+}
+
+/// A piece of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delta {
+    /// Of the text.
+    Text(String),
+    /// Of the reasoning.
+    Reasoning(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_look_as_the_contract_says() {
+        let check = |event: &Event, json: &str| assert_eq!(serde_json::to_string(event).unwrap(), json);
+        let (session, entry) = (SessionId(1), EntryId(41));
+        check(
+            &Event::Session {
+                session,
+                name: "main".parse().unwrap(),
+                model: "demo:tour".parse().unwrap(),
+                change: SessionChange::Created,
+            },
+            r#"{"event":"session","session":1,"name":"main","model":"demo:tour","change":"created"}"#,
+        );
+        check(
+            &Event::Queued { session, entry, priority: Priority::Normal, origin: Origin::Script, ahead: 2 },
+            r#"{"event":"queued","session":1,"entry":41,"priority":"normal","origin":"script","ahead":2}"#,
+        );
+        check(
+            &Event::Delta { session, entry, delta: Delta::Text("Hel".into()) },
+            r#"{"event":"delta","session":1,"entry":41,"text":"Hel"}"#,
+        );
+        check(
+            &Event::Finished {
+                session,
+                entry,
+                state: EndState::Complete,
+                text: "Hi".into(),
+                tokens: Usage { input: Some(9), output: Some(12) },
+                wait_ms: 0,
+                first_ms: Some(41),
+                total_ms: 97,
+                error: None,
+            },
+            concat!(
+                r#"{"event":"finished","session":1,"entry":41,"state":"complete","text":"Hi","#,
+                r#""tokens":{"input":9,"output":12},"wait_ms":0,"first_ms":41,"total_ms":97,"error":null}"#
+            ),
+        );
+        check(&Event::Error { line: Some(7), text: "x".into() }, r#"{"event":"error","line":7,"text":"x"}"#);
+    }
+}

@@ -1,0 +1,130 @@
+//! Messages, entries and sessions as the store keeps them and everyone above reads them.
+
+use serde::Serialize;
+
+use super::error::ErrorKind;
+use super::ids::{EntryId, MessageId, SessionId};
+use super::kinds::{AnswerState, EntryState, FinishReason, Origin, Priority, Role};
+use super::names::{ModelName, SessionName};
+use super::replay::Seen;
+use super::time::Timestamp;
+
+/// Tokens of one turn, as the provider counted them; `None` where it did not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Tokens of the request.
+    pub input: Option<u64>,
+    /// Tokens of the answer, reasoning included.
+    pub output: Option<u64>,
+}
+
+/// One message of the conversation as a provider gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChatMessage {
+    /// `User` or `Assistant`; the system prompt travels apart.
+    pub role: Role,
+    /// The words.
+    pub text: String,
+}
+
+/// One row of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its number.
+    pub id: MessageId,
+    /// Its session.
+    pub session: SessionId,
+    /// The queue entry whose turn it belongs to.
+    pub entry: EntryId,
+    /// `User` for the question, `Assistant` for the answer.
+    pub role: Role,
+    /// The words, chunks folded in.
+    pub text: String,
+    /// The model's reasoning, where it shows it.
+    pub reasoning: String,
+    /// `Complete` for a question.
+    pub state: AnswerState,
+    /// The model that answered.
+    pub model: Option<ModelName>,
+    /// Why the model stopped.
+    pub finish_reason: Option<FinishReason>,
+    /// Tokens of the turn.
+    pub usage: Usage,
+    /// What went wrong.
+    pub error: Option<StoredError>,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When the answer ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A failure as it is kept with an answer or a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredError {
+    /// What kind.
+    pub kind: ErrorKind,
+    /// The HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// For people.
+    pub text: String,
+    /// The provider's number for the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl From<&super::error::ProviderError> for StoredError {
+    fn from(e: &super::error::ProviderError) -> Self {
+        Self { kind: e.kind, status: e.status, text: e.text.clone(), request_id: e.request_id.clone() }
+    }
+}
+
+/// A user message in a session's queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, never used again.
+    pub id: EntryId,
+    /// Its session.
+    pub session: SessionId,
+    /// How urgent.
+    pub priority: Priority,
+    /// Who made it.
+    pub origin: Origin,
+    /// Where it is in its life.
+    pub state: EntryState,
+    /// The message, verbatim.
+    pub text: String,
+    /// Attempts begun so far.
+    pub attempts: u32,
+    /// Waits until the person resumes it.
+    pub held: bool,
+    /// Not to be started earlier (backoff).
+    pub not_before: Option<Timestamp>,
+    /// When it was acknowledged.
+    pub created_at: Timestamp,
+    /// Why it is dead.
+    pub error: Option<StoredError>,
+}
+
+/// A conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its number.
+    pub id: SessionId,
+    /// Its name, unique among all sessions of the database, archived ones included.
+    pub name: SessionName,
+    /// Who answers.
+    pub model: ModelName,
+    /// Instructions before the conversation; empty: none.
+    pub system: String,
+    /// What was left in the line.
+    pub draft: String,
+    /// The queue waits until the person resumes it.
+    pub held: bool,
+    /// When it was archived.
+    pub closed_at: Option<Timestamp>,
+    /// How far the person has seen its output.
+    pub seen: Seen,
+    /// When it was made.
+    pub created_at: Timestamp,
+}

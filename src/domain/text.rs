@@ -1,0 +1,132 @@
+//! Text that came from elsewhere (a model, a file, an error body) is data: what could drive a terminal is made visible.
+//!
+//! Kept as they are: printable characters, `\n` and `\t`; `\r\n` becomes `\n`. Shown instead of obeyed: C0 and DEL as
+//! their Unicode control pictures (ESC is `␛`), C1 as `<9b>`, and bidirectional overrides and isolates as `<202e>`.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Bidirectional controls that can make a line read as what it is not (CVE-2021-42574), and the line
+/// and paragraph separators that some terminals obey.
+const fn is_reordering(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a terminal might obey `c` rather than show it. `\n` and `\t` count as unsafe here; [`Sanitizer`] lets them through.
+pub const fn is_unsafe(c: char) -> bool {
+    matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}') || is_reordering(c)
+}
+
+/// Makes a stream of text safe to show, chunk by chunk. A `\r` at the end of a chunk waits for the next one, so a `\r\n`
+/// that was cut in two is still one line end.
+#[derive(Debug, Clone, Default)]
+pub struct Sanitizer {
+    pending_cr: bool,
+}
+
+impl Sanitizer {
+    /// The safe form of the next chunk.
+    pub fn push<'a>(&mut self, chunk: &'a str) -> Cow<'a, str> {
+        let clean = !self.pending_cr && !chunk.chars().any(|c| is_unsafe(c) && c != '\n' && c != '\t');
+        if clean {
+            return Cow::Borrowed(chunk);
+        }
+        let mut out = String::with_capacity(chunk.len() + 8);
+        for c in chunk.chars() {
+            if std::mem::take(&mut self.pending_cr) && c != '\n' {
+                out.push('␍');
+            }
+            match c {
+                '\r' => self.pending_cr = true,
+                '\n' | '\t' => out.push(c),
+                c if is_unsafe(c) => push_visible(&mut out, c),
+                c => out.push(c),
+            }
+        }
+        Cow::Owned(out)
+    }
+
+    /// What was still waiting when the text ended.
+    pub fn finish(&mut self) -> &'static str {
+        if std::mem::take(&mut self.pending_cr) { "␍" } else { "" }
+    }
+}
+
+fn push_visible(out: &mut String, c: char) {
+    let code = u32::from(c);
+    match c {
+        '\0'..='\u{1f}' => out.push(char::from_u32(0x2400 + code).unwrap_or('␀')),
+        '\u{7f}' => out.push('␡'),
+        _ => {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "<{code:02x}>");
+        }
+    }
+}
+
+/// A whole text made safe, line ends and tabs kept.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let mut sanitizer = Sanitizer::default();
+    match sanitizer.push(text) {
+        Cow::Borrowed(text) => Cow::Borrowed(text),
+        Cow::Owned(mut text) => {
+            text.push_str(sanitizer.finish());
+            Cow::Owned(text)
+        }
+    }
+}
+
+/// A text made safe and folded into one row of at most `max_chars` characters: line ends and tabs become blanks, and what is
+/// cut is shown as `…`.
+pub fn one_line(text: &str, max_chars: usize) -> String {
+    let mut out = String::new();
+    let safe = visible(text.trim());
+    let mut words = safe.split_whitespace();
+    let mut count = 0;
+    'words: for (nth, word) in words.by_ref().enumerate() {
+        for c in (nth > 0).then_some(' ').into_iter().chain(word.chars()) {
+            if count + 1 >= max_chars {
+                out.push('…');
+                break 'words;
+            }
+            out.push(c);
+            count += 1;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_drives_a_terminal_is_shown() {
+        let check = |text: &str, expected: &str| assert_eq!(visible(text), expected);
+        check("plain ünï 日本", "plain ünï 日本");
+        check("a\tb\nc\r\nd", "a\tb\nc\nd");
+        check("a\rb\r", "a␍b␍");
+        check("\x1b[31mred\x1b]0;t\x07", "␛[31mred␛]0;t␇");
+        check("\u{9b}31m\u{7f}\0", "<9b>31m␡␀");
+        check("a\u{202e}b\u{2066}c", "a<202e>b<2066>c");
+    }
+
+    #[test]
+    fn chunks_cut_anywhere_give_the_same_text() {
+        let text = "a\r\nb\rc\x1b[0m\r\n\n\r";
+        for cut in 0..=text.len() {
+            let mut sanitizer = Sanitizer::default();
+            let mut out = sanitizer.push(&text[..cut]).into_owned();
+            out.push_str(&sanitizer.push(&text[cut..]));
+            out.push_str(sanitizer.finish());
+            assert_eq!(out, visible(text), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn one_line_folds_and_cuts() {
+        assert_eq!(one_line("  a\n\tb  c ", 20), "a b c");
+        assert_eq!(one_line("abcdef", 4), "abc…");
+        assert_eq!(one_line("", 4), "");
+    }
+}

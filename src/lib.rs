@@ -1,0 +1,4 @@
+//! chatmux: one shell prompt over many LLM conversations.
+
+pub mod domain;
+pub mod provider;

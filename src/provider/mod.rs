@@ -1,0 +1,49 @@
+//! The models, behind one trait. Knows no session, no queue, no store: a request goes in, pieces of an answer come out.
+
+mod profile;
+
+use std::fmt::Debug;
+use std::pin::Pin;
+
+use futures_util::Stream;
+
+use crate::domain::{ChatMessage, FinishReason, ProviderError, Usage};
+
+pub use profile::{KeySource, Kind, Profile, Timeouts};
+
+/// What a model is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What the provider calls the model; never empty.
+    pub model: String,
+    /// Instructions before the conversation; empty: none.
+    pub system: String,
+    /// The conversation, oldest first. Questions and answers alternate, except where an answer never came. The last one is
+    /// the question, or, when an answer is to be continued, that answer's beginning.
+    pub messages: Vec<ChatMessage>,
+}
+
+/// A piece of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// The model thinks aloud. Never empty.
+    Reasoning(String),
+    /// The model speaks. Never empty.
+    Text(String),
+    /// Tokens as counted so far; later ones replace earlier ones field by field.
+    Usage(Usage),
+    /// The model stopped by itself. Only usage may follow.
+    Finish(FinishReason),
+}
+
+/// The answer as it comes. Dropping it ends the request. After an `Err`, and after the end, it is not polled again.
+///
+/// The stream ends without an error only if a [`Piece::Finish`] was yielded: an end without a stop reason is yielded as
+/// an error of kind `Truncated`.
+pub type Pieces = Pin<Box<dyn Stream<Item = Result<Piece, ProviderError>> + Send>>;
+
+/// A way to models.
+pub trait Provider: Debug + Send + Sync {
+    /// Begins to ask. Nothing is sent before the first poll.
+    fn stream(&self, request: Request) -> Pieces;
+}

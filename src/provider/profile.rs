@@ -1,0 +1,78 @@
+//! Where a provider is and how it is spoken to. Made by the configuration, read here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::kinds::words;
+
+words!(
+    /// The wire format.
+    Kind {
+        /// Chat completions, as OpenAI, vLLM, llama.cpp, LM Studio, OpenRouter and many others speak them.
+        OpenAi => "openai",
+        /// Anthropic messages.
+        Anthropic => "anthropic",
+        /// Gemini streamGenerateContent.
+        Gemini => "gemini",
+        /// Ollama's own /api/chat.
+        Ollama => "ollama",
+        /// The embedded model.
+        Demo => "demo",
+    }
+);
+
+/// Where the key comes from. The key itself is read when a request needs it; it is never kept, logged or shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// No key is sent.
+    None,
+    /// From this environment variable; where it is unset or empty, `required` decides between an error and no key.
+    Env {
+        /// The variable's name.
+        name: String,
+        /// Whether a request without it makes sense.
+        required: bool,
+    },
+    /// The first line that this shell command prints.
+    Command(String),
+}
+
+/// One provider, ready to be spoken to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// Its name: `local` in `local:MODEL`.
+    pub name: String,
+    /// The wire format.
+    pub kind: Kind,
+    /// For `openai` with `/v1`; for the others the host. No `/` at the end.
+    pub base_url: String,
+    /// The key.
+    pub key: KeySource,
+    /// What `-m NAME` alone means.
+    pub default_model: Option<String>,
+    /// Further models, for completion.
+    pub models: Vec<String>,
+    /// Requests at once.
+    pub max_concurrent: Option<usize>,
+    /// Further headers of every request.
+    pub headers: BTreeMap<String, String>,
+    /// Further members of every request's body.
+    pub extra_body: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How long to wait for what. `[timeouts]` in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// From then until the response starts.
+    pub headers: Duration,
+    /// Between two pieces of content; keep-alives do not count as content.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), headers: Duration::from_secs(120), idle: Duration::from_secs(60) }
+    }
+}
