@@ -1,4 +1,6 @@
 //! chatmux: one shell prompt over many LLM conversations.
 
+pub mod cli;
+pub mod command;
 pub mod domain;
 pub mod provider;
