@@ -7,22 +7,19 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::domain::{ModelName, SessionRef};
 
-/// What stands below the options in `--help`, and in the man page.
-const EXAMPLES_AND_EXIT_CODES: &str = "\
-Examples:
-  chatmux                                   the prompt; /help lists its commands
-  chatmux -s docs -m openai:gpt-5.1         start in the session docs
-  chatmux ask 'what is a monad?'            one question, the answer on stdout
-  git diff | chatmux ask -s review 'any bugs?'
-                                            what is piped in goes along as context
-  printf '%s\\n' 'hello' '/bg and you?' | chatmux --json
-                                            a script: each line as it would be typed
+/// How it is used, for `--help` and the man page.
+const EXAMPLES: &str = "  chatmux                             the prompt; /help lists its commands
+  chatmux -s docs -m openai:gpt-5.1   start in the session docs
+  chatmux ask 'what is a monad?'      one question, the answer on stdout
+  git diff | chatmux ask 'any bugs?'  piped input goes along as context
+  chatmux --json < script             each line as it would be typed";
 
-Exit codes:
-  0        all well
+/// What the exit code says, for `--help` and the man page.
+const EXIT_CODES: &str = "  0        all well
   1        a message failed, or a line was wrong
   2        bad usage or configuration
   3        the database cannot be used
@@ -32,9 +29,10 @@ Exit codes:
 ///
 /// chatmux is a prompt over many LLM conversations at once. Every conversation is a session that goes on while one looks
 /// away; coming back replays what was missed, and nothing that was typed or streamed is lost. Without a COMMAND it is the
-/// prompt; when stdin is not a terminal, each line of it is what would be typed.
+/// prompt; when stdin is not a terminal, each line of it is what would be typed at the prompt.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "chatmux", version, after_help = EXAMPLES_AND_EXIT_CODES, max_term_width = 100)]
+#[command(name = "chatmux", version, max_term_width = 100)]
+#[command(after_help = format!("Examples:\n{EXAMPLES}\n\nExit codes:\n{EXIT_CODES}"))]
 #[command(disable_help_subcommand = true)]
 pub struct Args {
     /// Start in that session; a NAME not known yet is created
@@ -141,10 +139,117 @@ pub fn render_completions(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// The man page, as roff.
+/// The man page, as roff: one page, with the commands in it.
 pub fn render_man() -> Vec<u8> {
     let mut page = Vec::new();
     // Writing to a Vec cannot fail.
-    let _ = clap_mangen::Man::new(command()).render(&mut page);
+    let _ = write_man(&mut page);
     page
+}
+
+fn write_man(page: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut definition = command();
+    definition.build();
+    let mut sections = Roff::new();
+    sections.control("SH", ["COMMANDS"]);
+    describe_subcommands(&mut sections, &definition, "");
+    for (title, block) in [("EXAMPLES", EXAMPLES), ("EXIT STATUS", EXIT_CODES)] {
+        sections.control("SH", [title]).control("nf", []);
+        block.lines().for_each(|line| _ = sections.text([roman(line.trim_start())]));
+        sections.control("fi", []);
+    }
+    let man = clap_mangen::Man::new(definition);
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    man.render_synopsis_section(page)?;
+    man.render_description_section(page)?;
+    man.render_options_section(page)?;
+    sections.to_writer(page)
+}
+
+/// One paragraph for each command below `parent`, whose name (with a blank behind it) is `path`; those of their own follow.
+fn describe_subcommands(sections: &mut Roff, parent: &clap::Command, path: &str) {
+    for sub in parent.get_subcommands() {
+        let name = format!("{path}{}", sub.get_name());
+        if sub.has_subcommands() {
+            describe_subcommands(sections, sub, &format!("{name} "));
+            continue;
+        }
+        let values = sub.get_positionals().map(|value| format!(" {value}")).collect::<String>();
+        let about = sub.get_long_about().or_else(|| sub.get_about()).map(ToString::to_string).unwrap_or_default();
+        sections.control("TP", []).text([bold(name), roman(values)]).text([roman(about.replace("\n\n", ". "))]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn options_are_read_before_and_behind_the_command() {
+        for words in ["chatmux -s docs -m demo:tour --json ask why", "chatmux ask --json why -s docs -m demo:tour"] {
+            let args = parse(words).unwrap();
+            assert_eq!(args.session, Some("docs".parse().unwrap()), "{words}");
+            assert_eq!(args.model, Some("demo:tour".parse().unwrap()), "{words}");
+            assert!(args.json, "{words}");
+            assert_eq!(args.command, Some(Sub::Ask { text: vec!["why".to_owned()] }), "{words}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        let check = |words: &str, expected: Option<Sub>| assert_eq!(parse(words).unwrap().command, expected, "{words}");
+        check("chatmux", None);
+        check("chatmux ask", Some(Sub::Ask { text: vec![] }));
+        check("chatmux ask -- -x why", Some(Sub::Ask { text: vec!["-x".to_owned(), "why".to_owned()] }));
+        check("chatmux sessions --json", Some(Sub::Sessions));
+        check("chatmux queue", Some(Sub::Queue));
+        check("chatmux config path", Some(Sub::Config { action: ConfigAction::Path }));
+        check("chatmux config show", Some(Sub::Config { action: ConfigAction::Show }));
+        check("chatmux config init", Some(Sub::Config { action: ConfigAction::Init }));
+        check("chatmux config check", Some(Sub::Config { action: ConfigAction::Check }));
+        check("chatmux completions zsh", Some(Sub::Completions { shell: Shell::Zsh }));
+        check("chatmux man", Some(Sub::Man));
+        assert_eq!(parse("chatmux --color never").unwrap().color, Color::Never);
+        assert_eq!(parse("chatmux").unwrap().color, Color::Auto);
+        assert!(parse("chatmux --fail-fast").unwrap().fail_fast);
+    }
+
+    #[test]
+    fn bad_usage_exits_with_2_and_asking_for_help_with_0() {
+        for words in [
+            "chatmux swich",
+            "chatmux --nope",
+            "chatmux -s all",
+            "chatmux -s a,b sessions",
+            "chatmux -m :x",
+            "chatmux config",
+            "chatmux completions tcsh",
+            "chatmux --color red",
+            "chatmux -s 1 -s 2",
+        ] {
+            assert_eq!(parse(words).unwrap_err().exit_code(), 2, "{words}");
+        }
+        for words in ["chatmux --help", "chatmux -h", "chatmux --version", "chatmux ask --help"] {
+            assert_eq!(parse(words).unwrap_err().exit_code(), 0, "{words}");
+        }
+    }
+
+    #[test]
+    fn the_help_shows_no_value_of_the_environment() {
+        for arg in command().get_arguments().filter(|arg| arg.get_env().is_some()) {
+            assert!(arg.is_hide_env_values_set(), "{}", arg.get_id());
+        }
+        let help = command().term_width(80).render_help().to_string();
+        assert!(help.contains("[env: CHATMUX_DB]"), "{help}");
+    }
+
+    #[test]
+    fn the_short_help_reads_well() {
+        insta::assert_snapshot!(command().term_width(80).render_help());
+    }
 }

@@ -1,8 +1,8 @@
 //! Slash commands: a line that was typed, or read from a script, becomes a [`Line`] once, here, and is a type from then on.
 //!
-//! One [`table`] says what each command takes, how its help reads and what its arguments complete to; [`parse`], [`help_text`],
-//! [`complete`] and [`hint`] all read that table, so that they cannot disagree. To add a command: a variant of [`Command`] and
-//! a row of the table.
+//! One table (`table.rs`) says what each command takes, how its help reads and what its arguments complete to; [`parse`],
+//! [`help_text`], [`complete`] and [`hint`] all read it, so that they cannot disagree. To add a command: a variant of
+//! [`Command`] and a row of the table.
 //!
 //! This module knows no session, no store and no terminal: it says what is asked for; whoever carries it out finds out
 //! whether such a session exists. The prompt and the script reader call it with one line; nothing calls out of it.

@@ -184,6 +184,7 @@ fn what_cannot_be_carried_out_says_why_in_one_line() {
     check("/history -5", "/history has no option -5: /history [COUNT]");
     check("/quit --force", "/quit has no option --force: /quit");
     check("/help --version", "/help has no option --version: /help [COMMAND]");
+    check("/wait --timeout -5", "/wait has no option -5: /wait [N|all] [--timeout DURATION]");
     check("/wait --timeout 1s --timeout 2s", "/wait: --timeout stands twice");
     let duration = "is no duration: write a number and a unit, such as 800ms, 1.5s, 2m or 1h";
     check("/sleep 5", &format!("/sleep: \"5\" {duration}"));
