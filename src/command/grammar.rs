@@ -19,7 +19,9 @@ const END_OF_OPTIONS: &str = "--";
 
 /// Makes the command that `spec` and the scanned arguments say.
 pub(super) fn read(spec: &'static Spec, scan: &Scan<'_>) -> Result<Command, CommandError> {
-    if let Some(word) = scan.words.iter().find(|word| word.is_stray_option()) {
+    // One of its own options can be surplus as well, behind thousands of words.
+    let is_unknown = |text| spec.flag(text).is_none();
+    if let Some(word) = scan.words.iter().find(|word| word.is_stray_option() && is_unknown(word.text)) {
         return Err(no_option(spec, word.text));
     }
     if let Some(word) = scan.words.last().filter(|word| matches!(word.slot, Slot::Surplus)) {

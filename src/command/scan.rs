@@ -60,7 +60,8 @@ impl Word<'_> {
 
 /// A command's arguments as they stand in the line.
 pub(super) struct Scan<'a> {
-    /// In their order. A surplus word is the last: what follows it is not looked at, so that a line of megabytes costs nothing.
+    /// In their order, at most [`MAX_ENTRIES`] and a surplus one. That one is the last: what follows it is not looked at, so
+    /// that a line of megabytes costs nothing.
     pub(super) words: Vec<Word<'a>>,
     /// TEXT, empty when the line ends where it would begin; `None` when the command takes none or lacks a word before it.
     pub(super) text: Option<&'a str>,
@@ -77,7 +78,9 @@ impl<'a> Scan<'a> {
         loop {
             let start = line.len() - line[at..].trim_start().len();
             let text = first_word(&line[start..]);
-            let slot = if let Some(flag) = awaited.take() {
+            let slot = if words.len() == MAX_ENTRIES {
+                Slot::Surplus
+            } else if let Some(flag) = awaited.take() {
                 Slot::FlagValue(flag)
             } else if let Some(flag) = spec.flag(text) {
                 // A value behind `=` is in the word already.
@@ -88,8 +91,7 @@ impl<'a> Scan<'a> {
                     Some(arg) if arg.is_text() => {
                         return Self { words, text: Some(behind_blank(&line[at..])), next: Slot::Surplus };
                     }
-                    Some(arg) if arg.arity == Arity::Many && words.len() < MAX_ENTRIES => Slot::Place(arg),
-                    Some(arg) if arg.arity == Arity::Many => Slot::Surplus,
+                    Some(arg) if arg.arity == Arity::Many => Slot::Place(arg),
                     Some(_) | None => places.next().map_or(Slot::Surplus, Slot::Place),
                 }
             };

@@ -221,6 +221,8 @@ fn lists_have_bounds() {
     assert!(parse(&format!("/drop {}", numbers(MAX_ENTRIES, " "))).is_ok());
     let message = error(&format!("/drop {}", numbers(MAX_ENTRIES + 1, " ")));
     assert_eq!(message, "/drop has no place for \"10001\": /drop ID…");
+    let message = error(&format!("/wait {}", "--timeout 1s ".repeat(MAX_ENTRIES)));
+    assert_eq!(message, "/wait has no place for \"--timeout\": /wait [N|all] [--timeout DURATION]");
 }
 
 #[test]
