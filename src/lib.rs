@@ -1,5 +1,7 @@
 //! chatmux: one shell prompt over many LLM conversations.
 
+pub mod cli;
+pub mod command;
 pub mod domain;
 pub mod provider;
 pub mod queue;

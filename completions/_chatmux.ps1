@@ -1,0 +1,183 @@
+
+using namespace System.Management.Automation
+using namespace System.Management.Automation.Language
+
+Register-ArgumentCompleter -Native -CommandName 'chatmux' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $commandElements = $commandAst.CommandElements
+    $command = @(
+        'chatmux'
+        for ($i = 1; $i -lt $commandElements.Count; $i++) {
+            $element = $commandElements[$i]
+            if ($element -isnot [StringConstantExpressionAst] -or
+                $element.StringConstantType -ne [StringConstantType]::BareWord -or
+                $element.Value.StartsWith('-') -or
+                $element.Value -eq $wordToComplete) {
+                break
+        }
+        $element.Value
+    }) -join ';'
+
+    $completions = @(switch ($command) {
+        'chatmux' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('--fail-fast', '--fail-fast', [CompletionResultType]::ParameterName, 'Script mode: stop at the first line that is wrong or fails')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('ask', 'ask', [CompletionResultType]::ParameterValue, 'Ask one question; the answer goes to stdout')
+            [CompletionResult]::new('sessions', 'sessions', [CompletionResultType]::ParameterValue, 'List sessions')
+            [CompletionResult]::new('queue', 'queue', [CompletionResultType]::ParameterValue, 'Show what waits, runs and failed')
+            [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show, check or make the configuration')
+            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completions for a shell')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the man page, as roff')
+            break
+        }
+        'chatmux;ask' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;sessions' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;queue' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;config' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('path', 'path', [CompletionResultType]::ParameterValue, 'Print where the file is')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Print what holds, defaults included')
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Write a file with the defaults, unless there is one')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check the file')
+            break
+        }
+        'chatmux;config;path' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;config;show' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;config;init' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;config;check' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;completions' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;man' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+    })
+
+    $completions.Where{ $_.CompletionText -like "$wordToComplete*" } |
+        Sort-Object -Property ListItemText
+}

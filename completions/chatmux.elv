@@ -1,0 +1,167 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[chatmux] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'chatmux'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'chatmux'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand --fail-fast 'Script mode: stop at the first line that is wrong or fails'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand ask 'Ask one question; the answer goes to stdout'
+            cand sessions 'List sessions'
+            cand queue 'Show what waits, runs and failed'
+            cand config 'Show, check or make the configuration'
+            cand completions 'Print the completions for a shell'
+            cand man 'Print the man page, as roff'
+        }
+        &'chatmux;ask'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;sessions'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;queue'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;config'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand path 'Print where the file is'
+            cand show 'Print what holds, defaults included'
+            cand init 'Write a file with the defaults, unless there is one'
+            cand check 'Check the file'
+        }
+        &'chatmux;config;path'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;config;show'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;config;init'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;config;check'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;completions'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;man'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+    ]
+    $completions[$command]
+}

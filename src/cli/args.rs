@@ -1,0 +1,255 @@
+//! The command line as clap reads it: the one definition behind `--help`, the completions and the man page.
+//!
+//! `main` parses it and hands it on; nothing here reads a file or decides anything. What the prompt's slash commands take is
+//! another matter: see [`crate::command`].
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::domain::{ModelName, SessionRef};
+
+/// How it is used, for `--help` and the man page.
+const EXAMPLES: &str = "  chatmux                             the prompt; /help lists its commands
+  chatmux -s docs -m openai:gpt-5.1   start in the session docs
+  chatmux ask 'what is a monad?'      one question, the answer on stdout
+  git diff | chatmux ask 'any bugs?'  piped input goes along as context
+  chatmux --json < script             each line as it would be typed";
+
+/// What the exit code says, for `--help` and the man page.
+const EXIT_CODES: &str = "  0        all well
+  1        a message failed, or a line was wrong
+  2        bad usage or configuration
+  3        the database cannot be used
+  130/143  ended by SIGINT/SIGTERM, after saving";
+
+/// One shell prompt over many LLM conversations
+///
+/// chatmux is a prompt over many LLM conversations at once. Every conversation is a session that goes on while one looks
+/// away; coming back replays what was missed, and nothing that was typed or streamed is lost. Without a COMMAND it is the
+/// prompt; when stdin is not a terminal, each line of it is what would be typed at the prompt.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "chatmux", version, max_term_width = 100)]
+#[command(after_help = format!("Examples:\n{EXAMPLES}\n\nExit codes:\n{EXIT_CODES}"))]
+#[command(disable_help_subcommand = true)]
+pub struct Args {
+    /// Start in that session; a NAME not known yet is created
+    #[arg(short, long, value_name = "N|NAME", global = true)]
+    pub session: Option<SessionRef>,
+
+    /// Model for sessions created from now on
+    #[arg(short, long, value_name = "PROVIDER:MODEL", global = true, env = "CHATMUX_MODEL", hide_env_values = true)]
+    pub model: Option<ModelName>,
+
+    /// The database
+    #[arg(long, value_name = "FILE", global = true, env = "CHATMUX_DB", hide_env_values = true)]
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub db: Option<PathBuf>,
+
+    /// The configuration
+    #[arg(long, value_name = "FILE", global = true, env = "CHATMUX_CONFIG", hide_env_values = true)]
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// One JSON object a line on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// When to colour; NO_COLOR and CLICOLOR_FORCE are honoured
+    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+
+    /// Script mode: stop at the first line that is wrong or fails
+    #[arg(long)]
+    pub fail_fast: bool,
+
+    /// What to do; none: the prompt, or the script on stdin
+    #[command(subcommand)]
+    pub command: Option<Sub>,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal that can
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What chatmux does instead of the prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Sub {
+    /// Ask one question; the answer goes to stdout
+    ///
+    /// The words are joined by blanks. What is piped in goes along as context; without words it is the question. With
+    /// --session, that session goes on.
+    Ask {
+        /// The question; write -- before it when a word of it begins with a dash
+        #[arg(value_name = "TEXT")]
+        text: Vec<String>,
+    },
+    /// List sessions
+    Sessions,
+    /// Show what waits, runs and failed
+    Queue,
+    /// Show, check or make the configuration
+    #[command(disable_help_subcommand = true)]
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: Shell,
+    },
+    /// Print the man page, as roff
+    Man,
+}
+
+/// What `chatmux config` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum ConfigAction {
+    /// Print where the file is
+    Path,
+    /// Print what holds, defaults included
+    Show,
+    /// Write a file with the defaults, unless there is one
+    Init,
+    /// Check the file
+    Check,
+}
+
+/// The definition, for generators.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
+/// The completion script for `shell`.
+pub fn render_completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "chatmux", &mut script);
+    script
+}
+
+/// The man page, as roff: one page, with the commands in it.
+pub fn render_man() -> Vec<u8> {
+    let mut page = Vec::new();
+    // Writing to a Vec cannot fail.
+    let _ = write_man(&mut page);
+    page
+}
+
+fn write_man(page: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut definition = command();
+    definition.build();
+    let mut sections = Roff::new();
+    sections.control("SH", ["COMMANDS"]);
+    describe_subcommands(&mut sections, &definition, "");
+    for (title, block) in [("EXAMPLES", EXAMPLES), ("EXIT STATUS", EXIT_CODES)] {
+        sections.control("SH", [title]).control("nf", []);
+        block.lines().for_each(|line| _ = sections.text([roman(line.trim_start())]));
+        sections.control("fi", []);
+    }
+    let man = clap_mangen::Man::new(definition);
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    man.render_synopsis_section(page)?;
+    man.render_description_section(page)?;
+    man.render_options_section(page)?;
+    sections.to_writer(page)
+}
+
+/// One paragraph for each command below `parent`, whose name (with a blank behind it) is `path`; those of their own follow.
+fn describe_subcommands(sections: &mut Roff, parent: &clap::Command, path: &str) {
+    for sub in parent.get_subcommands() {
+        let name = format!("{path}{}", sub.get_name());
+        if sub.has_subcommands() {
+            describe_subcommands(sections, sub, &format!("{name} "));
+            continue;
+        }
+        let values = sub.get_positionals().map(|value| format!(" {value}")).collect::<String>();
+        let about = sub.get_long_about().or_else(|| sub.get_about()).map(ToString::to_string).unwrap_or_default();
+        sections.control("TP", []).text([bold(name), roman(values)]).text([roman(about.replace("\n\n", ". "))]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn options_are_read_before_and_behind_the_command() {
+        for words in ["chatmux -s docs -m demo:tour --json ask why", "chatmux ask --json why -s docs -m demo:tour"] {
+            let args = parse(words).unwrap();
+            assert_eq!(args.session, Some("docs".parse().unwrap()), "{words}");
+            assert_eq!(args.model, Some("demo:tour".parse().unwrap()), "{words}");
+            assert!(args.json, "{words}");
+            assert_eq!(args.command, Some(Sub::Ask { text: vec!["why".to_owned()] }), "{words}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        let check = |words: &str, expected: Option<Sub>| assert_eq!(parse(words).unwrap().command, expected, "{words}");
+        check("chatmux", None);
+        check("chatmux ask", Some(Sub::Ask { text: vec![] }));
+        check("chatmux ask -- -x why", Some(Sub::Ask { text: vec!["-x".to_owned(), "why".to_owned()] }));
+        check("chatmux sessions --json", Some(Sub::Sessions));
+        check("chatmux queue", Some(Sub::Queue));
+        check("chatmux config path", Some(Sub::Config { action: ConfigAction::Path }));
+        check("chatmux config show", Some(Sub::Config { action: ConfigAction::Show }));
+        check("chatmux config init", Some(Sub::Config { action: ConfigAction::Init }));
+        check("chatmux config check", Some(Sub::Config { action: ConfigAction::Check }));
+        check("chatmux completions zsh", Some(Sub::Completions { shell: Shell::Zsh }));
+        check("chatmux man", Some(Sub::Man));
+        assert_eq!(parse("chatmux --color never").unwrap().color, Color::Never);
+        assert_eq!(parse("chatmux").unwrap().color, Color::Auto);
+        assert!(parse("chatmux --fail-fast").unwrap().fail_fast);
+    }
+
+    #[test]
+    fn bad_usage_exits_with_2_and_asking_for_help_with_0() {
+        for words in [
+            "chatmux swich",
+            "chatmux --nope",
+            "chatmux -s all",
+            "chatmux -s a,b sessions",
+            "chatmux -m :x",
+            "chatmux config",
+            "chatmux completions tcsh",
+            "chatmux --color red",
+            "chatmux -s 1 -s 2",
+        ] {
+            assert_eq!(parse(words).unwrap_err().exit_code(), 2, "{words}");
+        }
+        for words in ["chatmux --help", "chatmux -h", "chatmux --version", "chatmux ask --help"] {
+            assert_eq!(parse(words).unwrap_err().exit_code(), 0, "{words}");
+        }
+    }
+
+    #[test]
+    fn the_help_shows_no_value_of_the_environment() {
+        for arg in command().get_arguments().filter(|arg| arg.get_env().is_some()) {
+            assert!(arg.is_hide_env_values_set(), "{}", arg.get_id());
+        }
+        let help = command().term_width(80).render_help().to_string();
+        assert!(help.contains("[env: CHATMUX_DB]"), "{help}");
+    }
+
+    #[test]
+    fn the_short_help_reads_well() {
+        insta::assert_snapshot!(command().term_width(80).render_help());
+    }
+}

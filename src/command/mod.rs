@@ -1,0 +1,62 @@
+//! Slash commands: a line that was typed, or read from a script, becomes a [`Line`] once, here, and is a type from then on.
+//!
+//! One table (`table.rs`) says what each command takes, how its help reads and what its arguments complete to; [`parse`],
+//! [`help_text`], [`complete`] and [`hint`] all read it, so that they cannot disagree. To add a command: a variant of
+//! [`Command`] and a row of the table.
+//!
+//! This module knows no session, no store and no terminal: it says what is asked for; whoever carries it out finds out
+//! whether such a session exists. The prompt and the script reader call it with one line; nothing calls out of it.
+
+mod complete;
+mod error;
+mod grammar;
+mod help;
+mod kinds;
+mod scan;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use complete::{Completion, Wanted, command_names, complete, hint};
+pub use error::{CommandError, UnknownCommand};
+pub use help::{help_for, help_text};
+pub use kinds::{BadTargets, Command, MAX_ENTRIES, MAX_TARGETS, Scope, SwitchTo, SystemChange, Targets};
+
+/// One line as it is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// For the model, verbatim. A line that was typed as `//text` is `/text` here.
+    Message(String),
+    /// For chatmux.
+    Command(Command),
+    /// Nothing but blanks.
+    Blank,
+}
+
+/// Reads one line, without its line end; a pasted or block line may have line ends inside.
+///
+/// A line is a command if and only if its first character is `/` and its second is not. A line that begins with a blank is a
+/// message whatever follows: it is sent as it is.
+///
+/// # Errors
+/// A line that begins as a command and is none that can be carried out. It is never taken for a message instead.
+pub fn parse(line: &str) -> Result<Line, CommandError> {
+    if line.trim().is_empty() {
+        return Ok(Line::Blank);
+    }
+    let Some(head) = scan::Head::of(line) else {
+        // What is no command and begins with `/` begins with `//`: the first one says so and is not part of the message.
+        return Ok(Line::Message(line.strip_prefix('/').unwrap_or(line).to_owned()));
+    };
+    if head.name.is_empty() {
+        return Err(CommandError::NoName);
+    }
+    // `/2` is `/switch 2`: what follows the slash is then the argument.
+    let (spec, arguments_at) = if head.name.bytes().all(|b| b.is_ascii_digit()) {
+        (table::find("switch"), scan::SLASH_BYTES)
+    } else {
+        (table::find(head.name), head.end)
+    };
+    let spec = spec.ok_or_else(|| CommandError::Unknown(UnknownCommand::new(head.name)))?;
+    grammar::read(spec, &scan::Scan::of(spec, line, arguments_at)).map(Line::Command)
+}
