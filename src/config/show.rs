@@ -214,3 +214,57 @@ fn key(text: &str) -> String {
     let bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if bare { text.to_owned() } else { quoted(text) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{NO_ENV, RICH, parse, uncommented};
+    use super::*;
+
+    #[test]
+    fn init_writes_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chatmux/config.toml");
+        assert_eq!(init(&path).unwrap(), format!("wrote {}\n", path.display()));
+        assert_eq!(Config::load(Some(&path), NO_ENV).unwrap(), Config::default());
+        std::fs::write(&path, "# mine").unwrap();
+        let message = init(&path).unwrap_err().to_string();
+        assert_eq!(message, format!("{}: exists already and is left as it is; move it away first", path.display()));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine");
+        assert!(init(&path.join("below")).unwrap_err().to_string().contains("cannot be written"));
+        assert!(super::path(&path, Path::new("/d"), None).contains("log       none"));
+    }
+
+    #[test]
+    fn what_is_shown_would_make_it_so() {
+        for text in ["", RICH, &uncommented()] {
+            let config = parse(text).unwrap();
+            let shown = show(&config, &|name| (name == "K").then(|| "sk-hidden".to_owned()));
+            assert_eq!(parse(&shown).unwrap(), config, "{shown}");
+            assert!(!shown.contains("hidden"));
+        }
+        let shown = show(&parse(RICH).unwrap(), &|name| (name == "K").then(|| "sk-hidden".to_owned()));
+        assert!(shown.contains("api_key_env = \"K\"   # set\n"), "{shown}");
+        assert!(shown.contains("api_key_env = \"GEMINI_API_KEY\"   # not set\n"), "{shown}");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        let text = "[providers.x]\nkind = 'openai'\napi_key_command = 'echo sk-hidden'\n\
+                    headers = { X-Auth-Token = 'hidden' }\nextra_body = { user = { api_key = 'hidden' } }";
+        let shown = show(&parse(text).unwrap(), NO_ENV);
+        assert!(!shown.contains("hidden"), "{shown}");
+        assert!(shown.contains("# X-Auth-Token is set, and not shown") && shown.contains("\"echo …\""), "{shown}");
+    }
+
+    #[test]
+    fn check_names_the_keys_that_are_missing() {
+        let config =
+            parse("[providers.x]\nkind = 'openai'\n[providers.y]\nkind = 'openai'\nbase_url = 'http://a'").unwrap();
+        let found = check(&config, &|name| (name == "GEMINI_API_KEY").then(|| "k".to_owned()));
+        let lines: Vec<_> = found.lines().collect();
+        assert_eq!(lines[0], "warning: anthropic: ANTHROPIC_API_KEY is not set, so anthropic:MODEL cannot be used");
+        assert_eq!(lines[1], "warning: openai: OPENAI_API_KEY is not set, so openai:MODEL cannot be used");
+        assert!(lines[2].starts_with("warning: x: neither api_key_env nor"), "{found}");
+        assert_eq!(lines[3..], ["ok: new sessions use demo:tour"]);
+    }
+}

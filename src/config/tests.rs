@@ -9,9 +9,9 @@ use super::*;
 use crate::domain::time::format_duration;
 use crate::provider::{KeySource, Kind};
 
-const NO_ENV: Env<'static> = &|_| None;
+pub(super) const NO_ENV: Env<'static> = &|_| None;
 
-fn parse(text: &str) -> Result<Config, ConfigError> {
+pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("config.toml"), NO_ENV)
 }
 
@@ -21,7 +21,7 @@ fn with_env(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
 }
 
 /// The default file with every default taken out of its comment.
-fn uncommented() -> String {
+pub(super) fn uncommented() -> String {
     let setting = |line: &str| line.starts_with('#') && line[1..].starts_with(|c: char| c.is_ascii_lowercase());
     DEFAULT_TEXT.lines().map(|line| if setting(line) { &line[1..] } else { line }.to_owned() + "\n").collect()
 }
@@ -147,6 +147,23 @@ fn what_is_no_toml_is_told_with_its_place() {
     begins("é = 1", "1:1: ");
     begins("\u{feff}modle = 1", "1:1: unknown");
     begins("a = 1\r\nmodel = x", "2:9: ");
+}
+
+#[test]
+fn depth_is_bounded() {
+    for (open, times) in [("[", 100_000), ("{a=", 100_000), ("a.", 100_000)] {
+        for before in ["", "x = ", "[providers.openai]\nextra_body = ", "[providers.openai.extra_body.", "providers."] {
+            assert!(parse(&(before.to_owned() + &open.repeat(times))).is_err());
+        }
+    }
+    for depth in [50, 200, 2_000, 100_000] {
+        let dotted = vec!["a"; depth].join(".");
+        for text in
+            [format!("{dotted} = 1"), format!("[{dotted}]"), format!("[providers.openai.extra_body]\n{dotted} = 1")]
+        {
+            let _ = parse(&text);
+        }
+    }
 }
 
 #[test]
@@ -286,21 +303,8 @@ fn files_that_cannot_be_read_say_why() {
     assert_eq!(Config::load(Some(&folder.path().join("good")), NO_ENV).unwrap(), Config::default());
 }
 
-#[test]
-fn init_writes_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("chatmux/config.toml");
-    assert_eq!(init(&path).unwrap(), format!("wrote {}\n", path.display()));
-    assert_eq!(Config::load(Some(&path), NO_ENV).unwrap(), Config::default());
-    std::fs::write(&path, "# mine").unwrap();
-    let message = init(&path).unwrap_err().to_string();
-    assert_eq!(message, format!("{}: exists already and is left as it is; move it away first", path.display()));
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine");
-    assert!(init(&path.join("below")).unwrap_err().to_string().contains("cannot be written"));
-    assert!(super::path(&path, Path::new("/d"), None).contains("log       none"));
-}
-
-const RICH: &str = r#"
+/// Every kind of value that a provider can have.
+pub(super) const RICH: &str = r#"
 model = "lo.cal"
 [providers."lo.cal"]
 kind = "anthropic"
@@ -313,40 +317,6 @@ extra_body = { max_tokens = 5, "a b" = [1, { c = true }], date = 2020-01-01 }
 [providers.openai]
 api_key_env = "K"
 "#;
-
-#[test]
-fn what_is_shown_would_make_it_so() {
-    for text in ["", RICH, &uncommented()] {
-        let config = parse(text).unwrap();
-        let shown = show(&config, &|name| (name == "K").then(|| "sk-hidden".to_owned()));
-        assert_eq!(parse(&shown).unwrap(), config, "{shown}");
-        assert!(!shown.contains("hidden"));
-    }
-    let shown = show(&parse(RICH).unwrap(), &|name| (name == "K").then(|| "sk-hidden".to_owned()));
-    assert!(shown.contains("api_key_env = \"K\"   # set\n"), "{shown}");
-    assert!(shown.contains("api_key_env = \"GEMINI_API_KEY\"   # not set\n"), "{shown}");
-}
-
-#[test]
-fn what_may_be_a_secret_is_not_shown() {
-    let text = "[providers.x]\nkind = 'openai'\napi_key_command = 'echo sk-hidden'\n\
-                headers = { X-Auth-Token = 'hidden' }\nextra_body = { user = { api_key = 'hidden' } }";
-    let shown = show(&parse(text).unwrap(), NO_ENV);
-    assert!(!shown.contains("hidden"), "{shown}");
-    assert!(shown.contains("# X-Auth-Token is set, and not shown") && shown.contains("\"echo …\""), "{shown}");
-}
-
-#[test]
-fn check_names_the_keys_that_are_missing() {
-    let config =
-        parse("[providers.x]\nkind = 'openai'\n[providers.y]\nkind = 'openai'\nbase_url = 'http://a'").unwrap();
-    let found = super::check(&config, &|name| (name == "GEMINI_API_KEY").then(|| "k".to_owned()));
-    let lines: Vec<_> = found.lines().collect();
-    assert_eq!(lines[0], "warning: anthropic: ANTHROPIC_API_KEY is not set, so anthropic:MODEL cannot be used");
-    assert_eq!(lines[1], "warning: openai: OPENAI_API_KEY is not set, so openai:MODEL cannot be used");
-    assert!(lines[2].starts_with("warning: x: neither api_key_env nor"), "{found}");
-    assert_eq!(lines[3..], ["ok: new sessions use demo:tour"]);
-}
 
 #[test]
 fn unknown_providers_are_errors_with_the_nearest_name() {
