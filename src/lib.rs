@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod command;
+pub mod config;
 pub mod domain;
 pub mod provider;
 pub mod queue;

@@ -1,5 +1,6 @@
 //! The models, behind one trait. Knows no session, no queue, no store: a request goes in, pieces of an answer come out.
 
+mod demo;
 mod profile;
 
 use std::fmt::Debug;
@@ -9,6 +10,7 @@ use futures_util::Stream;
 
 use crate::domain::{ChatMessage, FinishReason, ProviderError, Usage};
 
+pub use demo::Demo;
 pub use profile::{KeySource, Kind, Profile, Timeouts};
 
 /// What a model is asked.
@@ -21,6 +23,8 @@ pub struct Request {
     /// The conversation, oldest first. Questions and answers alternate, except where an answer never came. The last one is
     /// the question, or, when an answer is to be continued, that answer's beginning.
     pub messages: Vec<ChatMessage>,
+    /// Which attempt at this question this is: 1 for the first. Only the embedded model looks at it.
+    pub attempt: u32,
 }
 
 /// A piece of an answer.
