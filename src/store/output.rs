@@ -124,7 +124,8 @@ impl Measured {
                     cut += start - self.text.from;
                     outputs.push(Output::Text { message, start, text });
                 }
-                if !self.open && !(message == seen.message && seen.ended) {
+                let end_seen = message == seen.message && seen.ended;
+                if !self.open && !end_seen {
                     // A dead process's answer that nobody could repair yet has no state to end with.
                     let state =
                         if self.state == AnswerState::Streaming { AnswerState::Interrupted } else { self.state };

@@ -63,13 +63,17 @@ pub(super) fn recover(conn: &mut Connection, now: Timestamp) -> Result<Recovery,
     Ok(recovery)
 }
 
+/// The answers to end. Without ORDER BY: with it SQLite would rather walk all messages in order than sort a few.
+pub(super) const STREAMING: &str = "SELECT session_id, entry_id, id FROM messages WHERE state = 'streaming'";
+
 fn streaming(conn: &Connection) -> Result<Vec<Interrupted>, StoreError> {
-    let mut statement =
-        conn.prepare_cached("SELECT session_id, entry_id, id FROM messages WHERE state = 'streaming' ORDER BY id")?;
+    let mut statement = conn.prepare_cached(STREAMING)?;
     let cut = statement.query_map([], |row| {
         Ok(Interrupted { session: row.get(0)?, entry: row.get(1)?, answer: row.get(2)?, text_bytes: 0 })
     })?;
-    Ok(cut.collect::<Result<_, _>>()?)
+    let mut cut = cut.collect::<Result<Vec<_>, _>>()?;
+    cut.sort_by_key(|c| c.answer);
+    Ok(cut)
 }
 
 /// Ends one answer; `None` when there is nothing of it that a person could read.

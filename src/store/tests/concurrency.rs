@@ -189,14 +189,15 @@ fn closing_commits_what_waits_and_ends_the_other_handles() {
 }
 
 #[test]
-fn a_reply_that_nobody_awaits_is_committed_all_the_same() {
+fn dropping_the_last_handle_commits_what_waits() {
     let Fresh { folder, store } = Fresh::new();
+    let release = hold(&store);
     let create = CreateSession { name: None, model: "demo".parse().unwrap(), system: String::new(), now: NOW };
-    drop(store.submit(create));
-    // The last handle goes; its thread commits first and lets go of the lock at the very end.
+    drop(store.submit(create.clone()));
+    let last = store.submit(create);
     drop(store);
-    let (store, _) = Store::open(&folder.path().join("chatmux.db"), NOW).unwrap();
-    let found = store.write_blocking(SetActive { session: SessionId(1) });
-    // The old thread may still be at it: then the two writers come one after the other, in either order.
-    assert!(matches!(found, Ok(()) | Err(StoreError::NoSession(_))));
+    release.send(()).unwrap();
+    assert_eq!(runtime().block_on(last).map(|s| s.id), Ok(SessionId(2)));
+    let visitor = Store::visit(&folder.path().join("chatmux.db")).unwrap();
+    assert_eq!(visitor.read_blocking(Sessions { closed: false }).unwrap().len(), 2);
 }

@@ -80,3 +80,12 @@ fn a_visitor_repairs_nothing_and_does_not_count() {
     assert_eq!(opening.recovery.requeued, [(session, turn.entry)]);
     visitor.close();
 }
+
+#[test]
+fn looking_for_what_a_dead_process_left_does_not_walk_all_messages() {
+    let fresh = Fresh::new();
+    let raw = Connection::open(fresh.path()).unwrap();
+    let plan: String =
+        raw.query_row(&format!("EXPLAIN QUERY PLAN {}", recover::STREAMING), [], |row| row.get("detail")).unwrap();
+    assert!(plan.contains("INDEX messages_streaming"), "{plan}");
+}
