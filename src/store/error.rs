@@ -1,0 +1,163 @@
+//! What can go wrong with the store, in types where a caller branches and in words for the person who has to mend it.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+use crate::domain::{EntryId, EntryState, MessageId, SessionName, SessionRef};
+
+/// A failure of the store. Cloned to every sender of a transaction that could not be committed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// The database as such: exit code 3 when it happens at start.
+    #[error("the database {}{trouble}", shown(path))]
+    Unusable {
+        /// The file; empty while the layer that knows it has not said so.
+        path: PathBuf,
+        /// What is the matter with it.
+        trouble: Trouble,
+    },
+    /// No session of that number or name.
+    #[error("there is no session {0}: /sessions lists them")]
+    NoSession(SessionRef),
+    /// No entry of that number.
+    #[error("there is no entry #{0}: /queue lists them")]
+    NoEntry(EntryId),
+    /// No message of that number: its session was deleted meanwhile.
+    #[error("there is no message {0}: its session is gone")]
+    NoMessage(MessageId),
+    /// Names are unique among all sessions, archived ones included.
+    #[error("a session named {0} exists (perhaps an archived one): choose another name")]
+    NameTaken(SessionName),
+    /// The session has a turn under way, perhaps in another process.
+    #[error("session {0} has a turn under way")]
+    TurnRunning(crate::domain::SessionId),
+    /// The entry is not in the state that the operation needs.
+    #[error("entry #{entry} is {found}, not {expected}")]
+    WrongState {
+        /// Which entry.
+        entry: EntryId,
+        /// Its state.
+        found: EntryState,
+        /// The state that was needed.
+        expected: EntryState,
+    },
+    /// Chunks came for an answer that has ended, or a turn was to end with an answer that is not its own.
+    #[error("message {0} is no answer under way")]
+    NotStreaming(MessageId),
+    /// The store was closed, or its thread is gone.
+    #[error("the database is closed")]
+    Closed,
+}
+
+/// What is the matter with a database.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Trouble {
+    /// Its schema is younger than this program.
+    #[error(
+        "was written by a newer chatmux (schema {found}, this one knows {known}): upgrade chatmux, or use another with --db"
+    )]
+    Newer {
+        /// The file's `user_version`.
+        found: i64,
+        /// The last one known here.
+        known: i64,
+    },
+    /// It is not SQLite.
+    #[error("is not a database: use another file with --db")]
+    NotADatabase,
+    /// It is SQLite, but somebody else's.
+    #[error("belongs to another program: use another file with --db")]
+    Foreign,
+    /// The file cannot be written.
+    #[error("cannot be written: make it writable (chmod u+w), or use another with --db")]
+    ReadOnly,
+    /// Its folder cannot be written, where the journal has to stand.
+    #[error("cannot be used, for its folder cannot be written: make it writable (chmod u+w), or use another with --db")]
+    FolderReadOnly,
+    /// It is a folder, or something else that is no file.
+    #[error("is not a file: name a file with --db")]
+    NotAFile,
+    /// No space.
+    #[error("cannot grow: free some space on its disk; all that was acknowledged is kept")]
+    Full,
+    /// Damaged.
+    #[error("is damaged ({0}): restore it from a backup, or use another with --db")]
+    Corrupt(String),
+    /// Another program kept it to itself for longer than [`BUSY_TIMEOUT`](super::BUSY_TIMEOUT).
+    #[error("is kept busy by another program: end that one, or use another with --db")]
+    Busy,
+    /// The operating system refused.
+    #[error("cannot be read or written ({0}): mend that, or use another with --db")]
+    Io(String),
+    /// Anything else that SQLite says.
+    #[error("refused an operation ({0})")]
+    Refused(String),
+}
+
+/// The path and a blank; nothing while it is not known.
+fn shown(path: &Path) -> String {
+    if path.as_os_str().is_empty() { String::new() } else { format!("{} ", path.display()) }
+}
+
+impl StoreError {
+    /// Trouble with the file at `path`.
+    pub(super) fn unusable(path: &Path, trouble: Trouble) -> Self {
+        Self::Unusable { path: path.to_owned(), trouble }
+    }
+
+    /// The operating system's refusal to open or make `path`.
+    pub(super) fn io(path: &Path, error: &std::io::Error) -> Self {
+        let trouble = match error.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Trouble::Full,
+            std::io::ErrorKind::IsADirectory => Trouble::NotAFile,
+            _ => Trouble::Io(error.to_string()),
+        };
+        Self::unusable(path, trouble)
+    }
+
+    /// The same error, naming the file where that was not known yet.
+    pub(super) fn at(self, path: &Path) -> Self {
+        match self {
+            Self::Unusable { path: known, trouble } if known.as_os_str().is_empty() => Self::unusable(path, trouble),
+            other => other,
+        }
+    }
+
+    /// Whether the database as such is at fault, rather than what was asked of it.
+    pub const fn is_unusable(&self) -> bool {
+        matches!(self, Self::Unusable { .. } | Self::Closed)
+    }
+
+    /// Whether another program's lock was in the way.
+    pub(super) const fn is_busy(&self) -> bool {
+        matches!(self, Self::Unusable { trouble: Trouble::Busy, .. })
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as Sql;
+        let trouble = match &error {
+            Sql::SqliteFailure(code, _) | Sql::SqlInputError { error: code, .. } => match code.code {
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Trouble::Busy,
+                ErrorCode::ReadOnly => Trouble::ReadOnly,
+                ErrorCode::DiskFull => Trouble::Full,
+                ErrorCode::NotADatabase => Trouble::NotADatabase,
+                ErrorCode::DatabaseCorrupt => Trouble::Corrupt(error.to_string()),
+                ErrorCode::CannotOpen | ErrorCode::SystemIoFailure | ErrorCode::PermissionDenied => {
+                    Trouble::Io(error.to_string())
+                }
+                // The foreign enum may grow; what is unknown keeps SQLite's own words.
+                _ => Trouble::Refused(error.to_string()),
+            },
+            Sql::FromSqlConversionFailure(..) | Sql::InvalidColumnType(..) | Sql::IntegralValueOutOfRange(..) => {
+                Trouble::Corrupt(error.to_string())
+            }
+            _ => Trouble::Refused(error.to_string()),
+        };
+        Self::Unusable { path: PathBuf::new(), trouble }
+    }
+}

@@ -1,0 +1,234 @@
+//! The store: everything that must outlive the process, in one SQLite file. Knows no session worker, no queue rule, no
+//! terminal; it keeps rows and the few invariants that several processes on one file must agree on.
+//!
+//! ```text
+//!  Store (a handle, cloned freely) ──jobs──► writer thread ─► SQLite (WAL)   one transaction for all that waits,
+//!         │        ▲───────────────replies──┘ after the commit               each operation in its savepoint
+//!         └──jobs──► reader thread ─► the same file, read-only               one snapshot a read
+//! ```
+//!
+//! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
+//! `turns`, `recover`, `history`, `output`. SQL stands nowhere else in the program.
+//!
+//! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
+//! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
+//! others came between gets new rows at the end ([`StartTurn`]).
+//!
+//! Who lives is known by a lock on `<db>.lock`: [`Store::open`] finds out whether it is alone, and only then repairs what
+//! a dead process left, before anyone else can start a turn. [`Store::visit`] takes no part in that.
+
+mod entries;
+mod error;
+mod history;
+mod lane;
+mod open;
+mod output;
+mod reader;
+mod recover;
+mod sessions;
+mod sql;
+mod turns;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::domain::Timestamp;
+use lane::Lane;
+
+pub use entries::{
+    CancelEntries, CancelPending, Enqueue, FindEntry, HoldEntries, HoldPending, PendingEntries, QueueListing,
+    RequeueEntries,
+};
+pub use error::{StoreError, Trouble};
+pub use history::{Context, FindMessage, History};
+pub use lane::Reply;
+pub use output::{Behind, OutputSince};
+pub use recover::{Interrupted, Recovery};
+pub use sessions::{
+    ActiveSession, CloseSession, CreateSession, DeleteSession, FindSession, RenameSession, ReopenSession, SessionEnd,
+    SessionEnds, SessionSummaries, SessionSummary, Sessions, SetActive, SetDraft, SetHeld, SetModel, SetSeen,
+    SetSystem,
+};
+pub use sql::ChunkKind;
+pub use turns::{AppendChunks, EndTurn, StartTurn, Turn};
+
+/// How long a transaction waits for another process's before it is an error. Theirs take milliseconds.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Jobs that may wait in front of each thread.
+const QUEUE_JOBS: usize = 1024;
+
+/// An operation that changes the database. It runs in a savepoint of the writer's transaction.
+pub trait Write: Send + 'static {
+    /// What the sender gets, after the commit.
+    type Reply: Send + 'static;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// What the operation's own docs say. Nothing of it is kept then.
+    fn apply(self, conn: &Connection) -> Result<Self::Reply, StoreError>;
+}
+
+/// An operation that only looks. It runs in a snapshot on the reader's connection.
+pub trait Read: Send + 'static {
+    /// What is found.
+    type Reply: Send + 'static;
+
+    /// Looks.
+    ///
+    /// # Errors
+    /// What the operation's own docs say.
+    fn fetch(self, conn: &Connection) -> Result<Self::Reply, StoreError>;
+}
+
+/// What [`Store::open`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// No other chatmux lived on this database at that moment.
+    pub sole: bool,
+    /// There was no database before.
+    pub created: bool,
+    /// What a process that ended without saying so had left; empty when not `sole`, for then nothing is repaired.
+    pub recovery: Recovery,
+}
+
+/// What the writer did since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriterCounts {
+    /// Operations run, failed ones included.
+    pub operations: u64,
+    /// Transactions committed; fewer than operations when several went into one.
+    pub commits: u64,
+}
+
+/// The handle. Cheap to clone. When the last one is dropped the threads commit what waits and end by themselves; at the
+/// end of the process use [`Store::close`], which waits for that.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: Lane,
+    reader: Lane,
+    counters: Arc<writer::Counters>,
+    path: Arc<Path>,
+}
+
+impl Store {
+    /// Opens or creates the database for a process that runs turns. Missing folders are made 0700, the file 0600.
+    ///
+    /// When no other chatmux lives on it, what a dead one left is repaired first ([`Recovery`]), under an exclusive lock:
+    /// no turn of another process can be mistaken for a dead one's.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`], which names the path and the remedy.
+    pub fn open(path: &Path, now: Timestamp) -> Result<(Self, Opening), StoreError> {
+        let mut found = open::open(path)?;
+        let recovery = match (found.sole, found.created) {
+            (true, false) => recover::recover(&mut found.conn, now).map_err(|e| e.at(&found.path))?,
+            _ => Recovery::default(),
+        };
+        if let Some(presence) = &found.presence {
+            presence.share(&found.path)?;
+        }
+        let opening = Opening { sole: found.sole, created: found.created, recovery };
+        Ok((Self::start(found)?, opening))
+    }
+
+    /// Opens or creates the database for a process that runs no turn (`chatmux sessions`): it repairs nothing, and does
+    /// not count as one that lives.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`], which names the path and the remedy.
+    pub fn visit(path: &Path) -> Result<Self, StoreError> {
+        Self::start(open::visit(path)?)
+    }
+
+    fn start(found: open::Opened) -> Result<Self, StoreError> {
+        let open::Opened { conn, path, presence, .. } = found;
+        let reader = reader::Reader { conn: open::reader(&path)?, path: path.clone() };
+        let counters = Arc::new(writer::Counters::default());
+        let writer = writer::Writer { conn, path: path.clone(), counters: Arc::clone(&counters), presence };
+        let failed = |e: std::io::Error| StoreError::io(&path, &e);
+        Ok(Self {
+            writer: Lane::start("chatmux-store", QUEUE_JOBS, move |mail| writer.run(&mail)).map_err(failed)?,
+            reader: Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?,
+            counters,
+            path: PathBuf::from(&path).into(),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts `operation` into the writer's queue before this returns, so that operations are run in the order of the calls,
+    /// whenever their replies are awaited. A reply comes after the commit.
+    ///
+    /// With 1,024 operations waiting this blocks the calling thread until one of them was taken: the only way to
+    /// keep both the bound and the order without a job that lives in a future nobody polls. It cannot deadlock, for the
+    /// writer waits for nobody but SQLite.
+    pub fn submit<W: Write>(&self, operation: W) -> Reply<W::Reply> {
+        self.writer.submit(move |conn| operation.apply(conn))
+    }
+
+    /// [`Store::submit`] and the reply.
+    ///
+    /// # Errors
+    /// The operation's, or [`StoreError::Unusable`] when the commit failed.
+    pub async fn write<W: Write>(&self, operation: W) -> Result<W::Reply, StoreError> {
+        self.submit(operation).await
+    }
+
+    /// Runs `operation` and blocks this thread until it is committed: for start-up, before there is a runtime.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_blocking<W: Write>(&self, operation: W) -> Result<W::Reply, StoreError> {
+        self.writer.blocking(move |conn| operation.apply(conn))
+    }
+
+    /// Puts `operation` into the reader's queue before this returns. It sees all that was committed before.
+    pub fn query<R: Read>(&self, operation: R) -> Reply<R::Reply> {
+        self.reader.submit(move |conn| operation.fetch(conn))
+    }
+
+    /// [`Store::query`] and the reply.
+    ///
+    /// # Errors
+    /// The operation's.
+    pub async fn read<R: Read>(&self, operation: R) -> Result<R::Reply, StoreError> {
+        self.query(operation).await
+    }
+
+    /// Runs `operation` and blocks this thread until it has looked: for start-up, before there is a runtime.
+    ///
+    /// # Errors
+    /// The operation's.
+    pub fn read_blocking<R: Read>(&self, operation: R) -> Result<R::Reply, StoreError> {
+        self.reader.blocking(move |conn| operation.fetch(conn))
+    }
+
+    /// What the writer did so far.
+    pub fn writer_counts(&self) -> WriterCounts {
+        WriterCounts {
+            operations: self.counters.operations.load(Ordering::Relaxed),
+            commits: self.counters.commits.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Commits all that was submitted before, closes the database, and blocks until that is done. Other handles
+    /// get [`StoreError::Closed`] from then on. For the end of the process.
+    pub fn close(self) {
+        // The reader first: the last connection tidies the journal away, and a read-only one could not.
+        self.reader.close();
+        self.writer.close();
+    }
+}

@@ -1,0 +1,255 @@
+//! Opening the file: folders, modes, who else lives on it, journal mode, migrations, and a plain word for all that can be
+//! wrong with a path that a person gave.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite_migration::{M, Migrations};
+
+use super::{BUSY_TIMEOUT, StoreError, Trouble};
+
+/// Every schema change since the first, in order. Released ones are never touched again.
+const STEPS: &[M<'static>] = &[M::up(include_str!("../../migrations/0001_sessions_queue_messages.sql"))];
+/// The same, as the migration crate takes them.
+pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+/// `user_version` after the last step.
+const SCHEMA: i64 = STEPS.len() as i64;
+/// `application_id`: "chmx". The first migration writes it.
+const APPLICATION_ID: i64 = 0x6368_6d78;
+
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// Any of these bits set: somebody may write.
+const WRITE_BITS: u32 = 0o222;
+
+/// How long to pause between two looks at a lock that another process holds while it opens.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// Pages of journal before it is copied into the database (SQLite's own default, 4 MiB).
+const CHECKPOINT_PAGES: i64 = 1_000;
+/// The journal file is cut to this after a checkpoint, in bytes.
+const JOURNAL_BYTES: i64 = 16 << 20;
+/// Prepared statements kept a connection; there are fewer in all.
+const CACHED_STATEMENTS: usize = 128;
+
+/// An open writer's connection and what was found on the way.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) conn: Connection,
+    /// Absolute.
+    pub(super) path: PathBuf,
+    pub(super) sole: bool,
+    pub(super) created: bool,
+    pub(super) presence: Option<Presence>,
+}
+
+/// The lock on `<db>.lock` that says that a chatmux lives: exclusive while it opens alone, shared from then on.
+#[derive(Debug)]
+pub(super) struct Presence(File);
+
+impl Presence {
+    /// Takes the lock; `true` when nobody else had it.
+    fn take(db: &Path) -> Result<(Self, bool), StoreError> {
+        let file = create(&sibling(db, ".lock"))?.0;
+        let began = Instant::now();
+        loop {
+            // Exclusive first each time: a holder that died while it opened has left its work to us.
+            if try_lock(db, file.try_lock())? {
+                return Ok((Self(file), true));
+            }
+            if try_lock(db, file.try_lock_shared())? {
+                return Ok((Self(file), false));
+            }
+            if began.elapsed() > BUSY_TIMEOUT {
+                return Err(StoreError::unusable(db, Trouble::Busy));
+            }
+            thread::sleep(LOCK_PAUSE);
+        }
+    }
+
+    /// Lets others live too. Between the two locks another process may find itself alone; it can repair nothing
+    /// then, for this one has not begun anything yet.
+    pub(super) fn share(&self, db: &Path) -> Result<(), StoreError> {
+        let began = Instant::now();
+        while !try_lock(db, self.0.try_lock_shared())? {
+            if began.elapsed() > BUSY_TIMEOUT {
+                return Err(StoreError::unusable(db, Trouble::Busy));
+            }
+            thread::sleep(LOCK_PAUSE);
+        }
+        Ok(())
+    }
+}
+
+fn try_lock(db: &Path, outcome: Result<(), TryLockError>) -> Result<bool, StoreError> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(e)) => Err(StoreError::io(db, &e)),
+    }
+}
+
+/// Opens for a process that runs turns. The caller repairs what is to be repaired, then calls [`Presence::share`].
+pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
+    let path = prepare(path)?;
+    let (presence, sole) = Presence::take(&path)?;
+    let (conn, created) = connect(&path)?;
+    Ok(Opened { conn, path, sole, created, presence: Some(presence) })
+}
+
+/// Opens for a process that only looks or enqueues.
+pub(super) fn visit(path: &Path) -> Result<Opened, StoreError> {
+    let path = prepare(path)?;
+    let (conn, created) = connect(&path)?;
+    Ok(Opened { conn, path, sole: false, created, presence: None })
+}
+
+/// The read-only connection beside the writer's, which must stand already.
+pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let at = |e: rusqlite::Error| StoreError::from(e).at(path);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(at)?;
+    conn.busy_timeout(BUSY_TIMEOUT).map_err(at)?;
+    conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    conn.pragma_update(None, "query_only", true).map_err(at)?;
+    Ok(conn)
+}
+
+/// Makes the folders and the file, so that SQLite finds a file of the right mode (its journals take the file's mode).
+fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
+    // Absolute: `:memory:` is a file's name here, and a later change of folder changes nothing.
+    let path = std::path::absolute(path).map_err(|e| StoreError::io(path, &e))?;
+    let folder = path.parent().filter(|_| path.file_name().is_some());
+    let Some(folder) = folder else { return Err(StoreError::unusable(&path, Trouble::NotAFile)) };
+    create_folders(folder).map_err(|e| match e.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            StoreError::unusable(&path, Trouble::FolderReadOnly)
+        }
+        _ => StoreError::io(&path, &e),
+    })?;
+    let io = |e: std::io::Error| StoreError::io(&path, &e);
+    match fs::metadata(&path) {
+        Ok(meta) if !meta.is_file() => return Err(StoreError::unusable(&path, Trouble::NotAFile)),
+        // Root could write it all the same; who took the bits away did not mean that.
+        Ok(meta) if meta.permissions().mode() & WRITE_BITS == 0 => {
+            return Err(StoreError::unusable(&path, Trouble::ReadOnly));
+        }
+        Ok(_) => {}
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        Err(e) => return Err(io(e)),
+    }
+    if fs::metadata(folder).map_err(io)?.permissions().mode() & WRITE_BITS == 0 {
+        return Err(StoreError::unusable(&path, Trouble::FolderReadOnly));
+    }
+    create(&path)?;
+    Ok(path)
+}
+
+/// Makes the missing ones of `folder` and its parents; what exists keeps its mode.
+fn create_folders(folder: &Path) -> std::io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        create_folders(parent)?;
+    }
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        // A umask may have taken bits that the owner needs.
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Opens a file for writing, or makes it with [`FILE_MODE`] under any umask; `true` when it was made.
+fn create(path: &Path) -> Result<(File, bool), StoreError> {
+    let io = |e: std::io::Error| StoreError::io(path, &e);
+    match OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path) {
+        Ok(file) => {
+            file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(io)?;
+            Ok((file, true))
+        }
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            // Through a dangling link the file is made where the link points.
+            let options =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).clone();
+            Ok((options.open(path).map_err(io)?, false))
+        }
+        Err(e) => Err(io(e)),
+    }
+}
+
+fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Opens the writer's connection and brings the schema up to date. Tried again while another process does the same:
+/// switching to WAL answers "busy" at once, without waiting.
+fn connect(path: &Path) -> Result<(Connection, bool), StoreError> {
+    let began = Instant::now();
+    loop {
+        match try_connect(path).map_err(|e| e.at(path)) {
+            Err(e) if e.is_busy() && began.elapsed() < BUSY_TIMEOUT => thread::sleep(LOCK_PAUSE),
+            outcome => return outcome,
+        }
+    }
+}
+
+fn try_connect(path: &Path) -> Result<(Connection, bool), StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    conn.set_transaction_behavior(TransactionBehavior::Immediate);
+    // Before the first write: a file that is not ours stays as it is, its journal mode too.
+    let version = version(&conn, path)?;
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::unusable(path, Trouble::Io("its file system has no write-ahead log".to_owned())));
+    }
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
+    if version < SCHEMA {
+        migrate(&mut conn, path)?;
+    }
+    Ok((conn, version == 0))
+}
+
+/// The schema's version: 0 for an empty file.
+fn version(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let pragma = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    // One snapshot: another process may be migrating.
+    let snapshot = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+    drop(snapshot);
+    match (application, tables) {
+        (0, 0) if version == 0 => Ok(0),
+        (APPLICATION_ID, 1..) if version > SCHEMA => {
+            Err(StoreError::unusable(path, Trouble::Newer { found: version, known: SCHEMA }))
+        }
+        (APPLICATION_ID, 1..) if version > 0 => Ok(version),
+        _ => Err(StoreError::unusable(path, Trouble::Foreign)),
+    }
+}
+
+fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let outcome = MIGRATIONS.to_latest(conn);
+    // Another process may have done the same between our look and our transaction.
+    let done = version(conn, path)? == SCHEMA;
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(_) if done => Ok(()),
+        Err(rusqlite_migration::Error::RusqliteError { err, .. }) => Err(err.into()),
+        Err(other) => Err(StoreError::unusable(path, Trouble::Refused(other.to_string()))),
+    }
+}

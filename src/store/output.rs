@@ -1,0 +1,266 @@
+//! A session's output behind a position, from the store: what the replay buffer gives, when it no longer reaches back.
+//!
+//! Reasoning and text of an answer are one piece each here, where the buffer has them as they came. Joined they are
+//! the same bytes at the same places.
+
+use rusqlite::{Connection, Row, params};
+
+use super::history::usage;
+use super::sql::{ChunkKind, stored_error};
+use super::{Read, StoreError};
+use crate::domain::{AnswerState, EntryId, EntryState, MessageId, Output, Role, Seen, SessionId, StoredError, Usage};
+
+/// Messages in one reply, so that a session of a million empty answers is bounded too.
+const MAX_MESSAGES: usize = 10_000;
+
+/// What lies behind `seen`, cut to its end when that is long: pieces as in [`crate::domain::ReplayBuffer::since`]. What
+/// is cut is not loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct OutputSince {
+    /// Whose.
+    pub session: SessionId,
+    /// Everything up to here was seen.
+    pub seen: Seen,
+    /// Bytes of text, questions and reasoning included, to give at most.
+    pub max_bytes: u64,
+}
+
+/// What lies behind a position.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// Bytes that were left out before `outputs`, because there were more than asked for.
+    pub cut_bytes: u64,
+    /// In the order of output. An answer that may still grow has no [`Output::End`].
+    pub outputs: Vec<Output>,
+}
+
+/// A message's measures, its texts not loaded.
+struct Measured {
+    id: MessageId,
+    entry: EntryId,
+    role: Role,
+    state: AnswerState,
+    usage: Usage,
+    error: Option<StoredError>,
+    /// Its entry runs or waits for another attempt: it has no end yet.
+    open: bool,
+    reasoning: Part,
+    text: Part,
+}
+
+/// One of a message's two texts.
+#[derive(Clone, Copy)]
+struct Part {
+    /// Bytes in all.
+    bytes: u64,
+    /// The first byte to give.
+    from: u64,
+}
+
+impl Part {
+    const fn left(self) -> u64 {
+        self.bytes.saturating_sub(self.from)
+    }
+
+    /// Keeps at most `room` bytes at the end; gives back what room is left.
+    fn keep(&mut self, room: u64) -> u64 {
+        let kept = self.left().min(room);
+        self.from = self.bytes - kept;
+        room - kept
+    }
+}
+
+impl Measured {
+    fn read(row: &Row<'_>, seen: &Seen) -> rusqlite::Result<Self> {
+        let id: MessageId = row.get(0)?;
+        let role: Role = row.get(2)?;
+        let part = |at, seen_bytes| -> rusqlite::Result<Part> {
+            let bytes = row.get::<_, i64>(at)?.unsigned_abs();
+            // A question is seen whole or not at all.
+            let from = match (id == seen.message, role) {
+                (false, _) => 0,
+                (true, Role::User) => bytes,
+                (true, Role::Assistant | Role::System) => bytes.min(seen_bytes),
+            };
+            Ok(Part { bytes, from })
+        };
+        let entry_state: EntryState = row.get(6)?;
+        Ok(Self {
+            id,
+            entry: row.get(1)?,
+            role,
+            state: row.get(3)?,
+            reasoning: part(4, seen.reasoning_bytes)?,
+            text: part(5, seen.text_bytes)?,
+            open: matches!(entry_state, EntryState::Running | EntryState::Pending),
+            usage: usage(row, 7)?,
+            error: stored_error(row, 9)?,
+        })
+    }
+
+    const fn left(&self) -> u64 {
+        self.reasoning.left() + self.text.left()
+    }
+
+    /// Loads what is to be given and appends it. Gives back the bytes that were lost to a cut character.
+    fn load(self, conn: &Connection, seen: &Seen, outputs: &mut Vec<Output>) -> Result<u64, StoreError> {
+        let message = self.id;
+        match self.role {
+            Role::User if message == seen.message => Ok(0),
+            Role::User => {
+                let (_, text) = tail(conn, message, ChunkKind::Text, self.text)?;
+                outputs.push(Output::Question { message, entry: self.entry, text });
+                Ok(0)
+            }
+            Role::Assistant | Role::System => {
+                let mut cut = 0;
+                if self.reasoning.left() > 0 {
+                    let (start, text) = tail(conn, message, ChunkKind::Reasoning, self.reasoning)?;
+                    cut += start - self.reasoning.from;
+                    outputs.push(Output::Reasoning { message, start, text });
+                }
+                if self.text.left() > 0 {
+                    let (start, text) = tail(conn, message, ChunkKind::Text, self.text)?;
+                    cut += start - self.text.from;
+                    outputs.push(Output::Text { message, start, text });
+                }
+                let end_seen = message == seen.message && seen.ended;
+                if !self.open && !end_seen {
+                    // A dead process's answer that nobody could repair yet has no state to end with.
+                    let state =
+                        if self.state == AnswerState::Streaming { AnswerState::Interrupted } else { self.state };
+                    outputs.push(Output::End { message, state, usage: self.usage, error: self.error });
+                }
+                Ok(cut)
+            }
+        }
+    }
+}
+
+impl Read for OutputSince {
+    type Reply = Behind;
+
+    fn fetch(self, conn: &Connection) -> Result<Behind, StoreError> {
+        let mut statement = conn.prepare_cached(
+            "SELECT m.id, m.entry_id, m.role, m.state, \
+                 octet_length(m.reasoning) + CASE m.state WHEN 'streaming' THEN coalesce((SELECT sum(octet_length(c.text)) \
+                     FROM chunks c WHERE c.message_id = m.id AND c.kind = 'reasoning'), 0) ELSE 0 END, \
+                 octet_length(m.text) + CASE m.state WHEN 'streaming' THEN coalesce((SELECT sum(octet_length(c.text)) \
+                     FROM chunks c WHERE c.message_id = m.id AND c.kind = 'text'), 0) ELSE 0 END, \
+                 e.state, m.input_tokens, m.output_tokens, \
+                 m.error_kind, m.error_status, m.error_text, m.error_request_id \
+             FROM messages m JOIN entries e ON e.id = m.entry_id \
+             WHERE m.session_id = ?1 AND m.id >= ?2 ORDER BY m.id DESC",
+        )?;
+        let mut rows = statement.query(params![self.session, self.seen.message])?;
+        let (mut given, mut room, mut full) = (Vec::new(), self.max_bytes, false);
+        let mut behind = Behind::default();
+        // From the end back: once it is full only lengths are looked at.
+        while let Some(row) = rows.next()? {
+            let mut measured = Measured::read(row, &self.seen)?;
+            let left = measured.left();
+            full |= given.len() == MAX_MESSAGES || (room == 0 && left > 0);
+            // A question that does not fit is left out: it cannot be shown from its middle.
+            full |= measured.role == Role::User && left > room;
+            if full {
+                behind.cut_bytes += left;
+                continue;
+            }
+            full = left > room;
+            room = measured.text.keep(room);
+            room = measured.reasoning.keep(room);
+            behind.cut_bytes += left - measured.left();
+            given.push(measured);
+        }
+        for measured in given.into_iter().rev() {
+            behind.cut_bytes += measured.load(conn, &self.seen, &mut behind.outputs)?;
+        }
+        Ok(behind)
+    }
+}
+
+/// The text of `part` from its first byte to give, or from the next whole character, and where that is.
+fn tail(conn: &Connection, message: MessageId, kind: ChunkKind, part: Part) -> Result<(u64, String), StoreError> {
+    let column = match kind {
+        ChunkKind::Text => "text",
+        ChunkKind::Reasoning => "reasoning",
+    };
+    let from = i64::try_from(part.from).unwrap_or(i64::MAX);
+    let sql = format!(
+        "SELECT octet_length({column}), substr(CAST({column} AS BLOB), ?2 + 1) FROM messages \
+         WHERE id = ?1 AND octet_length({column}) > ?2 \
+         UNION ALL SELECT octet_length({column}), x'' FROM messages WHERE id = ?1 AND octet_length({column}) <= ?2"
+    );
+    let (folded, mut bytes): (i64, Vec<u8>) =
+        conn.prepare_cached(&sql)?.query_row(params![message, from], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if part.from + (bytes.len() as u64) < part.bytes {
+        chunks_from(conn, message, kind, (from - folded).max(0), &mut bytes)?;
+    }
+    let whole = bytes.iter().position(|b| !is_continuation(*b)).unwrap_or(bytes.len());
+    bytes.drain(..whole);
+    let text = String::from_utf8(bytes)
+        .map_err(|e| StoreError::from(rusqlite::Error::from(rusqlite::types::FromSqlError::other(e))))?;
+    Ok((part.from + whole as u64, text))
+}
+
+/// Whether `byte` stands within a UTF-8 character rather than at its beginning.
+const fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+/// Appends a message's chunks of `kind` from byte `skip` of them on. Chunks that lie before are not loaded.
+fn chunks_from(
+    conn: &Connection,
+    message: MessageId,
+    kind: ChunkKind,
+    mut skip: i64,
+    bytes: &mut Vec<u8>,
+) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT octet_length(text), text FROM chunks WHERE message_id = ?1 AND kind = ?2 ORDER BY id",
+    )?;
+    let mut rows = statement.query(params![message, kind])?;
+    while let Some(row) = rows.next()? {
+        let length: i64 = row.get(0)?;
+        if skip >= length {
+            skip -= length;
+            continue;
+        }
+        let text = row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?;
+        bytes.extend_from_slice(&text[usize::try_from(skip).unwrap_or(0)..]);
+        skip = 0;
+    }
+    Ok(())
+}
+
+/// Where the output of answers that may still grow ends: session, answer, end. One that has brought nothing yet
+/// ends with its question.
+pub(super) fn open_ends(conn: &Connection) -> Result<Vec<(SessionId, MessageId, Seen)>, StoreError> {
+    let mut ends = Vec::new();
+    // One query a state: each has its partial index.
+    for state in ["running", "pending"] {
+        let sql = format!(
+            "SELECT m.session_id, m.id, \
+                 octet_length(m.reasoning) + coalesce((SELECT sum(octet_length(c.text)) FROM chunks c \
+                     WHERE c.message_id = m.id AND c.kind = 'reasoning'), 0), \
+                 octet_length(m.text) + coalesce((SELECT sum(octet_length(c.text)) FROM chunks c \
+                     WHERE c.message_id = m.id AND c.kind = 'text'), 0), \
+                 q.id \
+             FROM entries e JOIN messages m ON m.entry_id = e.id AND m.role = 'assistant' \
+                 JOIN messages q ON q.entry_id = e.id AND q.role = 'user' WHERE e.state = '{state}'"
+        );
+        for row in conn.prepare_cached(&sql)?.query_map([], |row| {
+            let (reasoning, text): (i64, i64) = (row.get(2)?, row.get(3)?);
+            let (reasoning_bytes, text_bytes) = (reasoning.unsigned_abs(), text.unsigned_abs());
+            let message = row.get(1)?;
+            let end = match reasoning + text {
+                0 => Seen::whole(row.get(4)?),
+                _ => Seen { message, reasoning_bytes, text_bytes, ended: false },
+            };
+            Ok((row.get(0)?, message, end))
+        })? {
+            ends.push(row?);
+        }
+    }
+    Ok(ends)
+}

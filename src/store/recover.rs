@@ -1,0 +1,97 @@
+//! What a process that ended without saying so had left, set right: partials become interrupted answers, and what
+//! waited goes on only when the person says so.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::StoreError;
+use super::turns::fold;
+use crate::domain::{EntryId, ErrorKind, MessageId, SessionId, Timestamp};
+
+/// The reason kept with an answer that a dead process streamed.
+const REASON: &str = "chatmux ended while this answer streamed";
+
+/// What was repaired, for start-up to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Answers cut in mid-stream, by message.
+    pub interrupted: Vec<Interrupted>,
+    /// Entries whose turn had brought no text yet: they wait again, with their attempts counted, and are among `held`.
+    pub requeued: Vec<(SessionId, EntryId)>,
+    /// Entries that waited, and are held from now on. What was held before is not among them.
+    pub held: BTreeMap<SessionId, Vec<EntryId>>,
+}
+
+/// An answer whose process died; its partial is kept and its entry is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted {
+    /// Its session.
+    pub session: SessionId,
+    /// Its entry.
+    pub entry: EntryId,
+    /// The answer.
+    pub answer: MessageId,
+    /// Bytes of text that are kept.
+    pub text_bytes: u64,
+}
+
+/// Repairs, in one transaction. Only for who knows that no other process lives.
+pub(super) fn recover(conn: &mut Connection, now: Timestamp) -> Result<Recovery, StoreError> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut recovery = Recovery::default();
+    for cut in streaming(&transaction)? {
+        recovery.interrupted.extend(interrupt(&transaction, cut, now)?);
+    }
+    let mut requeue = transaction
+        .prepare_cached("UPDATE entries SET state = 'pending' WHERE state = 'running' RETURNING session_id, id")?;
+    for row in requeue.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        recovery.requeued.push(row?);
+    }
+    drop(requeue);
+    let mut hold = transaction
+        .prepare_cached("UPDATE entries SET held = 1 WHERE state = 'pending' AND held = 0 RETURNING session_id, id")?;
+    for row in hold.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (session, entry) = row?;
+        recovery.held.entry(session).or_default().push(entry);
+    }
+    drop(hold);
+    transaction.commit()?;
+    // RETURNING promises no order.
+    recovery.requeued.sort();
+    recovery.held.values_mut().for_each(|ids| ids.sort());
+    Ok(recovery)
+}
+
+/// The answers to end. Without ORDER BY: with it SQLite would rather walk all messages in order than sort a few.
+pub(super) const STREAMING: &str = "SELECT session_id, entry_id, id FROM messages WHERE state = 'streaming'";
+
+fn streaming(conn: &Connection) -> Result<Vec<Interrupted>, StoreError> {
+    let mut statement = conn.prepare_cached(STREAMING)?;
+    let cut = statement.query_map([], |row| {
+        Ok(Interrupted { session: row.get(0)?, entry: row.get(1)?, answer: row.get(2)?, text_bytes: 0 })
+    })?;
+    let mut cut = cut.collect::<Result<Vec<_>, _>>()?;
+    cut.sort_by_key(|c| c.answer);
+    Ok(cut)
+}
+
+/// Ends one answer; `None` when there is nothing of it that a person could read.
+fn interrupt(conn: &Connection, cut: Interrupted, now: Timestamp) -> Result<Option<Interrupted>, StoreError> {
+    fold(conn, cut.answer, Vec::new())?;
+    let text_bytes: i64 = conn
+        .prepare_cached(
+            "UPDATE messages SET state = 'interrupted', finished_at_ms = ?2, error_kind = ?3, error_text = ?4 \
+             WHERE id = ?1 RETURNING octet_length(text)",
+        )?
+        .query_row(params![cut.answer, now, ErrorKind::Transport, REASON], |row| row.get(0))?;
+    if text_bytes == 0 {
+        return Ok(None);
+    }
+    conn.prepare_cached(
+        "UPDATE entries SET state = 'done', finished_at_ms = ?2, error_kind = ?3, error_text = ?4 \
+         WHERE id = ?1 AND state = 'running'",
+    )?
+    .execute(params![cut.entry, now, ErrorKind::Transport, REASON])?;
+    Ok(Some(Interrupted { text_bytes: text_bytes.unsigned_abs(), ..cut }))
+}

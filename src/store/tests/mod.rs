@@ -1,0 +1,103 @@
+//! The store on fresh databases in temporary folders.
+
+mod concurrency;
+mod entries;
+mod opening;
+mod outputs;
+mod recovery;
+mod sessions;
+mod turns;
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::domain::{AnswerState, Entry, EntryState, FinishReason, Origin, Priority, Session, SessionId, Usage};
+
+/// All tests' now, unless time matters to them.
+const NOW: Timestamp = Timestamp(1_000_000);
+
+/// A database that lives as long as this.
+struct Fresh {
+    folder: tempfile::TempDir,
+    store: Store,
+}
+
+impl Fresh {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, opening) = Store::open(&folder.path().join("chatmux.db"), NOW).unwrap();
+        assert_eq!(opening, Opening { sole: true, created: true, recovery: Recovery::default() });
+        Self { folder, store }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("chatmux.db")
+    }
+
+    /// Opens the file as the next process would, after this one died or ended.
+    fn reopened(self, now: Timestamp) -> (Self, Opening) {
+        self.store.close();
+        let (store, opening) = Store::open(&self.folder.path().join("chatmux.db"), now).unwrap();
+        (Self { folder: self.folder, store }, opening)
+    }
+
+    fn write<W: Write>(&self, operation: W) -> W::Reply {
+        self.store.write_blocking(operation).unwrap()
+    }
+
+    fn fails<W: Write<Reply: std::fmt::Debug>>(&self, operation: W) -> StoreError {
+        self.store.write_blocking(operation).unwrap_err()
+    }
+
+    fn read<R: Read>(&self, operation: R) -> R::Reply {
+        self.store.read_blocking(operation).unwrap()
+    }
+
+    fn session(&self) -> Session {
+        self.write(CreateSession { name: None, model: "demo:tour".parse().unwrap(), system: String::new(), now: NOW })
+    }
+
+    fn enqueue(&self, session: SessionId, text: &str) -> Entry {
+        self.write(enqueue(session, text))
+    }
+
+    fn start(&self, session: SessionId, text: &str) -> Turn {
+        let entry = self.enqueue(session, text).id;
+        self.write(StartTurn { entry, now: NOW })
+    }
+
+    /// A whole turn.
+    fn turn(&self, session: SessionId, question: &str, answer: &str) -> Turn {
+        let turn = self.start(session, question);
+        self.write(EndTurn { chunks: text(answer), ..completed(&turn) });
+        turn
+    }
+}
+
+fn enqueue(session: SessionId, text: &str) -> Enqueue {
+    Enqueue { session, priority: Priority::Normal, origin: Origin::User, text: text.to_owned(), now: NOW }
+}
+
+fn text(text: &str) -> Vec<(ChunkKind, String)> {
+    vec![(ChunkKind::Text, text.to_owned())]
+}
+
+fn reasoning(text: &str) -> Vec<(ChunkKind, String)> {
+    vec![(ChunkKind::Reasoning, text.to_owned())]
+}
+
+fn completed(turn: &Turn) -> EndTurn {
+    EndTurn {
+        entry: turn.entry,
+        answer: turn.answer,
+        chunks: Vec::new(),
+        answer_state: AnswerState::Complete,
+        entry_state: EntryState::Done,
+        finish_reason: Some(FinishReason::Stop),
+        usage: Usage { input: Some(9), output: Some(12) },
+        error: None,
+        not_before: None,
+        first_at: Some(NOW),
+        now: NOW,
+    }
+}

@@ -1,0 +1,154 @@
+//! The file: modes, folders, and every way in which a path can be wrong.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::*;
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// The message of a failed opening, without the path it begins with.
+fn refusal(path: &Path) -> String {
+    let error = Store::open(path, NOW).unwrap_err();
+    assert!(error.is_unusable(), "{error:?}");
+    assert_eq!(Store::visit(path).unwrap_err(), error);
+    let text = error.to_string();
+    let begins = format!("the database {} ", path.display());
+    assert!(text.starts_with(&begins), "{text}");
+    text[begins.len()..].to_owned()
+}
+
+#[test]
+fn the_migrations_are_sound() {
+    open::MIGRATIONS.validate().unwrap();
+    let fresh = Fresh::new();
+    fresh.turn(fresh.session().id, "q", "a");
+    let (path, folder) = (fresh.path(), fresh.folder);
+    fresh.store.close();
+    let raw = Connection::open(path).unwrap();
+    let check: String = raw.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+    drop(folder);
+}
+
+#[test]
+fn folders_and_files_are_private() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let path = folder.path().join("a/b/chatmux.db");
+    let (store, _) = Store::open(&path, NOW).unwrap();
+    store.write_blocking(SetActive { session: SessionId(1) }).unwrap_err();
+    store
+        .write_blocking(CreateSession { name: None, model: "demo".parse().unwrap(), system: String::new(), now: NOW })
+        .unwrap();
+    assert_eq!(mode(folder.path()), 0o755);
+    assert_eq!((mode(&folder.path().join("a")), mode(&folder.path().join("a/b"))), (0o700, 0o700));
+    for file in ["chatmux.db", "chatmux.db-wal", "chatmux.db-shm", "chatmux.db.lock"] {
+        assert_eq!(mode(&folder.path().join("a/b").join(file)), 0o600, "{file}");
+    }
+    store.close();
+    assert!(!folder.path().join("a/b/chatmux.db-wal").exists());
+}
+
+#[test]
+fn a_database_of_a_newer_chatmux_is_left_alone() {
+    let fresh = Fresh::new();
+    let (path, _folder) = (fresh.path(), fresh.folder);
+    fresh.store.close();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+    let text = refusal(&path);
+    assert_eq!(
+        text,
+        "was written by a newer chatmux (schema 7, this one knows 1): upgrade chatmux, or use another with --db"
+    );
+}
+
+#[test]
+fn what_is_no_database_of_ours_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes.txt");
+    fs::write(&notes, "dear diary, ".repeat(100)).unwrap();
+    assert_eq!(refusal(&notes), "is not a database: use another file with --db");
+    assert_eq!(fs::read_to_string(&notes).unwrap(), "dear diary, ".repeat(100));
+
+    let foreign = folder.path().join("places.sqlite");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE moz_places (id INTEGER)").unwrap();
+    let before = fs::read(&foreign).unwrap();
+    assert_eq!(refusal(&foreign), "belongs to another program: use another file with --db");
+    assert_eq!(fs::read(&foreign).unwrap(), before);
+
+    assert_eq!(refusal(folder.path()), "is not a file: name a file with --db");
+    assert_eq!(refusal(Path::new("/dev/null")), "is not a file: name a file with --db");
+    assert!(refusal(&notes.join("chatmux.db")).starts_with("cannot be read or written ("));
+}
+
+#[test]
+fn a_damaged_database_is_said_to_be() {
+    let fresh = Fresh::new();
+    let (path, _folder) = (fresh.path(), fresh.folder);
+    fresh.store.close();
+    let mut bytes = fs::read(&path).unwrap();
+    // The first page stays a header; what it says of tables is garbage.
+    bytes[100..4_096].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let text = refusal(&path);
+    assert!(text.starts_with("is damaged (") && text.contains("restore it from a backup"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_written_is_refused_at_once_also_for_root() {
+    let fresh = Fresh::new();
+    let (path, folder) = (fresh.path(), fresh.folder);
+    fresh.store.close();
+    fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+    assert_eq!(refusal(&path), "cannot be written: make it writable (chmod u+w), or use another with --db");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o500)).unwrap();
+    let text = refusal(&path);
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+    assert!(text.starts_with("cannot be used, for its folder cannot be written"), "{text}");
+}
+
+#[test]
+fn an_empty_file_and_odd_names_become_databases() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [":memory:", "file:x?mode=memory", "a b#%41.db"] {
+        let path = folder.path().join(name);
+        fs::write(&path, "").unwrap();
+        let (store, opening) = Store::open(&path, NOW).unwrap();
+        assert!(opening.created);
+        store.close();
+        assert!(fs::metadata(&path).unwrap().len() > 0, "{name}");
+    }
+}
+
+#[test]
+fn many_that_open_at_once_agree_on_one_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chatmux.db");
+    std::thread::scope(|scope| {
+        let openers: Vec<_> = (0..8)
+            .map(|i| {
+                let path = &path;
+                scope.spawn(move || {
+                    let store =
+                        if i % 2 == 0 { Store::visit(path).unwrap() } else { Store::open(path, NOW).unwrap().0 };
+                    let create = |_| CreateSession {
+                        name: None,
+                        model: "demo".parse().unwrap(),
+                        system: String::new(),
+                        now: NOW,
+                    };
+                    (0..20).map(create).for_each(|op| drop(store.write_blocking(op).unwrap()));
+                    store.close();
+                })
+            })
+            .collect();
+        openers.into_iter().for_each(|opener| opener.join().unwrap());
+    });
+    let (store, _) = Store::open(&path, NOW).unwrap();
+    assert_eq!(store.read_blocking(Sessions { closed: true }).unwrap().len(), 160);
+}

@@ -1,0 +1,330 @@
+//! A turn's life: its rows are made, grow, and are folded. Each step is one operation, so one commit.
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::sql::{ChunkKind, ErrorColumns, is_missing_parent, is_unique_violation, to_i64};
+use super::{StoreError, Write};
+use crate::domain::{
+    AnswerState, EntryId, EntryState, FinishReason, MessageId, ModelName, Role, SessionId, StoredError, Timestamp,
+    Usage,
+};
+
+/// Starts an entry's turn: pending → running, one attempt more.
+///
+/// The first time its question and answer rows are made. Later their rows are used again, with what the answer has
+/// so far; if other messages came between, they are made anew at the end, so that ids grow with time.
+///
+/// Fails with [`StoreError::NoEntry`], [`StoreError::WrongState`], or [`StoreError::TurnRunning`] when the session has a
+/// turn under way in whatever process.
+#[derive(Debug, Clone)]
+pub struct StartTurn {
+    /// Whose turn.
+    pub entry: EntryId,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A turn that was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// The entry.
+    pub entry: EntryId,
+    /// Its session.
+    pub session: SessionId,
+    /// The question's row.
+    pub question: MessageId,
+    /// The answer's row.
+    pub answer: MessageId,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// The session's model at this moment, kept with the answer.
+    pub model: ModelName,
+    /// Bytes of reasoning that the answer has from an earlier attempt.
+    pub reasoning_bytes: u64,
+    /// Bytes of text that the answer has from an earlier attempt.
+    pub text_bytes: u64,
+}
+
+impl Write for StartTurn {
+    type Reply = Turn;
+
+    fn apply(self, conn: &Connection) -> Result<Turn, StoreError> {
+        let found = conn
+            .prepare_cached(
+                "SELECT e.session_id, e.state, e.attempts, s.model FROM entries e JOIN sessions s ON s.id = e.session_id \
+                 WHERE e.id = ?1",
+            )?
+            .query_row([self.entry], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            .optional()?;
+        let Some((session, state, attempts, model)) = found else { return Err(StoreError::NoEntry(self.entry)) };
+        expect_state(self.entry, state, EntryState::Pending)?;
+        let session: SessionId = session;
+        conn.prepare_cached(
+            "UPDATE entries SET state = 'running', attempts = attempts + 1, held = 0, not_before_ms = NULL, \
+                 started_at_ms = coalesce(started_at_ms, ?2), error_kind = NULL, error_status = NULL, \
+                 error_text = NULL, error_request_id = NULL WHERE id = ?1",
+        )?
+        .execute(params![self.entry, self.now])
+        .map_err(|e| if is_unique_violation(&e) { StoreError::TurnRunning(session) } else { e.into() })?;
+        let attempts: u32 = attempts;
+        let rows = answer_rows(conn, self.entry, session, &model, self.now)?;
+        Ok(Turn {
+            entry: self.entry,
+            session,
+            question: rows.question,
+            answer: rows.answer,
+            attempt: attempts.saturating_add(1),
+            model,
+            reasoning_bytes: rows.reasoning_bytes,
+            text_bytes: rows.text_bytes,
+        })
+    }
+}
+
+fn expect_state(entry: EntryId, found: EntryState, expected: EntryState) -> Result<(), StoreError> {
+    if found == expected { Ok(()) } else { Err(StoreError::WrongState { entry, found, expected }) }
+}
+
+struct Rows {
+    question: MessageId,
+    answer: MessageId,
+    reasoning_bytes: u64,
+    text_bytes: u64,
+}
+
+/// The rows of a turn that starts now: those of an earlier attempt, if they are the session's last, else new ones.
+fn answer_rows(
+    conn: &Connection,
+    entry: EntryId,
+    session: SessionId,
+    model: &ModelName,
+    now: Timestamp,
+) -> Result<Rows, StoreError> {
+    let old = conn
+        .prepare_cached(
+            "SELECT q.id, a.id, octet_length(a.reasoning), octet_length(a.text), \
+                 a.id = (SELECT max(m.id) FROM messages m WHERE m.session_id = a.session_id) \
+             FROM messages a JOIN messages q ON q.entry_id = a.entry_id AND q.role = 'user' \
+             WHERE a.entry_id = ?1 AND a.role = 'assistant'",
+        )?
+        .query_row([entry], |row| {
+            let (reasoning, text): (i64, i64) = (row.get(2)?, row.get(3)?);
+            let (reasoning_bytes, text_bytes) = (reasoning.unsigned_abs(), text.unsigned_abs());
+            let rows = Rows { question: row.get(0)?, answer: row.get(1)?, reasoning_bytes, text_bytes };
+            Ok((rows, row.get::<_, bool>(4)?))
+        })
+        .optional()?;
+    match old {
+        None => {
+            let question = insert(conn, entry, Role::User, now)?;
+            let answer = insert(conn, entry, Role::Assistant, now)?;
+            begin(conn, answer, model)?;
+            Ok(Rows { question, answer, reasoning_bytes: 0, text_bytes: 0 })
+        }
+        Some((rows, true)) => {
+            begin(conn, rows.answer, model)?;
+            Ok(rows)
+        }
+        Some((rows, false)) => {
+            tracing::debug!(%entry, %session, "messages came between: the turn goes to the end");
+            let partial: (String, String) = conn
+                .prepare_cached("SELECT reasoning, text FROM messages WHERE id = ?1")?
+                .query_row([rows.answer], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            conn.prepare_cached("DELETE FROM messages WHERE entry_id = ?1")?.execute([entry])?;
+            let question = insert(conn, entry, Role::User, now)?;
+            let answer = insert(conn, entry, Role::Assistant, now)?;
+            begin(conn, answer, model)?;
+            conn.prepare_cached("UPDATE messages SET reasoning = ?2, text = ?3 WHERE id = ?1")?
+                .execute(params![answer, partial.0, partial.1])?;
+            Ok(Rows { question, answer, ..rows })
+        }
+    }
+}
+
+/// Adds a row: a question with its entry's words, whole as it is, or an answer without any yet.
+fn insert(conn: &Connection, entry: EntryId, role: Role, now: Timestamp) -> Result<MessageId, StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO messages (session_id, entry_id, role, state, created_at_ms, finished_at_ms, text) \
+         SELECT session_id, id, ?2, 'complete', ?3, iif(?2 = 'user', ?3, NULL), iif(?2 = 'user', text, '') \
+         FROM entries WHERE id = ?1",
+    )?
+    .execute(params![entry, role, now])?;
+    Ok(MessageId(conn.last_insert_rowid()))
+}
+
+fn begin(conn: &Connection, answer: MessageId, model: &ModelName) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "UPDATE messages SET state = 'streaming', model = ?2, finish_reason = NULL, input_tokens = NULL, \
+             output_tokens = NULL, first_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
+             error_text = NULL, error_request_id = NULL WHERE id = ?1",
+    )?
+    .execute(params![answer, model])?;
+    Ok(())
+}
+
+/// A checkpoint: what an answer grew by. Neighbours of one kind become one row.
+///
+/// Fails with [`StoreError::NoMessage`] when the session was deleted, and with [`StoreError::NotStreaming`].
+#[derive(Debug, Clone)]
+pub struct AppendChunks {
+    /// The answer.
+    pub answer: MessageId,
+    /// The pieces, in the order in which they came.
+    pub chunks: Vec<(ChunkKind, String)>,
+}
+
+impl Write for AppendChunks {
+    type Reply = ();
+
+    fn apply(self, conn: &Connection) -> Result<(), StoreError> {
+        let state: Option<AnswerState> = conn
+            .prepare_cached("SELECT state FROM messages WHERE id = ?1")?
+            .query_row([self.answer], |row| row.get(0))
+            .optional()?;
+        match state {
+            None => return Err(StoreError::NoMessage(self.answer)),
+            Some(AnswerState::Streaming) => {}
+            Some(AnswerState::Complete | AnswerState::Interrupted | AnswerState::Failed) => {
+                return Err(StoreError::NotStreaming(self.answer));
+            }
+        }
+        let mut insert = conn.prepare_cached("INSERT INTO chunks (message_id, kind, text) VALUES (?1, ?2, ?3)")?;
+        for (kind, text) in merged(self.chunks) {
+            insert.execute(params![self.answer, kind, text]).map_err(|e| match is_missing_parent(&e) {
+                true => StoreError::NoMessage(self.answer),
+                false => e.into(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn merged(chunks: Vec<(ChunkKind, String)>) -> Vec<(ChunkKind, String)> {
+    let mut rows: Vec<(ChunkKind, String)> = Vec::new();
+    for (kind, text) in chunks {
+        match rows.last_mut() {
+            Some((last, so_far)) if *last == kind => so_far.push_str(&text),
+            _ if text.is_empty() => {}
+            _ => rows.push((kind, text)),
+        }
+    }
+    rows
+}
+
+/// Ends an attempt: folds the chunks into the answer, and says what becomes of answer and entry, in one commit. Only
+/// after its reply is the session idle.
+///
+/// Fails with [`StoreError::NoEntry`] when the session was deleted, with [`StoreError::WrongState`] when the entry
+/// does not run or is to be `Running` afterwards, and with [`StoreError::NotStreaming`] when the answer is not its.
+#[derive(Debug, Clone)]
+pub struct EndTurn {
+    /// Whose turn.
+    pub entry: EntryId,
+    /// Its answer.
+    pub answer: MessageId,
+    /// What came since the last checkpoint.
+    pub chunks: Vec<(ChunkKind, String)>,
+    /// What the answer is now. For an attempt that will be repeated: `Streaming` or `Failed`; its output has no end either way.
+    pub answer_state: AnswerState,
+    /// What the entry is now: `Pending` for a retry; never `Running`.
+    pub entry_state: EntryState,
+    /// Why the model stopped.
+    pub finish_reason: Option<FinishReason>,
+    /// Tokens of the attempt.
+    pub usage: Usage,
+    /// What went wrong; kept with both.
+    pub error: Option<StoredError>,
+    /// For a retry: not to be started earlier.
+    pub not_before: Option<Timestamp>,
+    /// When the first content of the attempt came.
+    pub first_at: Option<Timestamp>,
+    /// When it ended.
+    pub now: Timestamp,
+}
+
+impl Write for EndTurn {
+    type Reply = ();
+
+    fn apply(self, conn: &Connection) -> Result<(), StoreError> {
+        let found = conn
+            .prepare_cached("SELECT state FROM entries WHERE id = ?1")?
+            .query_row([self.entry], |row| row.get(0))
+            .optional()?;
+        expect_state(self.entry, found.ok_or(StoreError::NoEntry(self.entry))?, EntryState::Running)?;
+        if self.entry_state == EntryState::Running {
+            return Err(StoreError::WrongState {
+                entry: self.entry,
+                found: EntryState::Running,
+                expected: EntryState::Done,
+            });
+        }
+        let own = conn
+            .prepare_cached("SELECT 1 FROM messages WHERE id = ?1 AND entry_id = ?2 AND role = 'assistant'")?
+            .exists(params![self.answer, self.entry])?;
+        if !own {
+            return Err(StoreError::NotStreaming(self.answer));
+        }
+        fold(conn, self.answer, self.chunks)?;
+        let error = ErrorColumns::from(self.error.as_ref());
+        let again = self.entry_state == EntryState::Pending;
+        let finished_at = (!again).then_some(self.now);
+        conn.prepare_cached(
+            "UPDATE messages SET state = :state, finish_reason = :reason, input_tokens = :input, \
+                 output_tokens = :output, first_at_ms = :first, finished_at_ms = :finished, error_kind = :kind, \
+                 error_status = :status, error_text = :text, error_request_id = :request WHERE id = :id",
+        )?
+        .execute(named_params! {
+            ":id": self.answer,
+            ":state": self.answer_state,
+            ":reason": self.finish_reason,
+            ":input": self.usage.input.map(to_i64),
+            ":output": self.usage.output.map(to_i64),
+            ":first": self.first_at,
+            ":finished": finished_at,
+            ":kind": error.kind,
+            ":status": error.status,
+            ":text": error.text,
+            ":request": error.request_id,
+        })?;
+        conn.prepare_cached(
+            "UPDATE entries SET state = :state, not_before_ms = :not_before, finished_at_ms = :finished, \
+                 error_kind = :kind, error_status = :status, error_text = :text, error_request_id = :request \
+             WHERE id = :id",
+        )?
+        .execute(named_params! {
+            ":id": self.entry,
+            ":state": self.entry_state,
+            ":not_before": self.not_before.filter(|_| again),
+            ":finished": finished_at,
+            ":kind": error.kind,
+            ":status": error.status,
+            ":text": error.text,
+            ":request": error.request_id,
+        })?;
+        Ok(())
+    }
+}
+
+/// Moves an answer's chunk rows, and `last` behind them, into the message.
+pub(super) fn fold(conn: &Connection, answer: MessageId, last: Vec<(ChunkKind, String)>) -> Result<(), StoreError> {
+    let (mut text, mut reasoning) = (String::new(), String::new());
+    let mut grow = |kind: ChunkKind, piece: &str| match kind {
+        ChunkKind::Text => text.push_str(piece),
+        ChunkKind::Reasoning => reasoning.push_str(piece),
+    };
+    let mut stored = conn.prepare_cached("SELECT kind, text FROM chunks WHERE message_id = ?1 ORDER BY id")?;
+    let mut rows = stored.query([answer])?;
+    while let Some(row) = rows.next()? {
+        grow(row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+    }
+    drop(rows);
+    for (kind, piece) in &last {
+        grow(*kind, piece);
+    }
+    if !(text.is_empty() && reasoning.is_empty()) {
+        conn.prepare_cached("UPDATE messages SET text = text || ?2, reasoning = reasoning || ?3 WHERE id = ?1")?
+            .execute(params![answer, text, reasoning])?;
+        conn.prepare_cached("DELETE FROM chunks WHERE message_id = ?1")?.execute([answer])?;
+    }
+    Ok(())
+}

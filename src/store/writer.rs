@@ -1,0 +1,122 @@
+//! The writer: the only writable connection, on its own thread. It takes what waits into one transaction, commits, and
+//! then replies to all (group commit): an acknowledgement is always a commit, and 64 senders cost one disk flush.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+
+use rusqlite::Connection;
+
+use super::StoreError;
+use super::lane::{Job, Mail};
+use super::open::Presence;
+
+/// Operations in one transaction. More would only make the first of them wait longer.
+const BATCH_OPERATIONS: usize = 256;
+
+/// What the writer did so far, for tests, benches and `/stats`.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) operations: AtomicU64,
+    pub(super) commits: AtomicU64,
+}
+
+/// The writer's thread: what it owns, for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) path: PathBuf,
+    pub(super) counters: Arc<Counters>,
+    /// Says to other processes that this one lives; let go after the connection.
+    pub(super) presence: Option<Presence>,
+}
+
+impl Writer {
+    /// Runs until the last handle is gone or one of them closes the store.
+    pub(super) fn run(self, mail: &Receiver<Mail>) {
+        let mut closing = None;
+        while closing.is_none()
+            && let Ok(first) = mail.recv()
+        {
+            let mut batch = Vec::new();
+            let mut next = Some(first);
+            while let Some(item) = next {
+                match item {
+                    Mail::Job(job) => batch.push(job),
+                    Mail::Close(done) => {
+                        closing = Some(done);
+                        break;
+                    }
+                }
+                next = if batch.len() < BATCH_OPERATIONS { mail.try_recv().ok() } else { None };
+            }
+            self.commit_all(batch);
+        }
+        let Self { conn, presence, .. } = self;
+        drop(conn);
+        drop(presence);
+        drop(closing);
+    }
+
+    /// Runs the batch in one transaction; in more than one only if SQLite ended the first by itself.
+    fn commit_all(&self, batch: Vec<Box<dyn Job>>) {
+        let mut waiting = batch.into_iter().peekable();
+        while waiting.peek().is_some() {
+            let mut ran: Vec<Box<dyn Job>> = Vec::new();
+            let outcome = self.transaction(&mut waiting, &mut ran).map_err(|e| e.at(&self.path));
+            if let Err(error) = &outcome {
+                tracing::error!(%error, operations = ran.len(), "a transaction was undone");
+                self.leave_transaction();
+            }
+            self.counters.operations.fetch_add(ran.len() as u64, Ordering::Relaxed);
+            self.counters.commits.fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
+            for job in ran {
+                job.finish(outcome.as_ref().err());
+            }
+        }
+    }
+
+    /// Moves what it ran into `ran`. After an error none of that is in the database.
+    fn transaction(
+        &self,
+        waiting: &mut impl Iterator<Item = Box<dyn Job>>,
+        ran: &mut Vec<Box<dyn Job>>,
+    ) -> Result<(), StoreError> {
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            ran.extend(waiting);
+            return Err(error);
+        }
+        for mut job in waiting {
+            let outcome = self.in_savepoint(&mut *job);
+            ran.push(job);
+            outcome?;
+        }
+        self.execute("COMMIT")
+    }
+
+    /// Runs one job so that its failure leaves its neighbours alone. An error here is one that did not: a full disk,
+    /// for one, makes SQLite undo the whole transaction.
+    fn in_savepoint(&self, job: &mut dyn Job) -> Result<(), StoreError> {
+        self.execute("SAVEPOINT operation")?;
+        let Err(error) = job.run(&self.conn, &self.path) else { return self.execute("RELEASE operation") };
+        if self.conn.is_autocommit() {
+            return Err(error);
+        }
+        self.execute("ROLLBACK TO operation")?;
+        self.execute("RELEASE operation")
+    }
+
+    fn leave_transaction(&self) {
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "the transaction could not be undone");
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
