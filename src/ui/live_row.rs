@@ -12,7 +12,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::domain::text::Sanitizer;
 
 /// Columns between tab stops.
-const TAB_COLUMNS: usize = 8;
+pub(super) const TAB_COLUMNS: usize = 8;
 /// A narrower terminal is drawn to as if it had this many columns: there must be room for one cluster of any width.
 pub(super) const MIN_COLUMNS: usize = 8;
 

@@ -48,7 +48,7 @@ pub(super) fn label(session: SessionId, name: &str, room: usize, mode: GraphemeC
     cut + "…"
 }
 
-/// `[2~ 5!+3]`, at most `room` columns: the most urgent first when not all have room, shown by number. Empty when none has.
+/// `[2~ 5! +3]`, at most `room` columns: the most urgent first when not all have room, shown by number. Empty when none has.
 fn activity(sessions: &[(SessionId, Activity)], room: usize) -> String {
     let mut urgent: Vec<_> = sessions.to_vec();
     urgent.sort_by_key(|(id, activity)| (std::cmp::Reverse(*activity), *id));
@@ -61,7 +61,7 @@ fn activity(sessions: &[(SessionId, Activity)], room: usize) -> String {
             let _ = write!(text, "{}{id}{activity}", if i > 0 { " " } else { "" });
         }
         let rest = urgent.len() - shown;
-        let with_rest = if rest > 0 { format!("{text}+{rest}]") } else { format!("{text}]") };
+        let with_rest = if rest > 0 { format!("{text} +{rest}]") } else { format!("{text}]") };
         if with_rest.len() <= room {
             return with_rest;
         }
@@ -128,7 +128,7 @@ mod tests {
         check(&[], true, 80, "     1:main> ");
         check(&[(2, Streaming), (5, Failed)], true, 80, "[2~ 5!] 1:main> ");
         check(&[(2, Streaming), (5, Failed)], true, 20, "[5!] 1:main> ");
-        check(&[(2, Finished), (3, Streaming), (5, Failed), (7, Finished)], true, 40, "[2+ 5!+2] 1:main> ");
+        check(&[(2, Finished), (3, Streaming), (5, Failed), (7, Finished)], true, 40, "[2+ 5! +2] 1:main> ");
         check(&[(2, Streaming)], true, 9, "1:m…~>");
     }
 

@@ -104,13 +104,19 @@ fn colour_is_only_there_when_wanted() {
 
 #[test]
 fn long_texts_go_out_in_several_prints() {
-    let mut renderer = Renderer::new(Kind::Screen, WcWidth, Palette::new(false), Reasoning::Dim);
-    let long = "all work and no play\n".repeat(10_000);
+    let long = "all work and no play\n".repeat(3_000);
     for show in [text(&long), Show::Block(long.clone())] {
+        let mut renderer = Renderer::new(Kind::Screen, WcWidth, Palette::new(false), Reasoning::Dim);
+        let mut screen = Screen::new(80);
         let prints = renderer.render(&[show], 80, false);
-        assert!(prints.len() > 5);
-        assert!(prints.iter().all(|print| print.len() < 3 * PRINT_BYTES && print.ends_with('\n')));
-        assert_eq!(prints.concat().matches("all work").count(), 10_000);
+        assert!(prints.len() > 2);
+        for print in &prints {
+            assert!(print.len() < 2 * PRINT_BYTES);
+            screen.print(print);
+        }
+        let rows = screen.rows();
+        assert_eq!(rows.len(), 3_000);
+        assert!(rows.iter().all(|row| row == "all work and no play"));
     }
 }
 
