@@ -1,0 +1,138 @@
+//! The terminal's modes: saved at the start, restored on every way out.
+//!
+//! From [`enter`] to [`restore`] the terminal is in the mode that rustyline edits in, also between two lines. So what is typed
+//! there is neither echoed by the kernel nor turned into something else (Enter into a line feed, Ctrl-C into a signal); rustyline
+//! finds this mode and goes back to it. Who lends the terminal to another program (an editor) calls [`restore`] before and
+//! [`enter`] after.
+
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::libc;
+use nix::sys::termios::{
+    ControlFlags, InputFlags, LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
+};
+
+/// Leaves bracketed paste and a synchronized update, shows the cursor, and ends a style.
+const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[?25h\x1b[0m";
+
+/// The modes as they were before us; absent where stdin is no terminal.
+static SAVED: OnceLock<libc::termios> = OnceLock::new();
+/// Whether the modes are ours now.
+static OURS: AtomicBool = AtomicBool::new(false);
+/// Whether the panic hook is in place.
+static HOOKED: AtomicBool = AtomicBool::new(false);
+
+/// Restores the terminal when it is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it restores the terminal"]
+pub struct Guard(());
+
+impl Guard {
+    /// Saves the modes, takes the terminal, and sees to it that a panic in any thread gives it back before it is reported.
+    ///
+    /// # Errors
+    /// When stdin is a terminal whose modes cannot be read or set.
+    pub fn new() -> io::Result<Self> {
+        if let Ok(found) = tcgetattr(io::stdin()) {
+            SAVED.get_or_init(|| found.into());
+            enter()?;
+        }
+        if !HOOKED.swap(true, Ordering::AcqRel) {
+            let report = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                restore();
+                report(info);
+            }));
+        }
+        Ok(Self(()))
+    }
+
+    /// A guard of nothing, for terminals that are read line by line: their modes stay as they are.
+    pub(super) const fn plain() -> Self {
+        Self(())
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Takes the terminal (again). Does nothing where stdin is no terminal.
+///
+/// # Errors
+/// When its modes cannot be set.
+pub fn enter() -> io::Result<()> {
+    let Some(saved) = SAVED.get() else { return Ok(()) };
+    let mut raw = Termios::from(*saved);
+    raw.input_flags &= !(InputFlags::BRKINT
+        | InputFlags::ICRNL
+        | InputFlags::INPCK
+        | InputFlags::ISTRIP
+        | InputFlags::IXON);
+    raw.control_flags |= ControlFlags::CS8;
+    raw.local_flags &= !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::IEXTEN | LocalFlags::ISIG);
+    raw.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+    raw.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+    tcsetattr(io::stdin(), SetArg::TCSADRAIN, &raw)?;
+    OURS.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// Gives the terminal back as it was. May be called from anywhere, any number of times; the first call after [`enter`] acts.
+/// Takes no lock and allocates nothing.
+pub fn restore() {
+    let Some(saved) = SAVED.get() else { return };
+    if OURS.swap(false, Ordering::AcqRel) {
+        restore_modes(saved);
+    }
+}
+
+/// As [`restore`], but also when the modes were given back already: something may have set them since.
+pub(super) fn restore_again() {
+    if let Some(saved) = SAVED.get() {
+        OURS.store(false, Ordering::Release);
+        restore_modes(saved);
+    }
+}
+
+fn restore_modes(saved: &libc::termios) {
+    // On the way out there is nobody left to tell about an error.
+    let _ = nix::unistd::write(io::stdout(), LEAVE);
+    let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &Termios::from(*saved));
+}
+
+/// Stops the whole job, as Ctrl-Z does, and takes the terminal again when it goes on.
+pub(super) fn suspend() {
+    restore();
+    // Zero: every process of our group, so that the shell sees the job stop.
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), nix::sys::signal::Signal::SIGTSTP);
+    if enter().is_ok() {
+        let mut stdout = io::stdout();
+        let _ = stdout.write_all(b"\x1b[?2004h");
+        let _ = stdout.flush();
+    }
+}
+
+/// Columns of the terminal; 80 where there is none.
+pub(super) fn columns() -> usize {
+    match terminal_size::terminal_size_of(io::stdout()) {
+        Some((terminal_size::Width(columns), _)) if columns > 0 => columns.into(),
+        _ => 80,
+    }
+}
+
+/// Gives the terminal back once more while a panic unwinds: rustyline, further in, goes back to the mode it had found.
+#[derive(Debug)]
+pub(super) struct RestoreOnUnwind;
+
+impl Drop for RestoreOnUnwind {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            restore_again();
+        }
+    }
+}

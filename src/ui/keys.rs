@@ -1,0 +1,197 @@
+//! The keys that are ours. Each that ends a readline says why in [`Endings`] and closes the gate before the readline ends.
+//!
+//! All of them end it as an accepted line: an interrupted readline would forget both its text and what was typed ahead.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use rustyline::history::History;
+use rustyline::{
+    Cmd, ConditionalEventHandler, EditMode, Editor, Event, EventContext, EventHandler, Helper, KeyCode, KeyEvent,
+    Modifiers, Movement, RepeatCount,
+};
+
+use super::gate::Gate;
+use super::{guard, multiline};
+
+/// What a key asks for in the middle of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// To go to the session with this number, 1 to 9 (`Ctrl-X 1…9`, `F1…F9`).
+    Switch(u8),
+    /// To go to the session that most wants attention (`Alt-a`).
+    Attention,
+    /// To go to the session before this one (`Alt-Left`).
+    Previous,
+    /// To go to the session after this one (`Alt-Right`).
+    Next,
+}
+
+/// Why a readline ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Enter: the line is whole.
+    Line,
+    /// Ctrl-C on an empty line.
+    Interrupt,
+    /// Ctrl-D on an empty line.
+    Eof,
+    /// A key that asks for something; the line is a draft.
+    Wish(Wish),
+}
+
+/// The last ending that a key asked for; written and read by the reader's thread, but rustyline wants handlers that could be shared.
+#[derive(Debug, Default)]
+pub(super) struct Endings(AtomicU8);
+
+/// Above this, the code is a session's number.
+const SWITCH: u8 = 100;
+
+impl Endings {
+    fn set(&self, ending: Ending) {
+        let code = match ending {
+            Ending::Line => 1,
+            Ending::Interrupt => 2,
+            Ending::Eof => 3,
+            Ending::Wish(Wish::Attention) => 4,
+            Ending::Wish(Wish::Previous) => 5,
+            Ending::Wish(Wish::Next) => 6,
+            Ending::Wish(Wish::Switch(n)) => SWITCH.saturating_add(n),
+        };
+        self.0.store(code, Ordering::Release);
+    }
+
+    /// The last ending, forgotten here; `None` when no key of ours asked for one.
+    pub(super) fn take(&self) -> Option<Ending> {
+        match self.0.swap(0, Ordering::AcqRel) {
+            1 => Some(Ending::Line),
+            2 => Some(Ending::Interrupt),
+            3 => Some(Ending::Eof),
+            4 => Some(Ending::Wish(Wish::Attention)),
+            5 => Some(Ending::Wish(Wish::Previous)),
+            6 => Some(Ending::Wish(Wish::Next)),
+            code if code > SWITCH => Some(Ending::Wish(Wish::Switch(code - SWITCH))),
+            _ => None,
+        }
+    }
+}
+
+/// What a key of ours does.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Enter,
+    Interrupt,
+    Eof,
+    Wish(Wish),
+    Suspend,
+    /// Not ours, but it clears the screen.
+    ClearScreen,
+    /// Any other key: after it the line is open, whatever an earlier key had announced.
+    Other,
+}
+
+struct Key {
+    act: Act,
+    gate: Arc<Gate>,
+    endings: Arc<Endings>,
+}
+
+impl Key {
+    #[expect(clippy::unnecessary_wraps, reason = "what a handler returns")]
+    fn end(&self, ending: Ending) -> Option<Cmd> {
+        self.endings.set(ending);
+        self.gate.close();
+        Some(Cmd::AcceptLine)
+    }
+
+    fn enter(&self, ctx: &EventContext) -> Option<Cmd> {
+        let (line, pos) = (ctx.line(), ctx.pos());
+        if multiline::is_open_block(line) {
+            return Some(Cmd::Newline);
+        }
+        if pos == line.len() && multiline::goes_on(line) {
+            // The backslash is replaced here and now, so a pasted text keeps its own.
+            return Some(Cmd::Replace(Movement::BackwardChar(1), Some("\n".to_owned())));
+        }
+        self.end(Ending::Line)
+    }
+}
+
+impl ConditionalEventHandler for Key {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
+        match self.act {
+            Act::Enter => self.enter(ctx),
+            Act::Interrupt if ctx.line().is_empty() => self.end(Ending::Interrupt),
+            Act::Interrupt => Some(Cmd::Kill(Movement::WholeBuffer)),
+            Act::Eof if ctx.line().is_empty() => self.end(Ending::Eof),
+            // In vi mode Ctrl-D ends the line, whatever is in it.
+            Act::Eof if ctx.mode() == EditMode::Vi => self.end(Ending::Line),
+            Act::Eof => None,
+            Act::Wish(wish) => self.end(Ending::Wish(wish)),
+            Act::Suspend => {
+                guard::suspend();
+                self.gate.disturb();
+                Some(Cmd::Repaint)
+            }
+            Act::ClearScreen => {
+                self.gate.disturb();
+                None
+            }
+            Act::Other => {
+                if self.endings.take().is_some() {
+                    self.gate.open();
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Binds our keys.
+pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<Gate>, endings: &Arc<Endings>) {
+    let handler = |act| {
+        let key = Key { act, gate: Arc::clone(gate), endings: Arc::clone(endings) };
+        EventHandler::Conditional(Box::new(key))
+    };
+    let plain = |code| KeyEvent(code, Modifiers::NONE);
+    for n in 1..=9u8 {
+        let act = Act::Wish(Wish::Switch(n));
+        let digit = plain(KeyCode::Char(char::from(b'0' + n)));
+        editor.bind_sequence(Event::KeySeq(vec![KeyEvent::ctrl('X'), digit]), handler(act));
+        editor.bind_sequence(plain(KeyCode::F(n)), handler(act));
+    }
+    let keys = [
+        (plain(KeyCode::Enter), Act::Enter),
+        (KeyEvent::ctrl('C'), Act::Interrupt),
+        (KeyEvent::ctrl('\\'), Act::Interrupt),
+        (KeyEvent::ctrl('D'), Act::Eof),
+        (KeyEvent::ctrl('Z'), Act::Suspend),
+        (KeyEvent::ctrl('L'), Act::ClearScreen),
+        (KeyEvent::alt('a'), Act::Wish(Wish::Attention)),
+        (KeyEvent(KeyCode::Left, Modifiers::ALT), Act::Wish(Wish::Previous)),
+        (KeyEvent(KeyCode::Right, Modifiers::ALT), Act::Wish(Wish::Next)),
+    ];
+    for (key, act) in keys {
+        editor.bind_sequence(key, handler(act));
+    }
+    editor.bind_sequence(KeyEvent::ctrl('J'), Cmd::Newline);
+    editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
+    editor.bind_sequence(Event::Any, handler(Act::Other));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_is_taken_once() {
+        let endings = Endings::default();
+        let wishes = [Wish::Attention, Wish::Previous, Wish::Next, Wish::Switch(1), Wish::Switch(9)];
+        let all = [Ending::Line, Ending::Interrupt, Ending::Eof].into_iter().chain(wishes.map(Ending::Wish));
+        for ending in all {
+            endings.set(ending);
+            assert_eq!(endings.take(), Some(ending));
+            assert_eq!(endings.take(), None);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Layer 4: the terminal. Two threads: one reads lines with rustyline, one prints above its open prompt.
+//!
+//! ```text
+//!  repl ──Next──► reader (thread) ──Read──► repl
+//!                   │  ▲ keys close, the first drawing of a prompt opens
+//!                   ▼  │
+//!                  gate ◄── waits for it ── printer (thread) ◄──Frame── coordinator
+//! ```
+//! The bytes are decided by pure code (`render` over `live_row`, `prompt`); the threads only carry them. This layer does not
+//! know what a message, a queue or a model is: it shows what it is told and hands back what was typed.
+//!
+//! The way out: a readline cannot be ended from outside, so both threads are plain ones that nothing joins, and no runtime waits
+//! for them. [`Exit::finish`] waits a bounded time for the last frame and gives the terminal back; a signal's task calls
+//! [`guard::restore`].
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::thread::Builder;
+use std::time::Duration;
+
+use rustyline::history::MemHistory;
+use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, GraphemeClusterMode};
+use tokio::sync::{mpsc, watch};
+
+use crate::domain::{Frame, PromptState};
+
+mod gate;
+pub mod guard;
+mod helper;
+mod keys;
+mod live_row;
+mod multiline;
+mod printer;
+mod prompt;
+mod reader;
+mod render;
+mod style;
+
+pub use helper::{Complete, NoCompletion};
+pub use keys::Wish;
+pub use reader::{Next, Read};
+pub use style::wants_color;
+
+/// Frames that wait for the printer: one, so that a slow terminal costs a frame and never a stream.
+pub const FRAMES: usize = 1;
+/// Lines asked for or read that wait: the two sides take turns.
+pub const LINES: usize = 1;
+/// Lines of history in memory.
+const HISTORY_LINES: usize = 1_000;
+/// How long the last frames may take when the program leaves.
+const LAST_FRAMES: Duration = Duration::from_millis(500);
+
+/// What becomes of a model's reasoning (`ui.reasoning`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reasoning {
+    /// Shown, dimmed.
+    #[default]
+    Dim,
+    /// Not shown.
+    Hide,
+    /// Shown as the answer is.
+    Show,
+}
+
+/// How the terminal shall be.
+pub struct Options {
+    /// Whether to colour: see [`wants_color`].
+    pub color: bool,
+    /// vi keys instead of emacs keys (`ui.edit_mode`).
+    pub vi: bool,
+    /// What becomes of reasoning.
+    pub reasoning: Reasoning,
+    /// Answers Tab, and hints.
+    pub complete: Box<dyn Complete>,
+    /// The prompt until the first [`Next`].
+    pub prompt: PromptState,
+}
+
+/// The running terminal.
+pub struct Terminal {
+    /// What to show. Use `try_send`: a full channel means that the terminal is busy, and what comes is for the next frame.
+    pub frames: mpsc::Sender<Frame>,
+    /// Asks for a line. One for each [`Read`].
+    pub next: mpsc::Sender<Next>,
+    /// What was typed, one for each [`Next`].
+    pub reads: mpsc::Receiver<Read>,
+    /// The way out; keep it until then, dropping it restores the terminal's modes.
+    pub exit: Exit,
+}
+
+/// The way out.
+pub struct Exit {
+    /// Hung up when the printer has ended.
+    printing: std_mpsc::Receiver<()>,
+    guard: guard::Guard,
+}
+
+impl Exit {
+    /// Shows the frames that wait, half a second at most, and restores the terminal. Drop `frames` and `next` first: what is
+    /// sent after that is not shown. Blocks.
+    pub fn finish(self) {
+        // Nothing is ever sent: an error is the end or the time.
+        let _ = self.printing.recv_timeout(LAST_FRAMES);
+        drop(self.guard);
+    }
+}
+
+/// Takes the terminal and starts its two threads. Where there is no cursor to move (`TERM=dumb`, stdin or stdout is no terminal) the
+/// same channels read and write plain lines.
+///
+/// # Errors
+/// When the terminal's modes cannot be read or set, or a thread cannot be started.
+pub fn start(options: Options) -> io::Result<Terminal> {
+    let Options { color, vi, reasoning, complete, prompt } = options;
+    let mode = GraphemeClusterMode::from_env();
+    let palette = style::Palette::new(color);
+    let gate = Arc::new(gate::Gate::default());
+    let endings = Arc::new(keys::Endings::default());
+    let (frames, frames_in) = mpsc::channel(FRAMES);
+    let (next, next_in) = mpsc::channel(LINES);
+    let (reads_out, reads) = mpsc::channel(LINES);
+    let (state, state_in) = watch::channel(prompt);
+
+    let config = Config::builder()
+        .max_history_size(HISTORY_LINES)
+        .map_err(io::Error::other)?
+        .history_ignore_space(true)
+        .completion_type(CompletionType::List)
+        .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
+        // The prompt is drawn by us at each repaint, with colour or without.
+        .color_mode(ColorMode::Forced)
+        .grapheme_cluster_mode(mode)
+        .build();
+    let mut editor: Editor<helper::Prompter, MemHistory> =
+        Editor::with_history(config.clone(), MemHistory::with_config(&config)).map_err(io::Error::other)?;
+    let helper = helper::Prompter::new(complete, mode, palette, Arc::clone(&gate), state_in);
+    editor.set_helper(Some(helper));
+    keys::bind(&mut editor, &gate, &endings);
+
+    let renderer = |kind| render::Renderer::new(kind, mode, palette, reasoning);
+    let (printing_out, printing) = std_mpsc::sync_channel::<()>(1);
+    let guard;
+    match editor.create_external_printer() {
+        Ok(above) => {
+            guard = guard::Guard::new()?;
+            let (renderer, gate, state) = (renderer(live_row::Kind::Screen), Arc::clone(&gate), state.clone());
+            Builder::new().name("printer".into()).spawn(move || {
+                let _printing = printing_out;
+                printer::run(frames_in, printer::AbovePrompt(above), renderer, &gate, &state);
+            })?;
+        }
+        Err(_) => {
+            guard = guard::Guard::plain();
+            let renderer = renderer(live_row::Kind::Whole);
+            gate.open();
+            Builder::new().name("printer".into()).spawn(move || {
+                let _printing = printing_out;
+                printer::run(frames_in, printer::Plain, renderer, &gate, &state);
+            })?;
+            Builder::new().name("reader".into()).spawn(move || reader::run_plain(next_in, &reads_out, mode))?;
+            return Ok(Terminal { frames, next, reads, exit: Exit { printing, guard } });
+        }
+    }
+    let reader = reader::Reader { editor, gate, endings, mode, prompt: state, next: next_in, reads: reads_out };
+    Builder::new().name("reader".into()).spawn(move || reader.run())?;
+    Ok(Terminal { frames, next, reads, exit: Exit { printing, guard } })
+}

@@ -1,0 +1,213 @@
+//! Turns what the coordinator wants shown into bytes for the terminal. Pure; `printer` owns it and writes what it gives.
+
+use owo_colors::Style;
+use rustyline::GraphemeClusterMode;
+
+use super::Reasoning;
+use super::live_row::{Kind, LiveRow, MIN_COLUMNS, fold};
+use super::prompt::label;
+use super::style::Palette;
+use crate::domain::text::one_line;
+use crate::domain::{AnswerState, SessionId, SessionName, Show, StoredError};
+
+/// Bytes of one print: what is longer goes out in several, so that a key typed meanwhile is echoed in between.
+pub(super) const PRINT_BYTES: usize = 16 << 10;
+/// Characters of an error that an answer's last row shows.
+const ERROR_CHARS: usize = 300;
+
+/// What is being said in the live row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    Text,
+    Reasoning,
+}
+
+/// The state of what is above the prompt.
+#[derive(Debug)]
+pub(super) struct Renderer {
+    live: LiveRow,
+    mode: GraphemeClusterMode,
+    palette: Palette,
+    reasoning: Reasoning,
+    /// Who speaks, since the last question or end.
+    voice: Option<Voice>,
+    /// The row before the next one is blank, or there is none.
+    blank: bool,
+    /// Prints that are ready.
+    prints: Vec<String>,
+    out: String,
+}
+
+impl Renderer {
+    /// Nothing shown yet.
+    pub(super) fn new(kind: Kind, mode: GraphemeClusterMode, palette: Palette, reasoning: Reasoning) -> Self {
+        let live = LiveRow::new(kind, mode);
+        Self { live, mode, palette, reasoning, voice: None, blank: true, prints: Vec::new(), out: String::new() }
+    }
+
+    /// What to print for `shows` in a terminal of `width` columns. `disturbed`: something came between the live row and the prompt.
+    pub(super) fn render(&mut self, shows: &[Show], width: usize, disturbed: bool) -> Vec<String> {
+        if disturbed {
+            self.live.repaint(width, &mut self.out);
+        }
+        for show in shows {
+            self.show(show, width.max(MIN_COLUMNS));
+            self.cut();
+        }
+        if !self.out.is_empty() {
+            self.prints.push(std::mem::take(&mut self.out));
+        }
+        std::mem::take(&mut self.prints)
+    }
+
+    fn cut(&mut self) {
+        if self.out.len() >= PRINT_BYTES {
+            self.prints.push(std::mem::take(&mut self.out));
+        }
+    }
+
+    fn show(&mut self, show: &Show, width: usize) {
+        match show {
+            Show::Question { session, name, text } => {
+                self.finish();
+                self.blank_row();
+                self.out += &self.echo(*session, name, text, width);
+                self.blank = false;
+            }
+            Show::Text(text) => self.say(Voice::Text, text, width),
+            Show::Reasoning(text) if self.reasoning != Reasoning::Hide => self.say(Voice::Reasoning, text, width),
+            Show::Reasoning(_) => {}
+            Show::End { state, usage: _, error } => self.end(*state, error.as_ref(), width),
+            Show::Notice(text) => self.above(text, Style::new(), width),
+            Show::Error(text) => self.above(&format!("error: {text}"), self.palette.error, width),
+            Show::Command { session, name, line } => {
+                let rows = self.echo(*session, name, line, width);
+                self.insert(&rows, width);
+            }
+            Show::Block(text) => self.above(text, Style::new(), width),
+            Show::Switched { session, name, unread, cut_bytes } => {
+                self.switched(*session, name, *unread, *cut_bytes, width);
+            }
+        }
+    }
+
+    fn say(&mut self, voice: Voice, text: &str, width: usize) {
+        if text.is_empty() {
+            return;
+        }
+        if self.voice != Some(voice) {
+            let thought_before = self.voice == Some(Voice::Reasoning);
+            self.finish();
+            if thought_before {
+                self.blank_row();
+            }
+            let dim = voice == Voice::Reasoning && self.reasoning == Reasoning::Dim;
+            self.live.set_style(if dim { self.palette.dim } else { Style::new() });
+            self.voice = Some(voice);
+            if voice == Voice::Reasoning {
+                self.live.append("[thinking] ", width, &mut self.out);
+            }
+        }
+        for piece in pieces(text) {
+            self.live.append(piece, width, &mut self.out);
+            self.cut();
+        }
+        self.blank = !self.live.is_open() && text.ends_with("\n\n");
+    }
+
+    /// Ends the live row; whoever speaks next begins a row.
+    fn finish(&mut self) {
+        self.live.finish(&mut self.out);
+        self.live.set_style(Style::new());
+        self.voice = None;
+    }
+
+    fn blank_row(&mut self) {
+        if !std::mem::replace(&mut self.blank, true) {
+            self.out.push('\n');
+        }
+    }
+
+    fn end(&mut self, state: AnswerState, error: Option<&StoredError>, width: usize) {
+        self.finish();
+        let why = error.map(|e| {
+            let status = e.status.map(|s| format!("{s} ")).unwrap_or_default();
+            format!(": {status}{}", one_line(&e.text, ERROR_CHARS))
+        });
+        let why = why.unwrap_or_default();
+        match state {
+            AnswerState::Streaming | AnswerState::Complete => return,
+            AnswerState::Interrupted => self.out += &self.rows(&format!("[interrupted{why}]"), width, self.palette.dim),
+            AnswerState::Failed => self.out += &self.rows(&format!("[failed{why}]"), width, self.palette.error),
+        }
+        self.blank = false;
+    }
+
+    fn switched(&mut self, session: SessionId, name: &SessionName, unread: bool, cut_bytes: u64, width: usize) {
+        self.finish();
+        self.blank_row();
+        let new = if unread { " · new" } else { "" };
+        // The dashes and their blanks take six columns.
+        let label = label(session, name.as_str(), width.saturating_sub(6 + new.chars().count()), self.mode);
+        let row = format!("── {label}{new} ──");
+        self.out += &self.rows(&row, width, self.palette.marker);
+        if cut_bytes > 0 {
+            let cut = format!("… {} before this not shown: /replay shows all", size(cut_bytes));
+            self.out += &self.rows(&cut, width, self.palette.dim);
+        }
+        self.blank = false;
+    }
+
+    /// A typed line as the prompt showed it: its first row behind the prompt, the others as they are.
+    fn echo(&self, session: SessionId, name: &SessionName, line: &str, width: usize) -> String {
+        self.rows(&format!("{session}:{name}> {line}"), width, self.palette.prompt)
+    }
+
+    fn rows(&self, text: &str, width: usize, style: Style) -> String {
+        fold(text, width, self.mode, style)
+    }
+
+    fn above(&mut self, text: &str, style: Style, width: usize) {
+        if text.len() <= PRINT_BYTES {
+            let rows = self.rows(text, width, style);
+            self.insert(&rows, width);
+            return;
+        }
+        for line in text.split_inclusive('\n') {
+            let rows = self.rows(line, width, style);
+            self.insert(&rows, width);
+            self.cut();
+        }
+    }
+
+    fn insert(&mut self, rows: &str, width: usize) {
+        self.live.insert_above(rows, width, &mut self.out);
+        if !self.live.is_open() {
+            self.blank = false;
+        }
+    }
+}
+
+/// The text in pieces of at most [`PRINT_BYTES`], cut between characters.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (piece, more) = rest.split_at(rest.floor_char_boundary(PRINT_BYTES));
+        rest = more;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// Bytes for people: `812 B`, `3.9 MiB`.
+fn size(bytes: u64) -> String {
+    let kib = bytes as f64 / 1_024.0;
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{kib:.1} KiB"),
+        _ => format!("{:.1} MiB", kib / 1_024.0),
+    }
+}
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;
