@@ -1,6 +1,17 @@
 //! The models, behind one trait. Knows no session, no queue, no store: a request goes in, pieces of an answer come out.
 
+mod answer;
+mod ask;
+mod clients;
+mod demo;
+mod endpoint;
+mod frames;
 mod profile;
+mod registry;
+mod secrets;
+mod transport;
+mod verdict;
+mod wire;
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -9,7 +20,9 @@ use futures_util::Stream;
 
 use crate::domain::{ChatMessage, FinishReason, ProviderError, Usage};
 
+pub use demo::Demo;
 pub use profile::{KeySource, Kind, Profile, Timeouts};
+pub use registry::Providers;
 
 /// What a model is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
