@@ -9,6 +9,8 @@ mod frames;
 mod profile;
 mod registry;
 mod secrets;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod verdict;
 mod wire;
