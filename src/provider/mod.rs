@@ -1,7 +1,20 @@
 //! The models, behind one trait. Knows no session, no queue, no store: a request goes in, pieces of an answer come out.
 
 mod demo;
+mod answer;
+mod ask;
+mod clients;
+mod demo;
+mod endpoint;
+mod frames;
 mod profile;
+mod registry;
+mod secrets;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod verdict;
+mod wire;
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -12,6 +25,7 @@ use crate::domain::{ChatMessage, FinishReason, ProviderError, Usage};
 
 pub use demo::Demo;
 pub use profile::{KeySource, Kind, Profile, Timeouts};
+pub use registry::Providers;
 
 /// What a model is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

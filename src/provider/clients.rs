@@ -1,0 +1,137 @@
+//! The HTTP clients, made when first needed, and the permits that keep requests from waiting silently inside them.
+//!
+//! Four at most: with or without TLS (certificates are loaded only where `https` is spoken: that costs more than a whole
+//! question over loopback), and with or without the environment's proxies (never for loopback hosts, which `HTTP_PROXY` would
+//! capture). None follows a redirect: `x-api-key` would go along to another host.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::{Client, Url, redirect};
+use tokio::sync::Semaphore;
+
+use super::{Profile, Timeouts};
+use crate::domain::{ErrorKind, ProviderError};
+
+/// Requests at once to one host, where its profiles say nothing: below the streams that servers allow on one HTTP/2
+/// connection (100 as a rule), of which the client opens one per host and no second.
+const DEFAULT_PER_HOST: usize = 32;
+/// After this much silence an HTTP/2 connection is asked whether it is still there …
+const H2_PING_INTERVAL: Duration = Duration::from_secs(20);
+/// … and given up if it does not answer within this.
+const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+const USER_AGENT: &str = concat!("chatmux/", env!("CARGO_PKG_VERSION"));
+
+/// All clients, and the permits of all hosts.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    made: [OnceLock<Result<Client, String>>; 4],
+    connect: Duration,
+    hosts: BTreeMap<String, Arc<Semaphore>>,
+}
+
+impl Clients {
+    /// For these profiles. Nothing is made yet.
+    pub(crate) fn new<'a>(profiles: impl Iterator<Item = &'a Profile>, timeouts: Timeouts) -> Self {
+        let mut sizes = BTreeMap::<String, usize>::new();
+        for profile in profiles {
+            let Ok(url) = Url::parse(&profile.base_url) else { continue };
+            // Profiles may share a host; each keeps its own bound besides (`Permits`).
+            let size = sizes.entry(origin(&url)).or_default();
+            *size = profile.max_concurrent.unwrap_or(DEFAULT_PER_HOST).clamp(1, Semaphore::MAX_PERMITS).max(*size);
+        }
+        let hosts = sizes.into_iter().map(|(host, size)| (host, Arc::new(Semaphore::new(size)))).collect();
+        Self { made: Default::default(), connect: timeouts.connect, hosts }
+    }
+
+    /// The permits of the host of `base_url`; none for a URL that is none.
+    pub(crate) fn permits(&self, base_url: &str) -> Option<Arc<Semaphore>> {
+        self.hosts.get(&origin(&Url::parse(base_url).ok()?)).cloned()
+    }
+
+    /// The client for `url`.
+    ///
+    /// # Errors
+    /// Of kind `Configuration`: TLS is needed and no certificate authority is known.
+    pub(crate) fn of(&self, url: &Url) -> Result<&Client, ProviderError> {
+        let (tls, local) = (url.scheme() == "https", is_loopback(url));
+        let slot = &self.made[usize::from(tls) * 2 + usize::from(local)];
+        slot.get_or_init(|| build(tls, local, self.connect).map_err(|e| root_cause(&e))).as_ref().map_err(|why| {
+            let text = format!("no HTTPS is possible ({why}): install ca-certificates, or set SSL_CERT_FILE");
+            ProviderError::fatal(ErrorKind::Configuration, text)
+        })
+    }
+}
+
+fn build(tls: bool, local: bool, connect: Duration) -> reqwest::Result<Client> {
+    // The second time it is refused, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(redirect::Policy::none())
+        .connect_timeout(connect)
+        .http2_keep_alive_interval(H2_PING_INTERVAL)
+        .http2_keep_alive_timeout(H2_PING_TIMEOUT);
+    if !tls {
+        builder = builder.tls_certs_only([]);
+    }
+    if local {
+        builder = builder.no_proxy();
+    }
+    builder.build()
+}
+
+/// Scheme, host and port of `url`, for errors and as the key of a host: no user, no path, no query.
+pub(crate) fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// Whether `url` names this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.');
+    match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.is_loopback() || address.is_unspecified(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+/// The innermost reason of an error: what lies above it says where, not why.
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_known_by_name_and_number() {
+        let check = |url: &str, expected| assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
+        for url in
+            ["http://localhost:1", "http://LOCALHOST./", "http://a.localhost", "http://127.1.2.3", "http://[::1]:8"]
+        {
+            check(url, true);
+        }
+        for url in ["http://10.0.0.1", "http://localhost.example.org", "https://api.openai.com", "http://[::2]"] {
+            check(url, false);
+        }
+    }
+
+    #[test]
+    fn an_origin_shows_no_secret() {
+        assert_eq!(origin(&Url::parse("http://me:pw@h:81/p?key=1").unwrap()), "http://h:81");
+        assert_eq!(origin(&Url::parse("https://h/p").unwrap()), "https://h");
+    }
+
+    #[test]
+    fn plain_http_needs_no_certificates() {
+        let clients = Clients::new(std::iter::empty(), Timeouts::default());
+        assert!(clients.of(&Url::parse("http://127.0.0.1:1").unwrap()).is_ok());
+        assert!(clients.of(&Url::parse("http://example.org").unwrap()).is_ok());
+    }
+}

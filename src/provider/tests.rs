@@ -1,0 +1,96 @@
+//! Bytes to pieces, without a connection: where the bytes are cut makes no difference, in any format.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use proptest::prelude::*;
+
+use super::answer::{About, Answer};
+use super::secrets::Secrets;
+use super::{Kind, Piece};
+use crate::domain::ProviderError;
+
+/// The pieces of `chunks`, up to the end or the first error.
+fn pieces(kind: Kind, chunks: Vec<Vec<u8>>) -> Vec<Result<Piece, ProviderError>> {
+    let about = About {
+        kind,
+        idle: Duration::from_secs(60),
+        request_id: None,
+        secrets: Secrets::default(),
+        seam: String::new(),
+    };
+    let bytes = stream::iter(chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk))));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(Answer::new(bytes, about, ()).collect())
+}
+
+/// One event of `kind` with `text` in it.
+fn event(kind: Kind, text: &str, end: &str) -> String {
+    let text = serde_json::to_string(text).unwrap();
+    match kind {
+        Kind::OpenAi | Kind::Demo => format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{text}}}}}]}}{end}{end}"),
+        Kind::Anthropic => {
+            let delta = format!("{{\"type\":\"text_delta\",\"text\":{text}}}");
+            format!("event: x{end}data: {{\"type\":\"content_block_delta\",\"delta\":{delta}}}{end}{end}")
+        }
+        Kind::Gemini => {
+            format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":{text}}}]}}}}]}}{end}{end}")
+        }
+        Kind::Ollama => format!("{{\"message\":{{\"content\":{text}}},\"done\":false}}{end}"),
+    }
+}
+
+fn last(kind: Kind) -> &'static str {
+    match kind {
+        Kind::OpenAi | Kind::Demo => {
+            "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+        }
+        Kind::Anthropic => "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n",
+        Kind::Gemini => "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\n\n",
+        Kind::Ollama => "{\"done\":true}\n",
+    }
+}
+
+fn formats() -> impl Strategy<Value = Kind> {
+    prop::sample::select(vec![Kind::OpenAi, Kind::Anthropic, Kind::Gemini, Kind::Ollama])
+}
+
+proptest! {
+    #[test]
+    fn any_cut_gives_the_same_pieces(
+        kind in formats(),
+        texts in prop::collection::vec("[a-zé日\u{1f600}\"\\\\\n]{1,6}", 0..8),
+        end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
+        whole in any::<bool>(),
+        broken in any::<bool>(),
+        cuts in prop::collection::vec(0usize..900, 0..16),
+    ) {
+        let mut body: String = texts.iter().map(|text| event(kind, text, end)).collect();
+        if broken {
+            body.push_str(if kind == Kind::Ollama { "{]\n" } else { "data: {]\n\n" });
+        }
+        if whole {
+            body.push_str(last(kind));
+        }
+        let body = body.into_bytes();
+        let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(body.len())).chain([0, body.len()]).collect();
+        cuts.sort_unstable();
+        let chunks = cuts.windows(2).map(|w| body[w[0]..w[1]].to_vec()).collect();
+        let got = pieces(kind, chunks);
+        prop_assert_eq!(&got, &pieces(kind, vec![body]));
+        let said: Vec<_> = got.iter().take(texts.len()).cloned().collect();
+        let expected: Vec<_> = texts.into_iter().map(|text| Ok(Piece::Text(text))).collect();
+        prop_assert_eq!(said, expected);
+        prop_assert_eq!(got.last().is_some_and(Result::is_ok), whole && !broken);
+    }
+
+    /// Whatever comes, there is an end: one stop reason, or one error, and nothing behind it.
+    #[test]
+    fn any_bytes_give_one_end(kind in formats(), body in prop::collection::vec(any::<u8>(), 0..300)) {
+        let got = pieces(kind, vec![body]);
+        let ends = got.iter().filter(|piece| matches!(piece, Err(_) | Ok(Piece::Finish(_)))).count();
+        prop_assert_eq!(ends, 1);
+        prop_assert!(matches!(got.last(), Some(Err(_) | Ok(Piece::Finish(_)))));
+    }
+}

@@ -1,0 +1,484 @@
+//! A server of models for tests: HTTP/1.1 by hand on a port of 127.0.0.1, speaking all four formats according to the path.
+//!
+//! What it does is decided per request by a [`Reply`]; without one it echoes the last user message. Pieces can wait for a
+//! [`Gate`], so that a test decides what happens when, and no test sleeps. Every piece is its own HTTP chunk, so a client
+//! gets exactly the cuts that were asked for. It logs every request and counts the streams that are open.
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by several test crates, each of which uses a part")]
+
+#[path = "wire.rs"]
+pub mod wire;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use wire::Format;
+
+/// How long a test waits for something that must happen; only a failing test ever waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// How a reply ends, once all its pieces are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With a stop reason and the end mark of the format.
+    Whole,
+    /// Cleanly for HTTP, but without a stop reason.
+    Truncated,
+    /// With a TCP reset.
+    Reset,
+    /// Not at all: nothing more is sent until the client goes.
+    Stall,
+    /// Not at all: comments (blank lines for Ollama) are sent until the client goes.
+    KeepAlives,
+}
+
+/// What one request is answered.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub content: Content,
+    pub end: End,
+    /// Positions in the bytes of the body where it is cut, in place of one cut between two pieces.
+    pub cuts: Option<Vec<usize>>,
+    pub gate: Option<Gate>,
+    /// No byte is sent, not even the status, before the gate lets it.
+    pub gate_headers: bool,
+}
+
+/// What a reply consists of.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// `echo: ` and the last user message, word by word.
+    Echo,
+    /// These words, after these thoughts.
+    Words { thoughts: Vec<String>, words: Vec<String> },
+    /// These words, and then an error object in the stream.
+    Error { words: Vec<String>, error: Value },
+    /// These bytes with this content type; with a status other than 200, an error body.
+    Raw { content_type: String, pieces: Vec<Vec<u8>> },
+}
+
+impl Reply {
+    fn new(content: Content) -> Self {
+        let (headers, cuts) = (vec![("x-request-id".to_owned(), "req-7".to_owned())], None);
+        Self { status: 200, headers, content, end: End::Whole, cuts, gate: None, gate_headers: false }
+    }
+
+    /// `echo: ` and the last user message.
+    pub fn echo() -> Self {
+        Self::new(Content::Echo)
+    }
+
+    /// These pieces, one event each.
+    pub fn words(words: &[&str]) -> Self {
+        Self::thinking(&[], words)
+    }
+
+    /// Thoughts, then words.
+    pub fn thinking(thoughts: &[&str], words: &[&str]) -> Self {
+        let own = |all: &[&str]| all.iter().map(|&w| w.to_owned()).collect();
+        Self::new(Content::Words { thoughts: own(thoughts), words: own(words) })
+    }
+
+    /// These words, then this error object (`{"type":…}`, `{"code":…,"status":…}`, or a text for Ollama) in the stream.
+    pub fn error_in_stream(words: &[&str], error: Value) -> Self {
+        Self::new(Content::Error { words: words.iter().map(|&w| w.to_owned()).collect(), error })
+    }
+
+    /// A status, and a body as it is.
+    pub fn status(status: u16, body: impl Into<String>) -> Self {
+        let content =
+            Content::Raw { content_type: "application/json".to_owned(), pieces: vec![body.into().into_bytes()] };
+        Self { status, ..Self::new(content) }
+    }
+
+    /// Status 200 and whatever bytes, each piece an HTTP chunk of its own.
+    pub fn raw(content_type: &str, pieces: Vec<Vec<u8>>) -> Self {
+        Self::new(Content::Raw { content_type: content_type.to_owned(), pieces })
+    }
+
+    /// Status 200 with a page.
+    pub fn html(page: &str) -> Self {
+        Self::raw("text/html; charset=utf-8", vec![page.as_bytes().to_vec()])
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn end(mut self, end: End) -> Self {
+        self.end = end;
+        self
+    }
+
+    #[must_use]
+    pub fn cut_at(mut self, cuts: &[usize]) -> Self {
+        self.cuts = Some(cuts.to_vec());
+        self
+    }
+
+    /// Every piece (the one with the stop reason included) waits for `gate`.
+    #[must_use]
+    pub fn gate(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
+    /// The status line waits for `gate`, too.
+    #[must_use]
+    pub fn gate_headers(mut self, gate: &Gate) -> Self {
+        self.gate_headers = true;
+        self.gate(gate)
+    }
+}
+
+/// Lets pieces through when a test says so.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Semaphore>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl Gate {
+    /// Lets the next `pieces` through.
+    pub fn release(&self, pieces: usize) {
+        self.0.add_permits(pieces);
+    }
+
+    /// Lets everything through from now on.
+    pub fn open(&self) {
+        self.0.close();
+    }
+
+    async fn pass(&self) {
+        if let Ok(permit) = self.0.acquire().await {
+            permit.forget();
+        }
+    }
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Logged {
+    pub format: Format,
+    pub path: String,
+    /// By lower-case name.
+    pub headers: BTreeMap<String, String>,
+    pub body: Value,
+}
+
+impl Logged {
+    /// The system prompt, wherever the format has it.
+    pub fn system(&self) -> String {
+        self.format.system(&self.body)
+    }
+
+    /// Role and text of every message but the system prompt; Gemini's `model` is `assistant`.
+    pub fn turns(&self) -> Vec<(String, String)> {
+        self.format.turns(&self.body)
+    }
+
+    /// The last message of the person.
+    pub fn last_user(&self) -> String {
+        self.turns().into_iter().rfind(|(role, _)| role == "user").map(|(_, text)| text).unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: VecDeque<Reply>,
+    rules: Vec<(String, Reply, bool)>,
+    requests: Vec<Logged>,
+    open: usize,
+    max_open: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Logs `request` and decides what it is answered.
+    fn reply(&self, request: Logged) -> Reply {
+        let mut state = self.lock();
+        let text = request.last_user();
+        state.requests.push(request);
+        let rule = state.rules.iter().position(|(part, ..)| text.contains(part.as_str()));
+        let reply = match rule {
+            Some(n) if state.rules[n].2 => state.rules.remove(n).1,
+            Some(n) => state.rules[n].1.clone(),
+            None => state.next.pop_front().unwrap_or_else(Reply::echo),
+        };
+        self.changed.notify_all();
+        reply
+    }
+
+    fn count(&self, open: bool) {
+        let mut state = self.lock();
+        state.open = if open { state.open + 1 } else { state.open - 1 };
+        state.max_open = state.max_open.max(state.open);
+        self.changed.notify_all();
+    }
+}
+
+/// One open stream, for as long as it is one.
+struct Open<'a>(&'a Shared);
+
+impl<'a> Open<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.count(true);
+        Self(shared)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.count(false);
+    }
+}
+
+/// The server. It ends with its last handle, and every connection with it.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shared, stop) = (Arc::new(Shared::default()), CancellationToken::new());
+        let (own, stopped) = (Arc::clone(&shared), stop.clone());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let accepting = async {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(serve(stream, Arc::clone(&own)));
+                    }
+                };
+                tokio::select! { () = accepting => {}, () = stopped.cancelled() => {} }
+            });
+        });
+        Self { address, shared, stop, thread: Some(thread) }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The `base_url` of a provider of this format.
+    pub fn base_url(&self, format: Format) -> String {
+        if format == Format::OpenAi { format!("{}/v1", self.url()) } else { self.url() }
+    }
+
+    /// The next request that no rule matches is answered so; several are a queue.
+    pub fn next(&self, reply: Reply) {
+        self.shared.lock().next.push_back(reply);
+    }
+
+    /// Every request whose last user message contains `part` is answered so. The earliest rule that matches counts.
+    pub fn on(&self, part: &str, reply: Reply) {
+        self.shared.lock().rules.push((part.to_owned(), reply, false));
+    }
+
+    /// The same, for one request.
+    pub fn once(&self, part: &str, reply: Reply) {
+        self.shared.lock().rules.push((part.to_owned(), reply, true));
+    }
+
+    /// Every request so far, in the order of coming.
+    pub fn requests(&self) -> Vec<Logged> {
+        self.shared.lock().requests.clone()
+    }
+
+    /// Streams that are open now.
+    pub fn open(&self) -> usize {
+        self.shared.lock().open
+    }
+
+    /// The most that ever were.
+    pub fn max_open(&self) -> usize {
+        self.shared.lock().max_open
+    }
+
+    /// Blocks until `count` requests have come.
+    pub fn wait_requests(&self, count: usize) -> Vec<Logged> {
+        self.wait("requests", |state| state.requests.len() >= count).requests.clone()
+    }
+
+    /// Blocks until exactly `count` streams are open.
+    pub fn wait_open(&self, count: usize) {
+        drop(self.wait("open streams", |state| state.open == count));
+    }
+
+    fn wait(&self, what: &str, done: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let waiting = self.shared.changed.wait_timeout_while(self.shared.lock(), PATIENCE, |state| !done(state));
+        let (state, late) = waiting.unwrap();
+        assert!(!late.timed_out(), "waited in vain for {what}: {state:#?}");
+        state
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One connection: requests until the client goes or a reply ends it.
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let mut buffer = Vec::new();
+    while let Ok(Some(request)) = read_request(&stream, &mut buffer).await {
+        let format = request.format;
+        let last_user = request.last_user();
+        let reply = shared.reply(request);
+        let open = Open::new(&shared);
+        let sent = tokio::select! {
+            sent = send(&stream, &reply, format, &last_user) => sent,
+            () = gone(&stream) => return,
+        };
+        drop(open);
+        match (sent, reply.end) {
+            (Ok(()), End::Reset) => {
+                let _ = stream.set_zero_linger();
+                return;
+            }
+            (Ok(()), End::Whole | End::Truncated) => {}
+            _ => return,
+        }
+    }
+}
+
+async fn send(stream: &TcpStream, reply: &Reply, format: Format, last_user: &str) -> io::Result<()> {
+    let (content_type, mut pieces) = wire::pieces(reply, format, last_user);
+    if let Some(cuts) = &reply.cuts {
+        let whole = pieces.concat();
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| (*cut).min(whole.len())).chain([0, whole.len()]).collect();
+        cuts.sort_unstable();
+        pieces = cuts.windows(2).map(|w| whole[w[0]..w[1]].to_vec()).collect();
+    }
+    if let Some(gate) = reply.gate.as_ref().filter(|_| reply.gate_headers) {
+        gate.pass().await;
+    }
+    let headers: String = reply.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!(
+        "HTTP/1.1 {} X\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n{headers}\r\n",
+        reply.status
+    );
+    write_all(stream, head.as_bytes()).await?;
+    for piece in pieces.iter().filter(|p| !p.is_empty()) {
+        if let Some(gate) = &reply.gate {
+            gate.pass().await;
+        }
+        write_chunk(stream, piece).await?;
+    }
+    match reply.end {
+        End::Whole | End::Truncated => write_all(stream, b"0\r\n\r\n").await,
+        End::Reset => Ok(()),
+        End::Stall => std::future::pending().await,
+        End::KeepAlives => loop {
+            write_chunk(stream, if format == Format::Ollama { b"\n" } else { b": ping\n\n" }).await?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        },
+    }
+}
+
+async fn write_chunk(stream: &TcpStream, piece: &[u8]) -> io::Result<()> {
+    let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
+    chunk.extend_from_slice(piece);
+    chunk.extend_from_slice(b"\r\n");
+    write_all(stream, &chunk).await
+}
+
+async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Reads what has come; 0 at the end.
+async fn read_some(stream: &TcpStream, block: &mut [u8]) -> io::Result<usize> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read(block) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+    }
+}
+
+/// Waits until the client closes. It sends nothing while it is answered.
+async fn gone(stream: &TcpStream) {
+    let mut block = [0; 64];
+    while let Ok(1..) = read_some(stream, &mut block).await {}
+}
+
+async fn read_request(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Logged>> {
+    let mut block = vec![0; 16 << 10];
+    let mut grow = async |buffer: &mut Vec<u8>| -> io::Result<bool> {
+        let n = read_some(stream, &mut block).await?;
+        buffer.extend_from_slice(&block[..n]);
+        Ok(n > 0)
+    };
+    let head_end = loop {
+        if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
+            break end;
+        }
+        if buffer.len() > MAX_HEAD_BYTES || !grow(buffer).await? {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(&buffer[..head_end]).into_owned();
+    let mut lines = head.lines();
+    let path = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
+    let pairs = lines.filter_map(|line| line.split_once(':'));
+    let headers: BTreeMap<_, _> = pairs.map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned())).collect();
+    let length = headers.get("content-length").and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
+    let end = head_end + 4 + length;
+    while buffer.len() < end {
+        if !grow(buffer).await? {
+            return Ok(None);
+        }
+    }
+    let body = serde_json::from_slice(&buffer[head_end + 4..end]).unwrap_or_default();
+    buffer.drain(..end);
+    Ok(Some(Logged { format: Format::of(&path), path, headers, body }))
+}
