@@ -1,3 +1,7 @@
-//! The door.
+//! The door: see [`chatmux::app`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chatmux::app::main()
+}

@@ -128,6 +128,22 @@ pub enum Delta {
     Reasoning(String),
 }
 
+impl Delta {
+    /// The piece's text.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Reasoning(text) => text,
+        }
+    }
+
+    /// Cuts the piece to at most `bytes`, at the end of a character.
+    pub fn truncate(&mut self, bytes: usize) {
+        match self {
+            Self::Text(text) | Self::Reasoning(text) => text.truncate(text.floor_char_boundary(bytes)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,4 +20,4 @@ pub use kinds::{AnswerState, EndState, EntryState, FinishReason, Origin, Priorit
 pub use message::{ChatMessage, Entry, Message, Session, StoredError, Usage};
 pub use names::{BadModel, BadName, ModelName, SessionName, SessionRef};
 pub use replay::{Output, ReplayBuffer, Seen};
-pub use time::{BadDuration, Span, Timestamp};
+pub use time::{BadDuration, Clock, Span, Timestamp};

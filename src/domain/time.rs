@@ -23,6 +23,17 @@ impl Timestamp {
     }
 }
 
+/// Where `now` comes from: the program is given the system's clock, a test one of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(pub fn() -> Timestamp);
+
+impl Clock {
+    /// The time now.
+    pub fn now(self) -> Timestamp {
+        (self.0)()
+    }
+}
+
 /// A duration that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no duration: write a number and a unit, such as 800ms, 1.5s, 2m or 1h")]

@@ -1,6 +1,5 @@
 //! The models, behind one trait. Knows no session, no queue, no store: a request goes in, pieces of an answer come out.
 
-mod demo;
 mod answer;
 mod ask;
 mod clients;

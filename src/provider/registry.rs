@@ -33,7 +33,7 @@ impl Providers {
         let all = profiles.into_iter().map(|(name, profile)| {
             let (kind, default_model, models) = (profile.kind, profile.default_model.clone(), profile.models.clone());
             let provider: Arc<dyn Provider> = match kind {
-                Kind::Demo => Arc::new(Demo::new()),
+                Kind::Demo => Arc::new(Demo::new(timeouts)),
                 Kind::OpenAi | Kind::Anthropic | Kind::Gemini | Kind::Ollama => {
                     Arc::new(Http::new(profile, timeouts, Arc::clone(&clients)))
                 }

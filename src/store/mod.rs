@@ -27,6 +27,7 @@ mod reader;
 mod recover;
 mod sessions;
 mod sql;
+mod together;
 mod turns;
 mod writer;
 
@@ -58,6 +59,7 @@ pub use sessions::{
     SetSystem,
 };
 pub use sql::ChunkKind;
+pub use together::{EnqueueAll, HoldSessions};
 pub use turns::{AppendChunks, EndTurn, StartTurn, Turn};
 
 /// How long a transaction waits for another process's before it is an error. Theirs take milliseconds.

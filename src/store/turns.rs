@@ -35,6 +35,8 @@ pub struct Turn {
     pub question: MessageId,
     /// The answer's row.
     pub answer: MessageId,
+    /// The question, verbatim.
+    pub text: String,
     /// 1 for the first attempt.
     pub attempt: u32,
     /// The session's model at this moment, kept with the answer.
@@ -51,12 +53,12 @@ impl Write for StartTurn {
     fn apply(self, conn: &Connection) -> Result<Turn, StoreError> {
         let found = conn
             .prepare_cached(
-                "SELECT e.session_id, e.state, e.attempts, s.model FROM entries e JOIN sessions s ON s.id = e.session_id \
+                "SELECT e.session_id, e.state, e.attempts, s.model, e.text FROM entries e JOIN sessions s ON s.id = e.session_id \
                  WHERE e.id = ?1",
             )?
-            .query_row([self.entry], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            .query_row([self.entry], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
             .optional()?;
-        let Some((session, state, attempts, model)) = found else { return Err(StoreError::NoEntry(self.entry)) };
+        let Some((session, state, attempts, model, text)) = found else { return Err(StoreError::NoEntry(self.entry)) };
         expect_state(self.entry, state, EntryState::Pending)?;
         let session: SessionId = session;
         conn.prepare_cached(
@@ -73,6 +75,7 @@ impl Write for StartTurn {
             session,
             question: rows.question,
             answer: rows.answer,
+            text,
             attempt: attempts.saturating_add(1),
             model,
             reasoning_bytes: rows.reasoning_bytes,
@@ -212,7 +215,7 @@ fn merged(chunks: Vec<(ChunkKind, String)>) -> Vec<(ChunkKind, String)> {
 }
 
 /// Ends an attempt: folds the chunks into the answer, and says what becomes of answer and entry, in one commit. Only
-/// after its reply is the session idle.
+/// after its reply, which is the answer's whole text, is the session idle.
 ///
 /// Fails with [`StoreError::NoEntry`] when the session was deleted, with [`StoreError::WrongState`] when the entry
 /// does not run or is to be `Running` afterwards, and with [`StoreError::NotStreaming`] when the answer is not its.
@@ -243,9 +246,9 @@ pub struct EndTurn {
 }
 
 impl Write for EndTurn {
-    type Reply = ();
+    type Reply = String;
 
-    fn apply(self, conn: &Connection) -> Result<(), StoreError> {
+    fn apply(self, conn: &Connection) -> Result<String, StoreError> {
         let found = conn
             .prepare_cached("SELECT state FROM entries WHERE id = ?1")?
             .query_row([self.entry], |row| row.get(0))
@@ -268,12 +271,10 @@ impl Write for EndTurn {
         let error = ErrorColumns::from(self.error.as_ref());
         let again = self.entry_state == EntryState::Pending;
         let finished_at = (!again).then_some(self.now);
-        conn.prepare_cached(
-            "UPDATE messages SET state = :state, finish_reason = :reason, input_tokens = :input, \
+        let update = "UPDATE messages SET state = :state, finish_reason = :reason, input_tokens = :input, \
                  output_tokens = :output, first_at_ms = :first, finished_at_ms = :finished, error_kind = :kind, \
-                 error_status = :status, error_text = :text, error_request_id = :request WHERE id = :id",
-        )?
-        .execute(named_params! {
+                 error_status = :status, error_text = :text, error_request_id = :request WHERE id = :id RETURNING text";
+        let values = named_params! {
             ":id": self.answer,
             ":state": self.answer_state,
             ":reason": self.finish_reason,
@@ -285,7 +286,8 @@ impl Write for EndTurn {
             ":status": error.status,
             ":text": error.text,
             ":request": error.request_id,
-        })?;
+        };
+        let text = conn.prepare_cached(update)?.query_row(values, |row| row.get(0))?;
         conn.prepare_cached(
             "UPDATE entries SET state = :state, not_before_ms = :not_before, finished_at_ms = :finished, \
                  error_kind = :kind, error_status = :status, error_text = :text, error_request_id = :request \
@@ -301,7 +303,7 @@ impl Write for EndTurn {
             ":text": error.text,
             ":request": error.request_id,
         })?;
-        Ok(())
+        Ok(text)
     }
 }
 

@@ -68,11 +68,8 @@ impl Drop for Guard {
 pub fn enter() -> io::Result<()> {
     let Some(saved) = SAVED.get() else { return Ok(()) };
     let mut raw = Termios::from(*saved);
-    raw.input_flags &= !(InputFlags::BRKINT
-        | InputFlags::ICRNL
-        | InputFlags::INPCK
-        | InputFlags::ISTRIP
-        | InputFlags::IXON);
+    raw.input_flags &=
+        !(InputFlags::BRKINT | InputFlags::ICRNL | InputFlags::INPCK | InputFlags::ISTRIP | InputFlags::IXON);
     raw.control_flags |= ControlFlags::CS8;
     raw.local_flags &= !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::IEXTEN | LocalFlags::ISIG);
     raw.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
@@ -118,7 +115,7 @@ pub(super) fn suspend() {
 }
 
 /// Columns of the terminal; 80 where there is none.
-pub(super) fn columns() -> usize {
+pub fn columns() -> usize {
     match terminal_size::terminal_size_of(io::stdout()) {
         Some((terminal_size::Width(columns), _)) if columns > 0 => columns.into(),
         _ => 80,

@@ -37,6 +37,7 @@ mod reader;
 mod render;
 mod style;
 
+pub use guard::columns;
 pub use helper::{Complete, NoCompletion};
 pub use keys::Wish;
 pub use reader::{Next, Read};

@@ -7,7 +7,7 @@ use crate::domain::{ChatMessage, ErrorKind};
 
 fn request(messages: &[(Role, &str)]) -> Request {
     let messages = messages.iter().map(|(role, text)| ChatMessage { role: *role, text: (*text).to_owned() }).collect();
-    Request { model: "m".to_owned(), system: "s".to_owned(), messages }
+    Request { model: "m".to_owned(), system: "s".to_owned(), messages, attempt: 1 }
 }
 
 #[test]

@@ -1,0 +1,197 @@
+//! The database opened, and the coordinator's start from what is in it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::exit::Failed;
+use crate::cli::args::Args;
+use crate::config::{Config, OnStart, Places};
+use crate::coordinator::{self, Front, Handle, Setup};
+use crate::domain::{Clock, Entry, ModelName, Origin, Session, SessionId, SessionRef, Timestamp};
+use crate::execute::Executor;
+use crate::provider::Providers;
+use crate::queue::{Limits, Queue, RetryPolicy};
+use crate::store::{
+    ActiveSession, CreateSession, HoldSessions, Opening, PendingEntries, ReopenSession, SessionEnds, Sessions,
+    SetActive, Store,
+};
+
+/// The system's clock.
+pub(super) const CLOCK: Clock = Clock(|| {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+});
+
+/// A database and what it holds that a start needs.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    pub(super) opening: Opening,
+    pub(super) sessions: Vec<Session>,
+    pub(super) ends: Vec<(SessionId, crate::domain::MessageId)>,
+    pub(super) pending: Vec<Entry>,
+    pub(super) active: Session,
+    /// A session was made because there was none, or none of that name.
+    pub(super) first: bool,
+}
+
+pub(super) fn database_path(args: &Args, places: &Places) -> Result<PathBuf, Failed> {
+    Ok(args.db.clone().map_or_else(|| places.database(), Ok)?)
+}
+
+/// Opens the database and finds the session to begin with: the one that `--session` names (a name not known yet is created),
+/// else the one that was active last, else a first one.
+pub(super) fn open(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed> {
+    let now = CLOCK.now();
+    let (store, opening) = Store::open(&database_path(args, places)?, now)?;
+    if opening.sole && config.on_start == OnStart::Resume {
+        let held = opening.recovery.held.keys().copied().collect();
+        store.write_blocking(HoldSessions { sessions: held, held: false })?;
+    }
+    let mut sessions = store.read_blocking(Sessions { closed: true })?;
+    let create = |name| CreateSession { name, model: config.model.clone(), system: String::new(), now };
+    let wanted = match &args.session {
+        None => store.read_blocking(ActiveSession)?,
+        Some(SessionRef::Id(id)) => {
+            let found = sessions.iter().find(|session| session.id == *id).cloned();
+            Some(found.ok_or_else(|| Failed::Usage(format!("there is no session {id}: chatmux sessions lists them")))?)
+        }
+        Some(SessionRef::Name(name)) => match sessions.iter().find(|session| session.name == *name).cloned() {
+            Some(session) => Some(session),
+            None => Some(created(&store, &mut sessions, create(Some(name.clone())))?),
+        },
+    };
+    let known = sessions.len();
+    let mut active = match wanted.or_else(|| sessions.iter().find(|session| session.closed_at.is_none()).cloned()) {
+        Some(session) => session,
+        None => created(&store, &mut sessions, create(None))?,
+    };
+    if active.closed_at.take().is_some() {
+        store.write_blocking(ReopenSession { session: active.id })?;
+        sessions.iter_mut().filter(|session| session.id == active.id).for_each(|session| session.closed_at = None);
+    }
+    store.write_blocking(SetActive { session: active.id })?;
+    let ends = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end.message)).collect();
+    // What waits belongs to the process that lives; when that is another one, it is not ours to run.
+    let pending = if opening.sole { store.read_blocking(PendingEntries)? } else { Vec::new() };
+    let first = known < sessions.len();
+    Ok(Opened { store, opening, sessions, ends, pending, active, first })
+}
+
+fn created(store: &Store, sessions: &mut Vec<Session>, create: CreateSession) -> Result<Session, Failed> {
+    let session = store.write_blocking(create)?;
+    sessions.push(session.clone());
+    Ok(session)
+}
+
+/// Everything that runs on one thread: the streams are few and the terminal has threads of its own.
+pub(super) fn runtime() -> Result<Runtime, Failed> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(|error| anyhow::Error::new(error).context("no runtime could be made"))?)
+}
+
+/// Begins to coordinate. Must be called within the runtime.
+pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Providers>, front: Front) -> Handle {
+    let Opened { store, sessions, ends, pending, active, .. } = opened;
+    let lookup = Arc::clone(providers);
+    coordinator::spawn(Setup {
+        store,
+        providers: Arc::new(move |name| lookup.get(name)),
+        queue: Queue::new(limits(config), retry_policy(config)),
+        sessions,
+        ends,
+        pending,
+        active: active.id,
+        model: config.model.clone(),
+        front,
+        clock: CLOCK,
+        roll: fastrand::f64,
+    })
+}
+
+pub(super) fn providers(config: &Config) -> Arc<Providers> {
+    Arc::new(Providers::new(config.providers.clone(), config.timeouts))
+}
+
+fn limits(config: &Config) -> Limits {
+    let per_provider =
+        config.providers.iter().filter_map(|(name, p)| p.max_concurrent.map(|limit| (name.clone(), limit)));
+    Limits {
+        max_concurrent: config.queue.max_concurrent,
+        per_provider: per_provider.collect(),
+        max_pending: config.queue.max_pending,
+        max_pending_total: config.queue.max_pending_total,
+    }
+}
+
+const fn retry_policy(config: &Config) -> RetryPolicy {
+    let retry = config.retry;
+    RetryPolicy {
+        max_attempts: retry.max_attempts,
+        initial_delay: retry.initial_delay,
+        multiplier: retry.multiplier,
+        max_delay: retry.max_delay,
+        jitter: retry.jitter,
+        max_retry_after: retry.max_retry_after,
+    }
+}
+
+/// What carries lines out.
+pub(super) fn executor(
+    handle: Handle,
+    store: Store,
+    config: &Config,
+    origin: Origin,
+    width: fn() -> usize,
+) -> Executor {
+    let resolver = config.clone();
+    Executor {
+        handle,
+        store,
+        resolve: Arc::new(move |name: ModelName| resolver.resolve_model(name).map_err(|error| error.to_string())),
+        models: models(config),
+        origin,
+        width,
+    }
+}
+
+/// Models worth naming: each provider's default and those that its section lists.
+pub(super) fn models(config: &Config) -> Arc<[String]> {
+    let of = |(name, profile): (&String, &crate::provider::Profile)| {
+        let models = profile.default_model.iter().chain(&profile.models);
+        models.map(|model| format!("{name}:{model}")).collect::<Vec<_>>()
+    };
+    let mut models: Vec<String> = config.providers.iter().flat_map(of).collect();
+    models.dedup();
+    models.into()
+}
+
+/// What a start found that the person should know, in a few lines.
+pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
+    let name = |id: SessionId| {
+        let session = opened.sessions.iter().find(|session| session.id == id);
+        session.map_or_else(|| id.to_string(), |session| format!("{id} {}", session.name))
+    };
+    let recovery = &opened.opening.recovery;
+    let mut lines = Vec::new();
+    for cut in &recovery.interrupted {
+        lines.push(format!(
+            "[{}] an answer was cut when chatmux ended: {} bytes of it are kept, marked interrupted",
+            name(cut.session),
+            cut.text_bytes
+        ));
+    }
+    let held: usize = opened.pending.iter().filter(|entry| entry.held).count();
+    if held > 0 {
+        let sessions: std::collections::BTreeSet<_> = opened.pending.iter().map(|entry| entry.session).collect();
+        let names: Vec<_> = sessions.into_iter().map(name).collect();
+        let (waits, them) = if held == 1 { ("message waits", "it") } else { ("messages wait", "them") };
+        lines.push(format!(
+            "{held} {waits}, held ({}): /resume all sends {them}, /queue all lists {them}",
+            names.join(", ")
+        ));
+    }
+    lines
+}

@@ -1,0 +1,76 @@
+//! The prompt, put together.
+
+use tokio::sync::watch;
+
+use super::exit::{FAILED, Failed, OK, SIGNAL};
+use super::{color_choice, open, signals};
+use crate::cli::args::Args;
+use crate::config::{Config, EditMode, Places, Reasoning};
+use crate::coordinator::Front;
+use crate::domain::{Origin, PromptState};
+use crate::repl::{Completer, End, Names, Repl};
+use crate::ui;
+
+pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
+    let opened = open::open(args, config, places)?;
+    let greeting = greeting(&opened);
+    let runtime = open::runtime()?;
+    let store = opened.store.clone();
+    let outcome = runtime.block_on(converse(args, config, opened, greeting));
+    // The reader waits for a line that will not come.
+    runtime.shutdown_background();
+    store.close();
+    match outcome? {
+        End::Left => Ok(OK),
+        End::Signal(signal) => Ok(SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0))),
+        End::Failed(why) => {
+            Failed::Other(anyhow::anyhow!("the terminal failed: {why}; all is saved")).tell();
+            Ok(FAILED)
+        }
+    }
+}
+
+async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: Vec<String>) -> Result<End, Failed> {
+    let (names, names_seen) = watch::channel(Names { sessions: Vec::new(), models: open::models(config) });
+    let prompt = PromptState {
+        session: opened.active.id,
+        name: opened.active.name.clone(),
+        streaming: false,
+        activity: Vec::new(),
+    };
+    let terminal = ui::start(ui::Options {
+        color: ui::wants_color(color_choice(args.color)),
+        vi: config.ui.edit_mode == EditMode::Vi,
+        reasoning: match config.ui.reasoning {
+            Reasoning::Dim => ui::Reasoning::Dim,
+            Reasoning::Hide => ui::Reasoning::Hide,
+            Reasoning::Show => ui::Reasoning::Show,
+        },
+        complete: Box::new(Completer { names: names_seen }),
+        prompt,
+    });
+    let terminal = terminal.map_err(|error| anyhow::Error::new(error).context("the terminal cannot be used"))?;
+    let (store, draft) = (opened.store.clone(), opened.active.draft.clone());
+    let front = Front::terminal(terminal.frames.clone());
+    let handle = open::coordinate(opened, config, &open::providers(config), front);
+    let executor = open::executor(handle, store, config, Origin::User, columns);
+    let repl = Repl { executor, names, signals: signals::listen(), greeting, draft };
+    Ok(repl.run(terminal).await)
+}
+
+fn columns() -> usize {
+    ui::columns()
+}
+
+fn greeting(opened: &open::Opened) -> Vec<String> {
+    let mut lines = open::recovery_report(opened);
+    if opened.opening.created {
+        let model = &opened.active.model;
+        lines.insert(0, format!("chatmux {}: {model} answers; /help lists the commands", env!("CARGO_PKG_VERSION")));
+        if model.provider == "demo" {
+            let text = "the demo is embedded and offline: say hello; set a key such as OPENAI_API_KEY for a real model";
+            lines.insert(1, text.to_owned());
+        }
+    }
+    lines
+}

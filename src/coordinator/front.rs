@@ -1,0 +1,172 @@
+//! What the coordinator has to show and the display has not taken yet. The channel to a display holds one load; the
+//! coordinator never waits for it, but hands over the next load when the last one was taken.
+//!
+//! Two kinds of display want two things:
+//! - a **terminal** shows the active session and must never slow a stream down: of text only the position up to which it was
+//!   shown is kept, and the text itself comes from the replay buffer (or the store) when the terminal is ready for it;
+//! - a **script** wants every event, in order: they are kept here, neighbouring deltas merged, and when [`SCRIPT_BYTES`]
+//!   of them wait, the coordinator stops taking reports, so that the streams wait for the reader, as in any pipe.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::domain::{Delta, Event, Frame, Seen, Show};
+
+/// Bytes of events that may wait for a script's reader; at the bound the streams wait.
+const SCRIPT_BYTES: usize = 4 << 20;
+/// Notices and blocks that may wait for a terminal; at the bound the oldest go, and their number is said.
+const TERMINAL_SHOWS: usize = 1_000;
+
+/// What a script's writer gets, in the order of happening.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ScriptItem {
+    /// Something happened.
+    Event {
+        /// What.
+        event: Event,
+        /// It belongs to a message that the script waits for: its answer is written as it comes.
+        foreground: bool,
+    },
+    /// What a command answers.
+    Result {
+        /// The command's name.
+        command: &'static str,
+        /// For `--json`.
+        data: Value,
+        /// For people.
+        text: String,
+    },
+}
+
+impl ScriptItem {
+    /// An event that concerns no message that is waited for.
+    pub const fn event(event: Event) -> Self {
+        Self::Event { event, foreground: false }
+    }
+
+    fn bytes(&self) -> usize {
+        let text = match self {
+            Self::Event { event: Event::Delta { delta, .. }, .. } => delta.text().len(),
+            Self::Event { event: Event::Finished { text, .. }, .. } | Self::Result { text, .. } => text.len(),
+            Self::Event { .. } => 0,
+        };
+        text + 128
+    }
+}
+
+/// The display.
+#[derive(Debug)]
+pub enum Front {
+    /// A person at a terminal.
+    Terminal(TerminalFront),
+    /// A script's stdout.
+    Script(ScriptFront),
+}
+
+/// What waits for a terminal.
+#[derive(Debug)]
+pub struct TerminalFront {
+    pub(super) frames: mpsc::Sender<Frame>,
+    pub(super) shows: VecDeque<Show>,
+    left_out: usize,
+    /// How far the active session was shown.
+    pub(super) cursor: Seen,
+    /// The store is being asked for what the replay buffer no longer has.
+    pub(super) catching_up: bool,
+    /// There is something to hand over.
+    pub(super) dirty: bool,
+}
+
+/// What waits for a script's writer.
+#[derive(Debug)]
+pub struct ScriptFront {
+    pub(super) items: mpsc::Sender<Vec<ScriptItem>>,
+    waiting: Vec<ScriptItem>,
+    bytes: usize,
+    /// Every delta is wanted (`--json`), not just those of messages that are waited for.
+    all_deltas: bool,
+}
+
+impl Front {
+    /// A terminal's printer behind `frames`, whose channel holds one.
+    pub fn terminal(frames: mpsc::Sender<Frame>) -> Self {
+        Self::Terminal(TerminalFront {
+            frames,
+            shows: VecDeque::new(),
+            left_out: 0,
+            cursor: Seen::START,
+            catching_up: false,
+            dirty: true,
+        })
+    }
+
+    /// A script's writer behind `items`, whose channel holds one.
+    pub const fn script(items: mpsc::Sender<Vec<ScriptItem>>, all_deltas: bool) -> Self {
+        Self::Script(ScriptFront { items, waiting: Vec::new(), bytes: 0, all_deltas })
+    }
+
+    /// Whether the streams shall wait.
+    pub(super) const fn is_saturated(&self) -> bool {
+        match self {
+            Self::Terminal(_) => false,
+            Self::Script(script) => script.bytes >= SCRIPT_BYTES,
+        }
+    }
+
+    /// Whether there is something to hand over.
+    pub(super) fn has_news(&self) -> bool {
+        match self {
+            Self::Terminal(terminal) => terminal.dirty,
+            Self::Script(script) => !script.waiting.is_empty(),
+        }
+    }
+}
+
+impl TerminalFront {
+    pub(super) fn show(&mut self, show: Show) {
+        if self.shows.len() >= TERMINAL_SHOWS {
+            self.shows.pop_front();
+            self.left_out += 1;
+        }
+        self.shows.push_back(show);
+        self.dirty = true;
+    }
+
+    pub(super) fn take_shows(&mut self) -> Vec<Show> {
+        let left_out = std::mem::take(&mut self.left_out);
+        let said = (left_out > 0).then(|| Show::Notice(format!("{left_out} notices before this were left out")));
+        said.into_iter().chain(self.shows.drain(..)).collect()
+    }
+}
+
+impl ScriptFront {
+    pub(super) fn push(&mut self, item: ScriptItem) {
+        if let ScriptItem::Event { event: Event::Delta { .. }, foreground: false } = item
+            && !self.all_deltas
+        {
+            return;
+        }
+        self.bytes += item.bytes();
+        if let (
+            Some(ScriptItem::Event { event: Event::Delta { entry: last, delta: have, .. }, .. }),
+            ScriptItem::Event { event: Event::Delta { entry, delta: more, .. }, .. },
+        ) = (self.waiting.last_mut(), &item)
+            && last == entry
+        {
+            match (have, more) {
+                (Delta::Text(have), Delta::Text(more)) | (Delta::Reasoning(have), Delta::Reasoning(more)) => {
+                    return have.push_str(more);
+                }
+                (Delta::Text(_), Delta::Reasoning(_)) | (Delta::Reasoning(_), Delta::Text(_)) => {}
+            }
+        }
+        self.waiting.push(item);
+    }
+
+    pub(super) fn take(&mut self) -> Vec<ScriptItem> {
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+}

@@ -1,0 +1,259 @@
+//! The coordinator: one task that owns the sessions, the queue, the replay buffers and what there is to show. All else talks to
+//! it by messages, so there is no lock over any of this.
+//!
+//! ```text
+//!  repl, script ──Request──► ┌─────────────┐ ──Write──► store (replies after the commit, in order)
+//!               ◄──oneshot── │ coordinator │ ◄──Report── workers, one per running turn
+//!  printer, writer ◄──load── └─────────────┘ ──cancel──► workers
+//! ```
+//!
+//! - It never waits for a display, a worker or a commit: commits that are under way are futures in a queue, each with what
+//!   follows it ([`Coordinator::after`]). The store answers in the order it was asked, so what follows runs in that order too.
+//! - Who waits for whom, so that no cycle of waiting can be: workers wait for the coordinator (reports) and the store
+//!   (checkpoints); requests wait for the coordinator; the coordinator waits for nobody.
+//! - The queue decides ([`crate::queue`]); here its effects are carried out ([`turns`]).
+
+mod front;
+pub mod notices;
+mod queueing;
+mod request;
+mod run;
+mod sessions;
+mod showing;
+mod turns;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::limits::REPLAY_BUFFER_BYTES;
+use crate::domain::{
+    Activity, Clock, EntryId, Event, MessageId, ModelName, ProviderError, ReplayBuffer, Seen, Session, SessionId,
+    Timestamp,
+};
+use crate::provider::Provider;
+use crate::queue::{self, Effect, Queue};
+use crate::store::{Store, StoreError};
+use crate::worker::{Ended, Report};
+
+pub use front::{Front, ScriptFront, ScriptItem, TerminalFront};
+pub use request::{
+    EntryEnd, Error, Handle, Queued, Quiet, REQUESTS, SessionState, SessionView, Submission, SwitchTo, Which,
+};
+
+/// How a provider is found by its name.
+pub type ProviderLookup = Arc<dyn Fn(&str) -> Result<Arc<dyn Provider>, ProviderError> + Send + Sync>;
+
+/// What the coordinator starts with.
+pub struct Setup {
+    /// The store.
+    pub store: Store,
+    /// The ways to the models.
+    pub providers: ProviderLookup,
+    /// An empty queue with its limits.
+    pub queue: Queue,
+    /// Every session of the database, archived ones included.
+    pub sessions: Vec<Session>,
+    /// The last message of each session that has one.
+    pub ends: Vec<(SessionId, MessageId)>,
+    /// What waits, in order.
+    pub pending: Vec<crate::domain::Entry>,
+    /// Where the prompt begins.
+    pub active: SessionId,
+    /// For sessions created from now on.
+    pub model: ModelName,
+    /// The display.
+    pub front: Front,
+    /// The time.
+    pub clock: Clock,
+    /// Chance for the jitter, in `0.0..1.0`.
+    pub roll: fn() -> f64,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("active", &self.active).finish_non_exhaustive()
+    }
+}
+
+/// Begins to coordinate, as a task of the current runtime.
+pub fn spawn(setup: Setup) -> Handle {
+    let (requests, receiver) = mpsc::channel(REQUESTS);
+    tokio::spawn(Coordinator::new(setup).run(receiver));
+    Handle { requests }
+}
+
+/// A session and what is known of it beyond its row.
+struct Live {
+    session: Session,
+    replay: ReplayBuffer,
+    turn: Option<RunningTurn>,
+    /// Something ended that the person has not seen: `Finished` or `Failed`.
+    unseen: Option<Activity>,
+    /// How far it had been seen when the person last went there.
+    entered: Seen,
+    /// The position that the store has.
+    saved_seen: Seen,
+    /// Nothing of earlier was unseen when chatmux started: a script that shows all that comes has then shown all.
+    follows: bool,
+}
+
+/// The turn that a session runs, from the commit of its start to the commit of its end.
+struct RunningTurn {
+    entry: EntryId,
+    answer: MessageId,
+    cancel: CancellationToken,
+    /// What the worker brought, once it ended.
+    ended: Option<Ended>,
+}
+
+/// What is known of an entry from its acknowledgement to its end.
+struct Tracked {
+    session: SessionId,
+    foreground: bool,
+    since: Timestamp,
+    first_start: Option<Timestamp>,
+    done: Option<oneshot::Sender<EntryEnd>>,
+}
+
+/// Somebody who waits until these sessions are quiet.
+struct Waiter {
+    sessions: BTreeSet<SessionId>,
+    reply: request::Reply<Quiet>,
+}
+
+/// What follows a commit.
+type Then = Box<dyn FnOnce(&mut Coordinator) + Send>;
+
+struct Coordinator {
+    store: Store,
+    providers: ProviderLookup,
+    queue: Queue,
+    sessions: BTreeMap<SessionId, Live>,
+    active: SessionId,
+    previous: Option<SessionId>,
+    model: ModelName,
+    front: Front,
+    clock: Clock,
+    roll: fn() -> f64,
+    entries: BTreeMap<EntryId, Tracked>,
+    waiters: Vec<Waiter>,
+    /// Commits under way, in the order they were asked for, each with what follows it.
+    commits: FuturesOrdered<BoxFuture<'static, Then>>,
+    /// Reads and delays under way.
+    later: FuturesUnordered<BoxFuture<'static, Then>>,
+    workers: JoinSet<()>,
+    worker_sessions: BTreeMap<tokio::task::Id, (SessionId, EntryId)>,
+    reports: mpsc::Sender<Report>,
+    report_receiver: Option<mpsc::Receiver<Report>>,
+    /// Who waits for the end of everything.
+    quitting: Option<request::Reply<()>>,
+    quit_begun: bool,
+    /// The last thing that the store refused, so that it is said once and not at every attempt.
+    trouble: Option<String>,
+}
+
+impl Coordinator {
+    fn new(setup: Setup) -> Self {
+        let (reports, report_receiver) = mpsc::channel(crate::worker::REPORTS);
+        let ends: BTreeMap<_, _> = setup.ends.into_iter().collect();
+        let mut coordinator = Self {
+            store: setup.store,
+            providers: setup.providers,
+            queue: setup.queue,
+            sessions: BTreeMap::new(),
+            active: setup.active,
+            previous: None,
+            model: setup.model,
+            front: setup.front,
+            clock: setup.clock,
+            roll: setup.roll,
+            entries: BTreeMap::new(),
+            waiters: Vec::new(),
+            commits: FuturesOrdered::new(),
+            later: FuturesUnordered::new(),
+            workers: JoinSet::new(),
+            worker_sessions: BTreeMap::new(),
+            reports,
+            report_receiver: Some(report_receiver),
+            quitting: None,
+            quit_begun: false,
+            trouble: None,
+        };
+        for session in setup.sessions {
+            let end = ends.get(&session.id).map_or(Seen::START, |&last| Seen::whole(last));
+            coordinator.admit(session, end);
+        }
+        for entry in setup.pending {
+            coordinator.track(entry);
+        }
+        coordinator.tell(queue::Event::Activated(setup.active));
+        coordinator.enter(setup.active, true);
+        coordinator
+    }
+
+    /// Takes a session in whose output so far ends at `end`.
+    fn admit(&mut self, session: Session, end: Seen) {
+        let (id, provider, held) = (session.id, session.model.provider.clone(), session.held);
+        let unseen = (end.message > session.seen.message
+            || (end.message == session.seen.message && !session.seen.ended))
+            .then_some(Activity::Finished);
+        let live = Live {
+            saved_seen: session.seen,
+            entered: session.seen,
+            follows: unseen.is_none(),
+            session,
+            replay: ReplayBuffer::new(REPLAY_BUFFER_BYTES, end),
+            turn: None,
+            unseen,
+        };
+        self.sessions.insert(id, live);
+        self.tell(queue::Event::SessionAdded { session: id, provider, held });
+    }
+
+    /// Tells the queue and carries out what it wants.
+    fn tell(&mut self, event: queue::Event) {
+        let mut effects = Vec::new();
+        self.queue.handle(event, self.clock.now(), &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Start { session, entry, attempt } => self.start_turn(session, entry, attempt),
+                Effect::Interrupt { session, entry } => self.interrupt_turn(session, entry),
+                Effect::Settle { session, entry, end } => self.settle_turn(session, entry, end),
+                Effect::Discard { session, entry } => self.discard(session, entry),
+                Effect::HoldSession { session, until } => self.hold_until(session, until),
+                Effect::Idle(session) => self.emit(Event::Idle { session }, None),
+            }
+        }
+    }
+
+    /// Runs `then` with the answer of the store when the commit is through, after all that was asked before.
+    fn after<R: Send + 'static>(
+        &mut self,
+        commit: impl Future<Output = Result<R, StoreError>> + Send + 'static,
+        then: impl FnOnce(&mut Self, Result<R, StoreError>) + Send + 'static,
+    ) {
+        self.commits.push_back(Box::pin(async move {
+            let result = commit.await;
+            Box::new(move |coordinator: &mut Self| then(coordinator, result)) as Then
+        }));
+    }
+
+    /// Runs `then` with what `wait` gives, whenever that is.
+    fn later<R: Send + 'static>(
+        &mut self,
+        wait: impl Future<Output = R> + Send + 'static,
+        then: impl FnOnce(&mut Self, R) + Send + 'static,
+    ) {
+        self.later.push(Box::pin(async move {
+            let result = wait.await;
+            Box::new(move |coordinator: &mut Self| then(coordinator, result)) as Then
+        }));
+    }
+}

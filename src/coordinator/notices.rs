@@ -1,0 +1,111 @@
+//! Events in words, for people. Pure.
+
+use std::time::Duration;
+
+use crate::domain::text::one_line;
+use crate::domain::{EndState, Event, SessionChange, SessionId, Show, Span, Usage};
+
+/// An error's text in a notice is cut to this many characters; the answer's own end has all of it.
+const ERROR_CHARS: usize = 300;
+
+/// What a terminal shows for an event; `None` for what the session's own output shows already.
+pub(super) fn for_terminal<'a>(
+    event: &Event,
+    active: SessionId,
+    name: impl Fn(SessionId) -> Option<&'a str>,
+) -> Option<Show> {
+    match event {
+        // The answer follows at once: nothing to say.
+        Event::Queued { session, ahead: 0, .. } if *session == active => None,
+        Event::Finished { session, .. } if *session == active => None,
+        // The marker row says it.
+        Event::Session { change: SessionChange::Switched | SessionChange::Created, .. } => None,
+        Event::Error { text, .. } => Some(Show::Error(text.clone())),
+        Event::Queued { .. }
+        | Event::Finished { .. }
+        | Event::Retry { .. }
+        | Event::Session { .. }
+        | Event::Notice { .. } => line(event, active, name).map(Show::Notice),
+        Event::Started { .. } | Event::Delta { .. } | Event::Idle { .. } | Event::Result { .. } => None,
+    }
+}
+
+/// One line that says what happened; `None` where there is nothing worth a line. `active`: the session that need not be named.
+pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Option<&'a str>) -> Option<String> {
+    let tag = |id: &SessionId| match name(*id) {
+        Some(name) => format!("[{id} {name}]"),
+        None => format!("[{id}]"),
+    };
+    match event {
+        Event::Queued { session, entry, ahead, .. } => {
+            let place = if *ahead > 0 { format!(", {ahead} ahead") } else { String::new() };
+            let there = if *session == active { String::new() } else { format!("{} ", tag(session)) };
+            Some(format!("{there}queued #{entry}{place}"))
+        }
+        Event::Retry { session, attempt, of, in_ms, error, .. } => {
+            let wait = Span(Duration::from_millis(*in_ms));
+            let status = error.status.map(|status| format!("{status} ")).unwrap_or_default();
+            let why = one_line(&format!("{status}{}", error.text), ERROR_CHARS);
+            Some(format!("{} retrying in {wait} ({attempt} of {of}): {why}", tag(session)))
+        }
+        Event::Finished { session, state, tokens, total_ms, error, text, .. } => {
+            let why = error.as_ref().map(|error| {
+                let status = error.status.map(|status| format!("{status} ")).unwrap_or_default();
+                format!(": {}", one_line(&format!("{status}{}", error.text), ERROR_CHARS))
+            });
+            let why = why.unwrap_or_default();
+            let end = match state {
+                EndState::Complete => {
+                    format!("done{}, {}", tokens_of(tokens), Span(Duration::from_millis(*total_ms)))
+                }
+                EndState::Interrupted => format!("interrupted, {} bytes kept{why}", text.len()),
+                EndState::Failed => format!("failed{why}"),
+                EndState::Cancelled => "cancelled".to_owned(),
+            };
+            Some(format!("{} {end}", tag(session)))
+        }
+        Event::Session { session, name, model, change } => match change {
+            SessionChange::Created => Some(format!("[{session} {name}] created, {model}")),
+            SessionChange::Model => Some(format!("[{session} {name}] model {model}")),
+            SessionChange::System => Some(format!("[{session} {name}] system prompt changed")),
+            SessionChange::Renamed => Some(format!("[{session}] is called {name} now")),
+            SessionChange::Switched
+            | SessionChange::Closed
+            | SessionChange::Reopened
+            | SessionChange::Deleted
+            | SessionChange::Held
+            | SessionChange::Resumed => Some(format!("[{session} {name}] {change}")),
+        },
+        Event::Notice { text } | Event::Error { text, .. } => Some(text.clone()),
+        Event::Started { .. } | Event::Delta { .. } | Event::Idle { .. } | Event::Result { .. } => None,
+    }
+}
+
+fn tokens_of(tokens: &Usage) -> String {
+    tokens.output.map(|count| format!(", {count} tokens")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::EntryId;
+
+    #[test]
+    fn a_background_session_that_is_done_says_so_in_one_line() {
+        let event = Event::Finished {
+            session: SessionId(2),
+            entry: EntryId(9),
+            state: EndState::Complete,
+            text: "x".into(),
+            tokens: Usage { input: None, output: Some(412) },
+            wait_ms: 0,
+            first_ms: Some(1),
+            total_ms: 8_300,
+            error: None,
+        };
+        let name = |_| Some("docs");
+        let shown = for_terminal(&event, SessionId(1), name);
+        assert_eq!(shown, Some(Show::Notice("[2 docs] done, 412 tokens, 8.3 s".into())));
+        assert_eq!(for_terminal(&event, SessionId(2), name), None);
+    }
+}

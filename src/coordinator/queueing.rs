@@ -1,0 +1,188 @@
+//! Messages on their way into the queue, and out of it again before their turn.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::oneshot;
+
+use super::request::{EntryEnd, Error, Queued, Reply, Submission};
+use super::{Coordinator, Tracked, Which};
+use crate::domain::{Entry, EntryId, Event, SessionChange, SessionId};
+use crate::queue::{self, Waiting};
+use crate::store::{CancelEntries, Enqueue, EnqueueAll, HoldSessions};
+
+impl Coordinator {
+    /// Accepts a message for one or more sessions: a place in each queue first, then one commit, then the acknowledgement.
+    pub(super) fn submit(&mut self, submission: Submission, reply: Reply<Vec<Queued>>) {
+        let sessions = match self.find_all(&submission.to).and_then(|ids| self.reserve(ids)) {
+            Ok(sessions) => sessions,
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                return;
+            }
+        };
+        let Submission { text, priority, origin, foreground, .. } = submission;
+        let now = self.clock.now();
+        let entries = sessions
+            .iter()
+            .map(|&session| Enqueue { session, priority, origin, text: text.clone(), now })
+            .collect::<Vec<_>>();
+        let commit = self.store.submit(EnqueueAll { entries });
+        self.after(commit, move |c, result| match result {
+            Ok(entries) => {
+                let queued = entries.into_iter().map(|entry| c.enqueued(entry, foreground)).collect();
+                let _ = reply.send(Ok(queued));
+            }
+            Err(error) => {
+                sessions.iter().for_each(|&session| c.queue.unreserve(session));
+                let _ = reply.send(Err(error.into()));
+            }
+        });
+    }
+
+    fn reserve(&mut self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>, Error> {
+        for (nth, &session) in sessions.iter().enumerate() {
+            let closed = self.sessions.get(&session).is_some_and(|live| live.session.closed_at.is_some());
+            let refused = if closed {
+                Some(Error::Closed(session))
+            } else {
+                self.queue.reserve(session).err().map(Error::Refused)
+            };
+            if let Some(error) = refused {
+                sessions[..nth].iter().for_each(|&session| self.queue.unreserve(session));
+                return Err(error);
+            }
+        }
+        Ok(sessions)
+    }
+
+    fn enqueued(&mut self, entry: Entry, foreground: bool) -> Queued {
+        let (session, id, priority, origin) = (entry.session, entry.id, entry.priority, entry.origin);
+        let (done, receiver) = oneshot::channel();
+        let ahead = self.queue.ahead(session, priority, id);
+        let tracked = Tracked { session, foreground, since: entry.created_at, first_start: None, done: Some(done) };
+        self.entries.insert(id, tracked);
+        self.emit(Event::Queued { session, entry: id, priority, origin, ahead }, Some(id));
+        self.tell(queue::Event::Enqueued { session, waiting: waiting(&entry) });
+        if self.queue.is_held(session) {
+            self.let_go_of_waiters(session);
+        }
+        self.touch(session);
+        Queued { session, entry: id, ahead, done: receiver }
+    }
+
+    /// Takes in what waited when chatmux started.
+    pub(super) fn track(&mut self, entry: Entry) {
+        let (session, since) = (entry.session, entry.created_at);
+        let tracked = Tracked { session, foreground: false, since, first_start: None, done: None };
+        self.entries.insert(entry.id, tracked);
+        self.tell(queue::Event::Enqueued { session, waiting: waiting(&entry) });
+    }
+
+    pub(super) fn cancel(&mut self, which: &Which) -> Result<usize, Error> {
+        let sessions = self.find_all(which)?;
+        let mut count = 0;
+        for session in sessions {
+            let retrying = self.queue.waiting(session).iter().any(|w| w.attempts > 0 && w.not_before.is_some());
+            count += usize::from(self.queue.running(session).is_some() || retrying);
+            self.tell(queue::Event::Cancel(session));
+        }
+        Ok(count)
+    }
+
+    /// Holds queues or lets them go on; `cancel` also ends the turns that run (which then does not move the queue on).
+    pub(super) fn hold(&mut self, which: &Which, held: bool, cancel: bool, reply: Reply<Vec<SessionId>>) {
+        let sessions = match self.find_all(which) {
+            Ok(sessions) => sessions,
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                return;
+            }
+        };
+        // `/stop` holds what waits. Where nothing waits there is nothing to hold, and what is typed next is answered.
+        let waits = |session: &SessionId| !self.queue.waiting(*session).is_empty();
+        let to_hold: Vec<_> = sessions.iter().copied().filter(|session| !cancel || waits(session)).collect();
+        // Before the commit already, so that nothing starts between the wish and its commit.
+        if held {
+            to_hold.iter().for_each(|&session| self.tell(queue::Event::Hold { session, held }));
+        }
+        if cancel {
+            sessions.iter().for_each(|&session| self.tell(queue::Event::Cancel(session)));
+        }
+        let sessions = to_hold;
+        let commit = self.store.submit(HoldSessions { sessions: sessions.clone(), held });
+        self.after(commit, move |c, result| {
+            if let Err(error) = result {
+                let _ = reply.send(Err(error.into()));
+                return;
+            }
+            let change = if held { SessionChange::Held } else { SessionChange::Resumed };
+            let mut changed = Vec::new();
+            for session in sessions {
+                let Some(live) = c.sessions.get_mut(&session) else { continue };
+                let waits = c.queue.waiting(session).iter().any(|waiting| waiting.held);
+                if live.session.held != held || (!held && waits) {
+                    live.session.held = held;
+                    changed.push(session);
+                    c.emit_change(session, change);
+                }
+                if held {
+                    c.let_go_of_waiters(session);
+                } else {
+                    c.tell(queue::Event::Hold { session, held });
+                }
+            }
+            let _ = reply.send(Ok(changed));
+        });
+    }
+
+    /// Nothing will happen in this session until somebody resumes it: who waits for one of its entries is told so.
+    pub(super) fn let_go_of_waiters(&mut self, session: SessionId) {
+        let waiting: BTreeSet<EntryId> = self.queue.waiting(session).iter().map(|waiting| waiting.entry).collect();
+        for entry in waiting {
+            if let Some(done) = self.entries.get_mut(&entry).and_then(|tracked| tracked.done.take()) {
+                let _ = done.send(EntryEnd::Held);
+            }
+        }
+    }
+
+    pub(super) fn drop_entries(&mut self, entries: &[EntryId], reply: Reply<()>) {
+        let mut found = Vec::new();
+        for &entry in entries {
+            let waits = |&&(session, _): &&(SessionId, EntryId)| {
+                self.queue.waiting(session).iter().any(|waiting| waiting.entry == entry)
+            };
+            match self.entries.get(&entry).map(|tracked| (tracked.session, entry)).as_ref().filter(waits) {
+                Some(&place) => found.push(place),
+                None => {
+                    let _ = reply.send(Err(Error::UnknownEntry(entry)));
+                    return;
+                }
+            }
+        }
+        // Out of the queue at once, so that none starts meanwhile.
+        for &(session, entry) in &found {
+            self.tell(queue::Event::Dropped { session, entry });
+        }
+        let commit = self.store.submit(CancelEntries { ids: entries.to_vec(), now: self.clock.now() });
+        self.after(commit, move |c, result| {
+            if let Err(error) = &result {
+                c.store_trouble(error);
+            }
+            for (session, entry) in found {
+                c.emit_discarded(session, entry);
+            }
+            let _ = reply.send(result.map(|_| ()).map_err(Error::from));
+        });
+    }
+}
+
+fn waiting(entry: &Entry) -> Waiting {
+    Waiting {
+        entry: entry.id,
+        priority: entry.priority,
+        attempts: entry.attempts,
+        held: entry.held,
+        not_before: entry.not_before,
+        since: entry.created_at,
+    }
+}

@@ -1,0 +1,363 @@
+//! What the layers above ask of the coordinator, and the handle they ask it with. One variant a question, each with its way
+//! back; the answer comes once what was asked is committed.
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use super::front::ScriptItem;
+use crate::domain::{
+    Activity, EndState, EntryId, ModelName, Origin, Priority, PromptState, Seen, Session, SessionId, SessionName,
+    SessionRef, Show, StoredError,
+};
+use crate::queue::Refusal;
+use crate::store::StoreError;
+
+/// Questions that may wait for the coordinator; at the bound who asks waits.
+pub const REQUESTS: usize = 64;
+
+/// The way back.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Why something could not be done. Nothing was changed, and nothing was lost.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// There is no such session.
+    #[error("there is no session {0}: /sessions lists them")]
+    UnknownSession(SessionRef),
+    /// There is no session that was active before.
+    #[error("there is no previous session yet")]
+    NoPrevious,
+    /// Another session has that name.
+    #[error("session {id} has the name {name} already: choose another")]
+    NameTaken {
+        /// The name.
+        name: SessionName,
+        /// Whose it is.
+        id: SessionId,
+    },
+    /// There is no such entry that waits.
+    #[error("no message #{0} waits: /queue all lists what does")]
+    UnknownEntry(EntryId),
+    /// The session is archived.
+    #[error("session {0} is closed: /switch {0} opens it again")]
+    Closed(SessionId),
+    /// A session that runs a turn is not deleted.
+    #[error("session {0} is answering: /cancel {0} first")]
+    Answering(SessionId),
+    /// There would be none left to go to.
+    #[error("session {0} is the last one: /new makes another first")]
+    LastSession(SessionId),
+    /// The queue did not take it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed.
+    #[error("{0}")]
+    Store(String),
+    /// The coordinator has ended.
+    #[error("chatmux is ending")]
+    Ending,
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+/// Sessions as a person names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// The active one.
+    Active,
+    /// Each of these.
+    These(Vec<SessionRef>),
+    /// Every one that is not archived.
+    All,
+}
+
+impl From<Option<SessionRef>> for Which {
+    fn from(session: Option<SessionRef>) -> Self {
+        session.map_or(Self::Active, |session| Self::These(vec![session]))
+    }
+}
+
+/// Where to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SwitchTo {
+    /// To this one.
+    Session(SessionRef),
+    /// To the one that was active before.
+    Previous,
+    /// To the one that most wants attention; ties go to the lowest number.
+    Attention,
+    /// To the next by number, round at the end.
+    Next,
+    /// To the one before by number, round at the beginning.
+    Back,
+}
+
+/// A message to be queued.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Where to.
+    pub to: Which,
+    /// The message, verbatim.
+    pub text: String,
+    /// How urgent.
+    pub priority: Priority,
+    /// Who made it.
+    pub origin: Origin,
+    /// The caller waits for the answer and wants to see it as it comes.
+    pub foreground: bool,
+}
+
+/// A message that is committed.
+#[derive(Debug)]
+pub struct Queued {
+    /// Where.
+    pub session: SessionId,
+    /// Its number.
+    pub entry: EntryId,
+    /// Turns before it in its session, the running one included.
+    pub ahead: usize,
+    /// Resolves when its turn has ended and that is committed, or when it is held.
+    pub done: oneshot::Receiver<EntryEnd>,
+}
+
+/// What became of an entry that was waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryEnd {
+    /// Its turn ended.
+    Ended(EndState, Option<StoredError>),
+    /// Its session is held: nothing will happen until somebody resumes it.
+    Held,
+}
+
+/// What a session's turn is doing, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// Nothing runs, nothing waits.
+    Idle,
+    /// A turn runs.
+    Streaming,
+    /// Something waits for a slot or for its next attempt.
+    Waiting,
+    /// Its queue is held.
+    Held,
+}
+
+/// A session as lists show it.
+#[derive(Debug, Clone)]
+pub struct SessionView {
+    /// The row.
+    pub session: Session,
+    /// The prompt belongs to it.
+    pub active: bool,
+    /// What it does.
+    pub state: SessionState,
+    /// Entries that wait.
+    pub pending: usize,
+    /// Why it wants attention.
+    pub activity: Option<Activity>,
+}
+
+/// What an end of waiting found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quiet {
+    /// Sessions in which entries wait that are held.
+    pub held: Vec<SessionId>,
+}
+
+#[derive(Debug)]
+pub(super) enum Request {
+    Submit(Submission, Reply<Vec<Queued>>),
+    Create { name: Option<SessionName>, model: Option<ModelName>, reply: Reply<Session> },
+    Switch { to: SwitchTo, draft: Option<String>, reply: Reply<Session> },
+    Rename { which: Option<SessionRef>, name: SessionName, reply: Reply<Session> },
+    Close { which: Option<SessionRef>, reply: Reply<Session> },
+    Delete { which: SessionRef, reply: Reply<Session> },
+    SetModel { model: ModelName, reply: Reply<Session> },
+    SetSystem { text: String, reply: Reply<Session> },
+    Cancel { which: Which, reply: Reply<usize> },
+    Hold { which: Which, held: bool, cancel: bool, reply: Reply<Vec<SessionId>> },
+    Drop { entries: Vec<EntryId>, reply: Reply<()> },
+    Find { which: Option<SessionRef>, reply: Reply<Session> },
+    Views { reply: Reply<Vec<SessionView>> },
+    Wait { which: Which, reply: Reply<Quiet> },
+    Show(Show),
+    Script(ScriptItem),
+    Entered { reply: Reply<Seen> },
+    Prompt { reply: Reply<PromptState> },
+    Quit { draft: Option<String>, reply: Reply<()> },
+}
+
+/// The way to the coordinator. Cheap to clone; when the last one is gone, the coordinator ends.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(super) requests: mpsc::Sender<Request>,
+}
+
+impl Handle {
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| Error::Ending)?;
+        answer.await.map_err(|_| Error::Ending)?
+    }
+
+    /// Queues a message; answers when it is committed, with one [`Queued`] a session.
+    ///
+    /// # Errors
+    /// A full queue, an unknown session, the store. With several sessions nothing is queued anywhere unless all take it.
+    pub async fn submit(&self, submission: Submission) -> Result<Vec<Queued>, Error> {
+        self.ask(|reply| Request::Submit(submission, reply)).await
+    }
+
+    /// Makes a session and goes there.
+    ///
+    /// # Errors
+    /// The name is taken; the store.
+    pub async fn create(&self, name: Option<SessionName>, model: Option<ModelName>) -> Result<Session, Error> {
+        self.ask(|reply| Request::Create { name, model, reply }).await
+    }
+
+    /// Goes to a session; an archived one is opened again. `draft` is what was left in the line of the one that is left.
+    ///
+    /// # Errors
+    /// There is no such session; the store.
+    pub async fn switch(&self, to: SwitchTo, draft: Option<String>) -> Result<Session, Error> {
+        self.ask(|reply| Request::Switch { to, draft, reply }).await
+    }
+
+    /// Renames a session, the active one by default.
+    ///
+    /// # Errors
+    /// The name is taken; the store.
+    pub async fn rename(&self, which: Option<SessionRef>, name: SessionName) -> Result<Session, Error> {
+        self.ask(|reply| Request::Rename { which, name, reply }).await
+    }
+
+    /// Archives a session, the active one by default; its turn is cancelled, what waits there is held.
+    ///
+    /// # Errors
+    /// There is no such session; the store.
+    pub async fn close(&self, which: Option<SessionRef>) -> Result<Session, Error> {
+        self.ask(|reply| Request::Close { which, reply }).await
+    }
+
+    /// Deletes a session and all that is in it.
+    ///
+    /// # Errors
+    /// There is no such session, or it is answering; the store.
+    pub async fn delete(&self, which: SessionRef) -> Result<Session, Error> {
+        self.ask(|reply| Request::Delete { which, reply }).await
+    }
+
+    /// Sets the active session's model, from its next turn on.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn set_model(&self, model: ModelName) -> Result<Session, Error> {
+        self.ask(|reply| Request::SetModel { model, reply }).await
+    }
+
+    /// Sets the active session's system prompt, from its next turn on.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn set_system(&self, text: String) -> Result<Session, Error> {
+        self.ask(|reply| Request::SetSystem { text, reply }).await
+    }
+
+    /// Ends running turns, keeps their partials, goes on with the queues. Says how many there were.
+    ///
+    /// # Errors
+    /// There is no such session.
+    pub async fn cancel(&self, which: Which) -> Result<usize, Error> {
+        self.ask(|reply| Request::Cancel { which, reply }).await
+    }
+
+    /// Ends running turns and holds the queues.
+    ///
+    /// # Errors
+    /// There is no such session; the store.
+    pub async fn stop(&self, which: Which) -> Result<Vec<SessionId>, Error> {
+        self.ask(|reply| Request::Hold { which, held: true, cancel: true, reply }).await
+    }
+
+    /// Holds queues (running turns go on) or lets them go on. Says which sessions changed.
+    ///
+    /// # Errors
+    /// There is no such session; the store.
+    pub async fn hold(&self, which: Which, held: bool) -> Result<Vec<SessionId>, Error> {
+        self.ask(|reply| Request::Hold { which, held, cancel: false, reply }).await
+    }
+
+    /// Takes messages that wait out of their queues.
+    ///
+    /// # Errors
+    /// One of them does not wait: then none is dropped.
+    pub async fn drop_entries(&self, entries: Vec<EntryId>) -> Result<(), Error> {
+        self.ask(|reply| Request::Drop { entries, reply }).await
+    }
+
+    /// A session's row, the active one's by default.
+    ///
+    /// # Errors
+    /// There is no such session.
+    pub async fn find(&self, which: Option<SessionRef>) -> Result<Session, Error> {
+        self.ask(|reply| Request::Find { which, reply }).await
+    }
+
+    /// All sessions that are not archived, by number.
+    ///
+    /// # Errors
+    /// The coordinator has ended.
+    pub async fn views(&self) -> Result<Vec<SessionView>, Error> {
+        self.ask(|reply| Request::Views { reply }).await
+    }
+
+    /// Answers when nothing runs and nothing that is not held waits in these sessions.
+    ///
+    /// # Errors
+    /// There is no such session.
+    pub async fn wait(&self, which: Which) -> Result<Quiet, Error> {
+        self.ask(|reply| Request::Wait { which, reply }).await
+    }
+
+    /// How far the active session had been seen when the person last went there.
+    ///
+    /// # Errors
+    /// The coordinator has ended.
+    pub async fn entered(&self) -> Result<Seen, Error> {
+        self.ask(|reply| Request::Entered { reply }).await
+    }
+
+    /// What the prompt shows.
+    ///
+    /// # Errors
+    /// The coordinator has ended.
+    pub async fn prompt(&self) -> Result<PromptState, Error> {
+        self.ask(|reply| Request::Prompt { reply }).await
+    }
+
+    /// Shows something at the terminal, in its place among all else. Nothing where there is none.
+    pub async fn show(&self, show: Show) {
+        // When the coordinator has ended there is nobody to show it to.
+        let _ = self.requests.send(Request::Show(show)).await;
+    }
+
+    /// Gives something to the script's writer, in its place among all else. Nothing where there is none.
+    pub async fn script(&self, item: ScriptItem) {
+        let _ = self.requests.send(Request::Script(item)).await;
+    }
+
+    /// Ends everything: running turns are interrupted and their partials kept, what waits stays, `draft` is kept, and all
+    /// is committed when this answers.
+    ///
+    /// # Errors
+    /// What could not be committed.
+    pub async fn quit(&self, draft: Option<String>) -> Result<(), Error> {
+        self.ask(|reply| Request::Quit { draft, reply }).await
+    }
+}

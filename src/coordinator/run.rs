@@ -1,0 +1,228 @@
+//! The select loop.
+
+use std::future::pending;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+
+use super::request::{Error, Request};
+use super::{Coordinator, Front, Which};
+use crate::domain::{ErrorKind, Frame, ProviderError, Usage};
+use crate::queue::{Event, Outcome};
+use crate::worker::{Ended, Report, What};
+
+/// Reports that are taken in one go before anything else has its turn.
+const REPORTS_AT_ONCE: usize = 64;
+
+/// How long the last load may wait for its reader.
+const LAST_LOAD: Duration = Duration::from_secs(2);
+
+/// What the loop woke up for.
+enum Woken {
+    Request(Option<Request>),
+    Reports,
+    Then(super::Then),
+    Tick,
+    Worker(Result<(tokio::task::Id, ()), tokio::task::JoinError>),
+    Frame(mpsc::OwnedPermit<Frame>),
+    Items(mpsc::OwnedPermit<Vec<super::ScriptItem>>),
+    DisplayGone,
+}
+
+impl Coordinator {
+    /// Runs until it is told to quit and all is committed, or until every handle is gone (which counts as quitting).
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let Some(mut reports) = self.report_receiver.take() else { return };
+        let mut batch = Vec::with_capacity(REPORTS_AT_ONCE);
+        let mut open = true;
+        let mut display = true;
+        while !self.is_done() {
+            let news = display && self.front.has_news();
+            let wakeup = self.until_wakeup();
+            let saturated = display && self.front.is_saturated();
+            let woken = tokio::select! {
+                biased;
+                Some(then) = self.commits.next() => Woken::Then(then),
+                Some(then) = self.later.next() => Woken::Then(then),
+                hand_over = hand_over(&self.front), if news => hand_over,
+                _ = reports.recv_many(&mut batch, REPORTS_AT_ONCE), if !saturated => Woken::Reports,
+                request = requests.recv(), if open => Woken::Request(request),
+                Some(ended) = self.workers.join_next_with_id() => Woken::Worker(ended),
+                () = wait_until(wakeup) => Woken::Tick,
+            };
+            match woken {
+                Woken::Then(then) => then(&mut self),
+                Woken::Reports => batch.drain(..).for_each(|report| self.take_report(report)),
+                Woken::Request(Some(request)) => self.answer(request),
+                Woken::Request(None) => {
+                    open = false;
+                    self.begin_to_quit();
+                }
+                Woken::Tick => self.tell(Event::Tick),
+                Woken::Worker(ended) => self.worker_gone(ended, &mut reports),
+                Woken::Frame(permit) => {
+                    let frame = self.take_frame();
+                    permit.send(frame);
+                }
+                Woken::Items(permit) => {
+                    if let Front::Script(script) = &mut self.front {
+                        permit.send(script.take());
+                    }
+                }
+                Woken::DisplayGone => display = false,
+            }
+            self.answer_waiters();
+        }
+        self.hand_over_the_rest(display).await;
+        if let Some(reply) = self.quitting.take() {
+            let _ = reply.send(Ok(()));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.quitting_begun() && self.queue.running_total() == 0 && self.commits.is_empty()
+    }
+
+    fn until_wakeup(&self) -> Option<Duration> {
+        self.queue.next_wakeup().map(|at| at.since(self.clock.now()))
+    }
+
+    /// The last load, so that a script loses no event. A terminal's last frame may be lost: the store has what is in it.
+    async fn hand_over_the_rest(&mut self, display: bool) {
+        if let Front::Script(script) = &mut self.front
+            && display
+        {
+            let rest = script.take();
+            // A reader that has stopped reading must not keep the program from its end.
+            let _ = tokio::time::timeout(LAST_LOAD, script.items.send(rest)).await;
+        }
+    }
+
+    /// A worker that ended as it should has reported its end; one that panicked has not.
+    fn worker_gone(
+        &mut self,
+        ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>,
+        reports: &mut mpsc::Receiver<Report>,
+    ) {
+        let id = match &ended {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
+        let Some((session, entry)) = self.worker_sessions.remove(&id) else { return };
+        if ended.is_ok() {
+            return;
+        }
+        while let Ok(report) = reports.try_recv() {
+            self.take_report(report);
+        }
+        tracing::error!(%session, %entry, "a worker panicked");
+        let error = ProviderError::fatal(ErrorKind::Protocol, "an internal error ended this answer; the log has more");
+        let has_text = self
+            .sessions
+            .get(&session)
+            .is_some_and(|live| live.turn.as_ref().is_some_and(|turn| live.replay.end().message == turn.answer));
+        let ended = Ended {
+            outcome: Outcome::Failed(error),
+            tail: Vec::new(),
+            has_text,
+            finish_reason: None,
+            usage: Usage::default(),
+            first_at: None,
+            first_after: None,
+        };
+        self.take_report(Report { session, entry, what: What::Ended(Box::new(ended)) });
+    }
+
+    fn answer(&mut self, request: Request) {
+        match request {
+            Request::Submit(submission, reply) => self.submit(submission, reply),
+            Request::Create { name, model, reply } => self.create(name, model, reply),
+            Request::Switch { to, draft, reply } => self.switch(&to, draft, reply),
+            Request::Rename { which, name, reply } => self.rename(which, name, reply),
+            Request::Close { which, reply } => self.close(which, reply),
+            Request::Delete { which, reply } => self.delete(&which, reply),
+            Request::SetModel { model, reply } => self.set_model(model, reply),
+            Request::SetSystem { text, reply } => self.set_system(text, reply),
+            Request::Cancel { which, reply } => {
+                let _ = reply.send(self.cancel(&which));
+            }
+            Request::Hold { which, held, cancel, reply } => self.hold(&which, held, cancel, reply),
+            Request::Drop { entries, reply } => self.drop_entries(&entries, reply),
+            Request::Find { which, reply } => {
+                let _ = reply.send(self.find(which.as_ref()).map(|id| self.sessions[&id].session.clone()));
+            }
+            Request::Views { reply } => {
+                let _ = reply.send(Ok(self.views()));
+            }
+            Request::Wait { which, reply } => self.wait(&which, reply),
+            Request::Show(show) => self.show(show),
+            Request::Script(item) => self.script(item),
+            Request::Entered { reply } => {
+                let entered = self.sessions.get(&self.active).map(|live| live.entered).unwrap_or_default();
+                let _ = reply.send(Ok(entered));
+            }
+            Request::Prompt { reply } => {
+                let _ = reply.send(Ok(self.prompt()));
+            }
+            Request::Quit { draft, reply } => self.quit(draft, reply),
+        }
+    }
+
+    fn wait(&mut self, which: &Which, reply: super::request::Reply<super::Quiet>) {
+        match self.find_all(which) {
+            Ok(sessions) => self.waiters.push(super::Waiter { sessions: sessions.into_iter().collect(), reply }),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    fn answer_waiters(&mut self) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let queue = &self.queue;
+        let quiet = |waiter: &mut super::Waiter| !waiter.sessions.iter().any(|&session| queue.is_busy(session));
+        let ready: Vec<_> = self.waiters.extract_if(.., quiet).collect();
+        for waiter in ready {
+            let held = |&session: &_| !self.queue.waiting(session).is_empty();
+            let held = waiter.sessions.iter().copied().filter(held).collect();
+            let _ = waiter.reply.send(Ok(super::Quiet { held }));
+        }
+    }
+
+    fn quit(&mut self, draft: Option<String>, reply: super::request::Reply<()>) {
+        if self.quitting.is_some() {
+            let _ = reply.send(Err(Error::Ending));
+            return;
+        }
+        self.quitting = Some(reply);
+        if let Some(draft) = draft {
+            self.save_draft(draft);
+        }
+        self.begin_to_quit();
+    }
+}
+
+/// Waits until the display takes the next load.
+async fn hand_over(front: &Front) -> Woken {
+    match front {
+        Front::Terminal(terminal) => match terminal.frames.clone().reserve_owned().await {
+            Ok(permit) => Woken::Frame(permit),
+            Err(_) => Woken::DisplayGone,
+        },
+        Front::Script(script) => match script.items.clone().reserve_owned().await {
+            Ok(permit) => Woken::Items(permit),
+            Err(_) => Woken::DisplayGone,
+        },
+    }
+}
+
+async fn wait_until(wait: Option<Duration>) {
+    match wait {
+        // Never longer than a second: the wall clock may jump, a monotonic timer would not notice.
+        Some(wait) => tokio::time::sleep(wait.min(Duration::from_secs(1))).await,
+        None => pending().await,
+    }
+}

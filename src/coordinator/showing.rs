@@ -1,0 +1,186 @@
+//! What is shown: events to a script, the active session to a terminal, what was missed on return.
+
+use super::front::{Front, ScriptItem};
+use super::{Coordinator, notices};
+use crate::domain::{EntryId, Event, Frame, Output, Seen, SessionId, Show};
+use crate::queue;
+use crate::store::{Behind, OutputSince, SetSeen, StoreError};
+
+/// What a return to a session replays at most; of more the end is shown, and how to see all.
+const REPLAY_SHOWN_BYTES: u64 = 16 << 10;
+
+impl Coordinator {
+    /// Says that something happened. `entry`: the message it belongs to.
+    pub(super) fn emit(&mut self, event: Event, entry: Option<EntryId>) {
+        let foreground = entry.and_then(|entry| self.entries.get(&entry)).is_some_and(|tracked| tracked.foreground);
+        match &mut self.front {
+            Front::Script(script) => script.push(ScriptItem::Event { event, foreground }),
+            Front::Terminal(terminal) => {
+                let name = |id: SessionId| self.sessions.get(&id).map(|live| live.session.name.as_str());
+                if let Some(show) = notices::for_terminal(&event, self.active, name) {
+                    terminal.show(show);
+                }
+            }
+        }
+    }
+
+    pub(super) fn notice(&mut self, text: String) {
+        self.emit(Event::Notice { text }, None);
+    }
+
+    pub(super) fn show(&mut self, show: Show) {
+        if let Front::Terminal(terminal) = &mut self.front {
+            terminal.show(show);
+        }
+    }
+
+    pub(super) fn script(&mut self, item: ScriptItem) {
+        if let Front::Script(script) = &mut self.front {
+            script.push(item);
+        }
+    }
+
+    /// Something changed in `session` that the display may want.
+    pub(super) fn touch(&mut self, session: SessionId) {
+        match &mut self.front {
+            Front::Terminal(terminal) => terminal.dirty = true,
+            Front::Script(_) => {
+                // A script has been given all of it.
+                if let Some(live) = self.sessions.get_mut(&session)
+                    && live.follows
+                {
+                    live.session.seen = live.replay.end();
+                    live.unseen = None;
+                }
+            }
+        }
+    }
+
+    /// The display begins to follow `session`, from where it was left.
+    pub(super) fn enter(&mut self, session: SessionId, at_start: bool) {
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        live.unseen = None;
+        let seen = live.session.seen;
+        live.entered = seen;
+        let Front::Terminal(terminal) = &mut self.front else { return };
+        terminal.cursor = seen;
+        terminal.catching_up = false;
+        let news = live.replay.since(&seen);
+        let unread = news.as_ref().is_none_or(|news| !news.is_empty());
+        if news.is_none() {
+            self.catch_up(session, true);
+        } else if !at_start || unread {
+            let name = live.session.name.clone();
+            terminal.show(Show::Switched { session, name, unread, cut_bytes: 0 });
+        }
+        self.touch(session);
+    }
+
+    /// Asks the store for what the replay buffer no longer has.
+    fn catch_up(&mut self, session: SessionId, entering: bool) {
+        let Front::Terminal(terminal) = &mut self.front else { return };
+        terminal.catching_up = true;
+        let seen = terminal.cursor;
+        let read = self.store.query(OutputSince { session, seen, max_bytes: REPLAY_SHOWN_BYTES });
+        self.later(read, move |c, result| c.caught_up(session, seen, entering, result));
+    }
+
+    fn caught_up(&mut self, session: SessionId, asked: Seen, entering: bool, result: Result<Behind, StoreError>) {
+        let Front::Terminal(terminal) = &mut self.front else { return };
+        if session != self.active || !terminal.catching_up || terminal.cursor != asked {
+            // The person has gone elsewhere meanwhile.
+            return;
+        }
+        terminal.catching_up = false;
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let name = live.session.name.clone();
+        match result {
+            Ok(replayed) => {
+                let cut_bytes = replayed.cut_bytes;
+                let unread = !replayed.outputs.is_empty();
+                if entering || cut_bytes > 0 {
+                    terminal.show(Show::Switched { session, name: name.clone(), unread, cut_bytes });
+                }
+                for output in replayed.outputs {
+                    terminal.cursor.advance(&output);
+                    terminal.show(to_show(output, session, &name));
+                }
+                // All that the store has was shown; what it has not is in the buffer, which reaches back at least that far
+                // unless more than all of it was streamed meanwhile: then the next frame asks again.
+                if !unread {
+                    terminal.cursor = live.replay.floor();
+                }
+                live.session.seen = terminal.cursor;
+            }
+            Err(error) => {
+                terminal.cursor = live.replay.end();
+                terminal.show(Show::Error(format!("what was missed could not be read: {error}")));
+            }
+        }
+        terminal.dirty = true;
+    }
+
+    /// What a terminal gets now.
+    pub(super) fn take_frame(&mut self) -> Frame {
+        let prompt = self.prompt();
+        let (active, mut again, mut ended) = (self.active, false, false);
+        let mut shows = Vec::new();
+        if let (Front::Terminal(terminal), Some(live)) = (&mut self.front, self.sessions.get_mut(&active)) {
+            terminal.dirty = false;
+            shows = terminal.take_shows();
+            if !terminal.catching_up {
+                match live.replay.since(&terminal.cursor) {
+                    Some(news) => {
+                        for output in news {
+                            terminal.cursor.advance(&output);
+                            ended |= matches!(output, Output::End { .. });
+                            shows.push(to_show(output, active, &live.session.name));
+                        }
+                        live.session.seen = terminal.cursor;
+                    }
+                    None => again = true,
+                }
+            }
+        }
+        if again {
+            self.catch_up(active, false);
+        }
+        if ended {
+            self.save_seen(active);
+        }
+        Frame { shows, prompt }
+    }
+
+    /// Keeps how far a session was seen.
+    pub(super) fn save_seen(&mut self, session: SessionId) {
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        if live.saved_seen != live.session.seen {
+            live.saved_seen = live.session.seen;
+            let commit = self.store.submit(SetSeen { session, seen: live.session.seen });
+            self.quietly(commit);
+        }
+    }
+
+    pub(super) const fn quitting_begun(&self) -> bool {
+        self.quit_begun
+    }
+
+    pub(super) fn begin_to_quit(&mut self) {
+        if self.quit_begun {
+            return;
+        }
+        self.quit_begun = true;
+        self.tell(queue::Event::Quit);
+        let sessions: Vec<_> = self.sessions.keys().copied().collect();
+        sessions.into_iter().for_each(|session| self.save_seen(session));
+    }
+}
+
+fn to_show(output: Output, session: SessionId, name: &crate::domain::SessionName) -> Show {
+    match output {
+        Output::Question { text, .. } => Show::Question { session, name: name.clone(), text },
+        Output::Reasoning { text, .. } => Show::Reasoning(text),
+        Output::Text { text, .. } => Show::Text(text),
+        Output::End { state, usage, error, .. } => Show::End { state, usage, error },
+    }
+}

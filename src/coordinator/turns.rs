@@ -1,0 +1,313 @@
+//! The queue's effects, carried out: a turn's start is committed before its worker runs, its end before the queue moves on.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Coordinator, EntryEnd, RunningTurn};
+use crate::domain::{
+    Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Output, SessionId, SessionName, StoredError,
+    Timestamp,
+};
+use crate::queue::{self, Settlement};
+use crate::store::{CancelEntries, EndTurn, HoldSessions, StartTurn, StoreError, Turn};
+use crate::worker::{self, Assignment, Ended, Report, What};
+
+/// Another process runs a turn of this session: look again after this (`lease.check_interval`).
+const BUSY_ELSEWHERE: Duration = Duration::from_millis(100);
+/// The store cannot write (a full disk): try again after this.
+const STORE_TROUBLE: Duration = Duration::from_secs(1);
+
+impl Coordinator {
+    pub(super) fn start_turn(&mut self, session: SessionId, entry: EntryId, attempt: u32) {
+        let commit = self.store.submit(StartTurn { entry, now: self.clock.now() });
+        self.after(commit, move |c, result| match result {
+            Ok(turn) => c.turn_started(session, entry, attempt, turn),
+            Err(StoreError::TurnRunning(_)) => {
+                c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
+            }
+            Err(StoreError::NoEntry(_) | StoreError::WrongState { .. }) => {
+                // Another process has run it, dropped it, or deleted its session.
+                c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
+                c.forget(session, entry);
+            }
+            Err(error) => {
+                c.store_trouble(&error);
+                c.tell(queue::Event::StartRefused { session, wait: STORE_TROUBLE });
+            }
+        });
+    }
+
+    fn turn_started(&mut self, session: SessionId, entry: EntryId, attempt: u32, turn: Turn) {
+        self.trouble = None;
+        let now = self.clock.now();
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let cancel = CancellationToken::new();
+        let assignment = Assignment {
+            session,
+            entry,
+            question: turn.question,
+            answer: turn.answer,
+            attempt,
+            provider: (self.providers)(&turn.model.provider),
+            model: turn.model,
+            kept: (turn.reasoning_bytes, turn.text_bytes),
+            system: live.session.system.clone(),
+        };
+        live.turn = Some(RunningTurn { entry, answer: turn.answer, cancel: cancel.clone(), ended: None });
+        if turn.question > live.replay.end().message {
+            live.replay.push(Output::Question { message: turn.question, entry, text: turn.text });
+        }
+        if let Some(tracked) = self.entries.get_mut(&entry) {
+            tracked.first_start.get_or_insert(now);
+        }
+        let task = worker::run(assignment, self.store.clone(), self.clock, self.reports.clone(), cancel);
+        let id = self.workers.spawn(task).id();
+        self.worker_sessions.insert(id, (session, entry));
+        self.emit(Event::Started { session, entry, attempt }, Some(entry));
+        self.touch(session);
+        self.tell(queue::Event::Started(session));
+    }
+
+    pub(super) fn interrupt_turn(&self, session: SessionId, entry: EntryId) {
+        let turn = self.sessions.get(&session).and_then(|live| live.turn.as_ref());
+        if let Some(turn) = turn.filter(|turn| turn.entry == entry) {
+            turn.cancel.cancel();
+        }
+    }
+
+    pub(super) fn take_report(&mut self, report: Report) {
+        let Report { session, entry, what } = report;
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let Some(turn) = live.turn.as_mut().filter(|turn| turn.entry == entry) else { return };
+        match what {
+            What::Delta { start, delta } => {
+                let message = turn.answer;
+                live.replay.push(match &delta {
+                    Delta::Text(text) => Output::Text { message, start, text: text.clone() },
+                    Delta::Reasoning(text) => Output::Reasoning { message, start, text: text.clone() },
+                });
+                self.emit(Event::Delta { session, entry, delta }, Some(entry));
+                self.touch(session);
+            }
+            What::Ended(ended) => {
+                let (outcome, has_text) = (ended.outcome.clone(), ended.has_text);
+                turn.ended = Some(*ended);
+                self.tell(queue::Event::Ended { session, outcome, has_text, roll: (self.roll)() });
+            }
+        }
+    }
+
+    pub(super) fn settle_turn(&mut self, session: SessionId, entry: EntryId, end: Settlement) {
+        let Some(turn) = self.sessions.get_mut(&session).and_then(|live| live.turn.as_mut()) else { return };
+        let (answer, Some(ended)) = (turn.answer, turn.ended.clone()) else { return };
+        let op = end_turn(entry, answer, &end, ended, self.clock.now());
+        self.commit_end(session, end, op);
+    }
+
+    fn commit_end(&mut self, session: SessionId, end: Settlement, op: EndTurn) {
+        let again = op.clone();
+        let commit = self.store.submit(op);
+        self.after(commit, move |c, result| match result {
+            Ok(text) => {
+                c.trouble = None;
+                c.turn_settled(session, &end, text);
+            }
+            // Its session was deleted meanwhile, by another process.
+            Err(StoreError::NoEntry(_) | StoreError::WrongState { .. } | StoreError::NotStreaming(_)) => {
+                c.turn_settled(session, &end, String::new())
+            }
+            Err(error) => {
+                // The answer stays in memory until the store takes it.
+                c.store_trouble(&error);
+                c.later(tokio::time::sleep(STORE_TROUBLE), move |c, ()| c.commit_end(session, end, again));
+            }
+        });
+    }
+
+    fn turn_settled(&mut self, session: SessionId, end: &Settlement, text: String) {
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let Some(turn) = live.turn.take() else { return };
+        let entry = turn.entry;
+        match ending(end) {
+            Some((state, answer_state, error)) => {
+                let usage = turn.ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
+                let output = Output::End { message: turn.answer, state: answer_state, usage, error: error.clone() };
+                live.replay.push(output);
+                self.emit_finished(session, &turn, state, text, error.clone());
+                self.note_end(session, state);
+                self.finish_entry(entry, state, error);
+            }
+            None => self.say_retry(session, entry, end),
+        }
+        self.touch(session);
+        self.tell(queue::Event::Settled(session));
+    }
+
+    fn say_retry(&mut self, session: SessionId, entry: EntryId, end: &Settlement) {
+        let Settlement::Retry { not_before, attempt, error: Some(error) } = end else { return };
+        let event = Event::Retry {
+            session,
+            entry,
+            attempt: *attempt,
+            of: self.queue.max_attempts(),
+            in_ms: u64::try_from(not_before.since(self.clock.now()).as_millis()).unwrap_or(u64::MAX),
+            error: StoredError::from(error),
+        };
+        self.emit(event, Some(entry));
+    }
+
+    fn emit_finished(
+        &mut self,
+        session: SessionId,
+        turn: &RunningTurn,
+        state: EndState,
+        text: String,
+        error: Option<StoredError>,
+    ) {
+        let now = self.clock.now();
+        let (since, start) = self
+            .entries
+            .get(&turn.entry)
+            .map_or((now, now), |tracked| (tracked.since, tracked.first_start.unwrap_or(now)));
+        let first = turn.ended.as_ref().and_then(|ended| ended.first_after);
+        let event = Event::Finished {
+            session,
+            entry: turn.entry,
+            state,
+            text,
+            tokens: turn.ended.as_ref().map(|ended| ended.usage).unwrap_or_default(),
+            wait_ms: whole_ms(start.since(since)),
+            first_ms: first.map(whole_ms),
+            total_ms: whole_ms(now.since(start)),
+            error,
+        };
+        self.emit(event, Some(turn.entry));
+    }
+
+    /// Marks a background session that ended something, until the person goes there.
+    fn note_end(&mut self, session: SessionId, state: EndState) {
+        let mark = match state {
+            EndState::Complete | EndState::Cancelled => Activity::Finished,
+            EndState::Interrupted | EndState::Failed => Activity::Failed,
+        };
+        if session != self.active
+            && let Some(live) = self.sessions.get_mut(&session)
+        {
+            live.unseen = live.unseen.max(Some(mark));
+        }
+    }
+
+    pub(super) fn finish_entry(&mut self, entry: EntryId, state: EndState, error: Option<StoredError>) {
+        if let Some(done) = self.entries.remove(&entry).and_then(|tracked| tracked.done) {
+            let _ = done.send(EntryEnd::Ended(state, error));
+        }
+    }
+
+    pub(super) fn discard(&mut self, session: SessionId, entry: EntryId) {
+        let commit = self.store.submit(CancelEntries { ids: vec![entry], now: self.clock.now() });
+        self.after(commit, move |c, result| {
+            if let Err(error) = result {
+                c.store_trouble(&error);
+            }
+            c.emit_discarded(session, entry);
+        });
+    }
+
+    /// An entry that waited was cancelled.
+    pub(super) fn emit_discarded(&mut self, session: SessionId, entry: EntryId) {
+        let event = Event::Finished {
+            session,
+            entry,
+            state: EndState::Cancelled,
+            text: String::new(),
+            tokens: crate::domain::Usage::default(),
+            wait_ms: self.entries.get(&entry).map_or(0, |tracked| whole_ms(self.clock.now().since(tracked.since))),
+            first_ms: None,
+            total_ms: 0,
+            error: None,
+        };
+        self.emit(event, Some(entry));
+        self.finish_entry(entry, EndState::Cancelled, None);
+        self.touch(session);
+    }
+
+    fn forget(&mut self, session: SessionId, entry: EntryId) {
+        self.tell(queue::Event::Dropped { session, entry });
+        self.finish_entry(entry, EndState::Cancelled, None);
+    }
+
+    /// A server asked for more patience than is allowed: the queue holds it already, the journal follows.
+    pub(super) fn hold_until(&mut self, session: SessionId, until: Timestamp) {
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        live.session.held = true;
+        let name: SessionName = live.session.name.clone();
+        let wait = crate::domain::Span(until.since(self.clock.now()));
+        let commit = self.store.submit(HoldSessions { sessions: vec![session], held: true });
+        self.after(commit, move |c, result| {
+            if let Err(error) = result {
+                c.store_trouble(&error);
+            }
+            c.notice(format!("[{session} {name}] the server asks to wait {wait}: held, /resume {session} goes on"));
+            c.let_go_of_waiters(session);
+        });
+    }
+
+    /// Says that the store failed, once a trouble.
+    pub(super) fn store_trouble(&mut self, error: &StoreError) {
+        let text = error.to_string();
+        tracing::error!(%error, "the store failed");
+        if self.trouble.as_ref() != Some(&text) {
+            self.trouble = Some(text.clone());
+            self.notice(format!("{text}; nothing is lost yet, it is tried again every second"));
+        }
+    }
+}
+
+fn whole_ms(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How an attempt's end is told; `None` when another attempt follows.
+fn ending(end: &Settlement) -> Option<(EndState, AnswerState, Option<StoredError>)> {
+    match end {
+        Settlement::Complete => Some((EndState::Complete, AnswerState::Complete, None)),
+        Settlement::Interrupted(error) => {
+            Some((EndState::Interrupted, AnswerState::Interrupted, error.as_ref().map(StoredError::from)))
+        }
+        Settlement::Cancelled => Some((EndState::Cancelled, AnswerState::Interrupted, None)),
+        Settlement::Dead(error) => Some((EndState::Failed, AnswerState::Failed, Some(StoredError::from(error)))),
+        Settlement::Retry { .. } => None,
+    }
+}
+
+fn end_turn(
+    entry: EntryId,
+    answer: crate::domain::MessageId,
+    end: &Settlement,
+    ended: Ended,
+    now: Timestamp,
+) -> EndTurn {
+    let (entry_state, answer_state, not_before, error) = match end {
+        Settlement::Complete => (EntryState::Done, AnswerState::Complete, None, None),
+        Settlement::Interrupted(error) => (EntryState::Done, AnswerState::Interrupted, None, error.as_ref()),
+        Settlement::Cancelled => (EntryState::Cancelled, AnswerState::Interrupted, None, None),
+        Settlement::Dead(error) => (EntryState::Dead, AnswerState::Failed, None, Some(error)),
+        Settlement::Retry { not_before, error, .. } => {
+            (EntryState::Pending, AnswerState::Failed, Some(*not_before), error.as_ref())
+        }
+    };
+    EndTurn {
+        entry,
+        answer,
+        chunks: ended.tail.into_iter().map(worker::chunk).collect(),
+        answer_state,
+        entry_state,
+        finish_reason: ended.finish_reason,
+        usage: ended.usage,
+        error: error.map(StoredError::from),
+        not_before,
+        first_at: ended.first_at,
+        now,
+    }
+}

@@ -1,0 +1,213 @@
+//! What commands answer: as data for `--json`, and as text for people.
+
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
+
+use super::{Answer, Executor, Failure};
+use crate::command::{self, Scope};
+use crate::coordinator::{SessionState, SessionView};
+use crate::domain::text::one_line;
+use crate::domain::{AnswerState, Entry, EntryState, Message, Output, Role, Session, SessionId};
+use crate::store::{FindMessage, History, OutputSince, QueueListing};
+
+/// Characters of a message in a list.
+const EXCERPT_CHARS: usize = 60;
+/// What `/replay` shows at most; of more the end.
+const REPLAY_BYTES: u64 = 4 << 20;
+
+impl Executor {
+    pub(super) async fn sessions(&self) -> Result<Answer, Failure> {
+        let views = self.handle.views().await?;
+        let data = views.iter().map(session_data).collect();
+        Ok(Answer { command: "sessions", data: Value::Array(data), text: sessions_text(&views) })
+    }
+
+    /// Lists entries. `None`: the active session's.
+    ///
+    /// # Errors
+    /// There is no such session; the store.
+    pub async fn queue(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
+        let session = match scope {
+            Some(Scope::All) => None,
+            Some(Scope::One(session)) => Some(self.handle.find(Some(session)).await?.id),
+            None => Some(self.handle.find(None).await?.id),
+        };
+        let entries = self.store.read(QueueListing { session }).await?;
+        Ok(queue_answer(&entries, (self.width)()))
+    }
+
+    pub(super) async fn history(&self, count: u32) -> Result<Answer, Failure> {
+        let session = self.handle.find(None).await?;
+        let last = usize::try_from(count).unwrap_or(usize::MAX);
+        let messages = self.store.read(History { session: session.id, last }).await?;
+        let data = messages.iter().map(message_data).collect();
+        let text = messages.iter().map(|message| message_text(message, &session)).collect::<Vec<_>>().join("\n");
+        let text = if text.is_empty() { "no messages yet".to_owned() } else { text };
+        Ok(Answer { command: "history", data: Value::Array(data), text })
+    }
+
+    /// What the last return to the session showed, uncut; when that was nothing, the last turn.
+    pub(super) async fn replay(&self) -> Result<Answer, Failure> {
+        let session = self.handle.find(None).await?;
+        let seen = self.handle.entered().await?;
+        let behind = self.store.read(OutputSince { session: session.id, seen, max_bytes: REPLAY_BYTES }).await?;
+        let mut messages = Vec::new();
+        let ids = behind.outputs.iter().map(Output::message);
+        for id in ids.collect::<std::collections::BTreeSet<_>>() {
+            messages.extend(self.store.read(FindMessage(id)).await?);
+        }
+        if messages.is_empty() {
+            messages = self.store.read(History { session: session.id, last: 2 }).await?;
+        }
+        let data = messages.iter().map(message_data).collect();
+        let text = messages.iter().map(|message| message_text(message, &session)).collect::<Vec<_>>().join("\n");
+        let text = if text.is_empty() { "nothing to replay yet".to_owned() } else { text };
+        Ok(Answer { command: "replay", data: Value::Array(data), text })
+    }
+
+    pub(super) async fn show_model(&self) -> Result<Answer, Failure> {
+        let session = self.handle.find(None).await?;
+        let data = json!({ "session": session.id, "model": session.model, "models": &self.models[..] });
+        let others = self.models.iter().filter(|model| **model != session.model.to_string());
+        let text = std::iter::once(session.model.to_string())
+            .chain(others.map(|model| format!("  also: {model}")))
+            .collect::<Vec<_>>()
+            .join("\n");
+        Ok(Answer { command: "model", data, text })
+    }
+}
+
+pub(super) fn echo(text: String) -> Answer {
+    Answer { command: "echo", data: Value::String(text.clone()), text }
+}
+
+pub(super) fn help(name: Option<&'static str>, width: usize) -> Result<Answer, Failure> {
+    let text = match name {
+        Some(name) => command::help_for(name, width)?,
+        None => command::help_text(width),
+    };
+    let text = text.trim_end_matches('\n').to_owned();
+    Ok(Answer { command: "help", data: Value::String(text.clone()), text })
+}
+
+pub(super) fn system(session: &Session) -> Answer {
+    let text = if session.system.is_empty() { "no system prompt: /system TEXT sets one" } else { &session.system };
+    let data = json!({ "session": session.id, "system": session.system });
+    Answer { command: "system", data, text: text.to_owned() }
+}
+
+fn session_data(view: &SessionView) -> Value {
+    let Session { id, name, model, .. } = &view.session;
+    json!({
+        "session": id,
+        "name": name,
+        "model": model,
+        "active": view.active,
+        "state": view.state,
+        "pending": view.pending,
+        "activity": view.activity,
+    })
+}
+
+/// One row a session: `* 1:main  demo:tour  streaming, 2 wait`.
+fn sessions_text(views: &[SessionView]) -> String {
+    let title = |view: &SessionView| format!("{}:{}", view.session.id, view.session.name);
+    let widest = |of: &dyn Fn(&SessionView) -> String| views.iter().map(|v| of(v).width()).max().unwrap_or(0);
+    let (titles, models) = (widest(&title), widest(&|view| view.session.model.to_string()));
+    let row = |view: &SessionView| {
+        let mark = match (view.active, view.activity) {
+            (true, _) => "*",
+            (false, Some(activity)) => activity.as_str(),
+            (false, None) => " ",
+        };
+        let mut state = match view.state {
+            SessionState::Idle => "idle".to_owned(),
+            SessionState::Streaming => "streaming".to_owned(),
+            SessionState::Waiting => "waiting".to_owned(),
+            SessionState::Held => "held".to_owned(),
+        };
+        if view.pending > 0 {
+            state += &format!(", {} waiting", view.pending);
+        }
+        let (title, model) = (pad(&title(view), titles), pad(&view.session.model.to_string(), models));
+        format!("{mark} {title}  {model}  {state}")
+    };
+    views.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// `text` and blanks up to `width` columns.
+fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// A queue as `/queue` and `chatmux queue` show it.
+pub fn queue_answer(entries: &[Entry], width: usize) -> Answer {
+    let data = entries.iter().map(entry_data).collect();
+    let text = if entries.is_empty() {
+        "nothing waits, runs or has failed".to_owned()
+    } else {
+        entries.iter().map(|entry| entry_text(entry, width)).collect::<Vec<_>>().join("\n")
+    };
+    Answer { command: "queue", data: Value::Array(data), text }
+}
+
+fn entry_data(entry: &Entry) -> Value {
+    json!({
+        "entry": entry.id,
+        "session": entry.session,
+        "state": entry.state,
+        "priority": entry.priority,
+        "origin": entry.origin,
+        "attempts": entry.attempts,
+        "held": entry.held,
+        "not_before_ms": entry.not_before,
+        "created_at_ms": entry.created_at,
+        "text": entry.text,
+        "error": entry.error,
+    })
+}
+
+fn entry_text(entry: &Entry, width: usize) -> String {
+    let state = match (entry.state, entry.held) {
+        (EntryState::Pending, true) => "held".to_owned(),
+        (state, _) => state.to_string(),
+    };
+    let why = entry.error.as_ref().map(|error| format!(" ({})", one_line(&error.text, EXCERPT_CHARS)));
+    let head = format!("#{} {}: {state}, {}{}  ", entry.id, entry.session, entry.priority, why.unwrap_or_default());
+    let room = width.saturating_sub(head.width()).clamp(10, EXCERPT_CHARS);
+    head + &one_line(&entry.text, room)
+}
+
+fn message_data(message: &Message) -> Value {
+    json!({
+        "message": message.id,
+        "session": message.session,
+        "entry": message.entry,
+        "role": message.role,
+        "state": message.state,
+        "text": message.text,
+        "reasoning": message.reasoning,
+        "model": message.model,
+        "finish_reason": message.finish_reason,
+        "tokens": message.usage,
+        "error": message.error,
+        "created_at_ms": message.created_at,
+        "finished_at_ms": message.finished_at,
+    })
+}
+
+fn message_text(message: &Message, session: &Session) -> String {
+    let prompt = |id: SessionId| format!("{id}:{}> ", session.name);
+    if message.role == Role::User {
+        return format!("{}{}", prompt(message.session), message.text);
+    }
+    let text = message.text.trim_end_matches('\n');
+    let why = message.error.as_ref().map(|error| format!(": {}", error.text)).unwrap_or_default();
+    let mark = match message.state {
+        AnswerState::Complete => return text.to_owned(),
+        AnswerState::Streaming => "[streaming]".to_owned(),
+        AnswerState::Interrupted => format!("[interrupted{why}]"),
+        AnswerState::Failed => format!("[failed{why}]"),
+    };
+    if text.is_empty() { mark } else { format!("{text}\n{mark}") }
+}

@@ -1,0 +1,259 @@
+//! Carries out what a line says, the same for the prompt and for scripts. It asks the coordinator to do things and the store to
+//! look things up; what is to be waited for or shown is the caller's ([`Done`]).
+
+mod answers;
+
+pub use answers::queue_answer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::command::{self, Command, Line, Scope, SystemChange, Targets};
+use crate::coordinator::{self, Handle, Queued, Submission, SwitchTo, Which};
+use crate::domain::limits::MAX_MESSAGE_BYTES;
+use crate::domain::{ModelName, Origin, Priority, Session, SessionId, SessionName};
+use crate::store::Store;
+
+/// Turns a model's name as typed into the one that is meant, or says why there is none.
+pub type ResolveModel = Arc<dyn Fn(ModelName) -> Result<ModelName, String> + Send + Sync>;
+
+/// Messages that `/history` shows by default.
+const HISTORY_MESSAGES: u32 = 10;
+
+/// What came of a line.
+#[derive(Debug)]
+pub enum Done {
+    /// It is done; who needs to know has been told.
+    Quietly,
+    /// It is done, and this is worth a line.
+    Said(String),
+    /// This is the answer.
+    Answered(Answer),
+    /// It went to another session.
+    Switched(Box<Session>),
+    /// A message is committed.
+    Queued {
+        /// One a session.
+        queued: Vec<Queued>,
+        /// A script waits for the answer before it reads on.
+        wait: bool,
+    },
+    /// The caller shall go on when nothing is left to answer.
+    Wait {
+        /// Where.
+        which: Which,
+        /// No longer than this.
+        timeout: Option<Duration>,
+    },
+    /// The caller shall go on after this.
+    Sleep(Duration),
+    /// The caller shall end.
+    Quit,
+}
+
+/// What a command answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The command's name.
+    pub command: &'static str,
+    /// For `--json`.
+    pub data: Value,
+    /// For people.
+    pub text: String,
+}
+
+/// Why a line could not be carried out, for people. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+macro_rules! failure_from {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self(error.to_string())
+            }
+        })+
+    };
+}
+failure_from!(coordinator::Error, crate::store::StoreError, command::CommandError);
+
+/// What carries lines out.
+#[derive(Clone)]
+pub struct Executor {
+    /// The coordinator.
+    pub handle: Handle,
+    /// The store, for looking.
+    pub store: Store,
+    /// What models' names mean.
+    pub resolve: ResolveModel,
+    /// Models worth naming, for `/model`.
+    pub models: Arc<[String]>,
+    /// Who types.
+    pub origin: Origin,
+    /// Columns that an answer for people may take.
+    pub width: fn() -> usize,
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    /// Carries out one line.
+    ///
+    /// # Errors
+    /// What is wrong with it, and the remedy.
+    pub async fn run(&self, line: &str) -> Result<Done, Failure> {
+        match command::parse(line)? {
+            Line::Blank => Ok(Done::Quietly),
+            Line::Message(text) => self.submit(Which::Active, text, Priority::Normal, true).await,
+            Line::Command(command) => self.carry_out(command).await,
+        }
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// It is too long, holds a NUL, or was refused.
+    pub async fn submit(&self, to: Which, text: String, priority: Priority, foreground: bool) -> Result<Done, Failure> {
+        check_message(&text)?;
+        let submission = Submission { to, text, priority, origin: self.origin, foreground };
+        let queued = self.handle.submit(submission).await?;
+        Ok(Done::Queued { queued, wait: foreground })
+    }
+
+    async fn carry_out(&self, command: Command) -> Result<Done, Failure> {
+        match command {
+            Command::New { name } => self.new_session(name).await,
+            Command::Switch { to } => self.switch(to).await,
+            Command::Sessions => self.sessions().await.map(Done::Answered),
+            Command::Rename { name } => self.quietly(self.handle.rename(None, name)).await,
+            Command::Close { session } => self.quietly(self.handle.close(session)).await,
+            Command::Delete { session } => self.quietly(self.handle.delete(session)).await,
+            Command::Send { to, text } => self.submit(targets(to), text, Priority::Normal, false).await,
+            Command::Bg { text } => self.submit(Which::Active, text, Priority::Normal, false).await,
+            Command::Now { text } => self.submit(Which::Active, text, Priority::High, true).await,
+            Command::Later { text } => self.submit(Which::Active, text, Priority::Low, false).await,
+            Command::Cancel { session } => self.cancel(session.into()).await,
+            Command::Stop { scope } => self.stop(which(scope)).await,
+            Command::Queue { scope } => self.queue(scope).await.map(Done::Answered),
+            Command::Drop { entries } => self.quietly(self.handle.drop_entries(entries)).await,
+            Command::Hold { session } => self.hold(session.into(), true).await,
+            Command::Resume { scope } => self.hold(which(scope), false).await,
+            Command::History { count } => self.history(count.unwrap_or(HISTORY_MESSAGES)).await.map(Done::Answered),
+            Command::Replay => self.replay().await.map(Done::Answered),
+            Command::Model { name } => self.model(name).await,
+            Command::System { change } => self.system(change).await,
+            Command::Wait { scope, timeout } => {
+                Ok(Done::Wait { which: scope.map_or(Which::All, |scope| which(Some(scope))), timeout })
+            }
+            Command::Sleep { length } => Ok(Done::Sleep(length)),
+            Command::Echo { text } => Ok(Done::Answered(answers::echo(text))),
+            Command::Help { command } => answers::help(command, (self.width)()).map(Done::Answered),
+            Command::Quit => Ok(Done::Quit),
+        }
+    }
+
+    async fn quietly<T>(&self, asked: impl Future<Output = Result<T, coordinator::Error>>) -> Result<Done, Failure> {
+        asked.await?;
+        Ok(Done::Quietly)
+    }
+
+    async fn new_session(&self, name: Option<SessionName>) -> Result<Done, Failure> {
+        let session = self.handle.create(name, None).await?;
+        Ok(Done::Switched(Box::new(session)))
+    }
+
+    async fn switch(&self, to: command::SwitchTo) -> Result<Done, Failure> {
+        let to = match to {
+            command::SwitchTo::Previous => SwitchTo::Previous,
+            command::SwitchTo::Session(session) => SwitchTo::Session(session),
+        };
+        let session = self.handle.switch(to, None).await?;
+        Ok(Done::Switched(Box::new(session)))
+    }
+
+    async fn cancel(&self, which: Which) -> Result<Done, Failure> {
+        let count = self.handle.cancel(which).await?;
+        Ok(if count == 0 { Done::Said("nothing is being answered there".to_owned()) } else { Done::Quietly })
+    }
+
+    async fn stop(&self, which: Which) -> Result<Done, Failure> {
+        let held = self.handle.stop(which).await?;
+        Ok(said_of_held(&held))
+    }
+
+    async fn hold(&self, which: Which, held: bool) -> Result<Done, Failure> {
+        let changed = self.handle.hold(which, held).await?;
+        let nothing = if held { "held already" } else { "nothing is held there" };
+        Ok(match changed.as_slice() {
+            [] => Done::Said(nothing.to_owned()),
+            held_now if held => said_of_held(held_now),
+            _ => Done::Quietly,
+        })
+    }
+
+    async fn model(&self, name: Option<ModelName>) -> Result<Done, Failure> {
+        let Some(name) = name else { return self.show_model().await.map(Done::Answered) };
+        let model = (self.resolve)(name).map_err(Failure)?;
+        self.quietly(self.handle.set_model(model)).await
+    }
+
+    async fn system(&self, change: SystemChange) -> Result<Done, Failure> {
+        match change {
+            SystemChange::Show => {
+                let session = self.handle.find(None).await?;
+                Ok(Done::Answered(answers::system(&session)))
+            }
+            SystemChange::Clear => self.quietly(self.handle.set_system(String::new())).await,
+            SystemChange::Set(text) => {
+                check_message(&text)?;
+                self.quietly(self.handle.set_system(text)).await
+            }
+        }
+    }
+}
+
+fn said_of_held(held: &[SessionId]) -> Done {
+    match held {
+        [] => Done::Quietly,
+        [one] => Done::Said(format!("the queue of session {one} is held: /resume {one} goes on")),
+        many => Done::Said(format!("the queues of {} sessions are held: /resume all goes on", many.len())),
+    }
+}
+
+fn targets(targets: Targets) -> Which {
+    match targets {
+        Targets::All => Which::All,
+        Targets::Some(sessions) => Which::These(sessions),
+    }
+}
+
+fn which(scope: Option<Scope>) -> Which {
+    match scope {
+        None => Which::Active,
+        Some(Scope::All) => Which::All,
+        Some(Scope::One(session)) => Which::These(vec![session]),
+    }
+}
+
+/// What no provider takes is refused before it is queued.
+fn check_message(text: &str) -> Result<(), Failure> {
+    if text.len() > MAX_MESSAGE_BYTES {
+        let mib = text.len() as f64 / f64::from(1 << 20);
+        return Err(Failure(format!(
+            "a message of {mib:.1} MiB is too long: the limit is {} MiB, so send it in parts",
+            MAX_MESSAGE_BYTES >> 20
+        )));
+    }
+    match text.bytes().position(|byte| byte == 0) {
+        Some(at) => Err(Failure(format!("byte {} of the message is NUL: take it out", at + 1))),
+        None => Ok(()),
+    }
+}

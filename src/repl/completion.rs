@@ -1,0 +1,77 @@
+//! What Tab puts in: names from the commands' table, of sessions and of models. Runs on the reader's thread and looks at the last
+//! names it was told; it asks nobody.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::command::{self, Wanted};
+use crate::ui::Complete;
+
+/// What can be named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Sessions, by number.
+    pub sessions: Vec<String>,
+    /// Models, as `PROVIDER:MODEL`.
+    pub models: Arc<[String]>,
+}
+
+/// Completes lines.
+#[derive(Debug)]
+pub struct Completer {
+    /// The last names.
+    pub names: watch::Receiver<Names>,
+}
+
+impl Complete for Completer {
+    fn complete(&self, line: &str, pos: usize) -> (usize, Vec<(String, String)>) {
+        let command::Completion { start, what, prefix } = command::complete(line, pos);
+        let names = self.names.borrow();
+        let plain = |name: &str| (name.to_owned(), name.to_owned());
+        let found = match what {
+            Wanted::Command => {
+                let named = command::command_names().filter(|(name, _)| name.starts_with(&prefix));
+                named.map(|(name, help)| (format!("/{name}  {help}"), format!("{name} "))).collect()
+            }
+            Wanted::Session => matching(names.sessions.iter().map(String::as_str), &prefix).map(plain).collect(),
+            Wanted::SessionOrAll => {
+                let all = names.sessions.iter().map(String::as_str).chain(["all"]);
+                matching(all, &prefix).map(plain).collect()
+            }
+            Wanted::Model => matching(names.models.iter().map(String::as_str), &prefix).map(plain).collect(),
+            Wanted::File | Wanted::Entry | Wanted::Nothing => Vec::new(),
+        };
+        (start, found)
+    }
+
+    fn hint(&self, line: &str) -> Option<String> {
+        command::hint(line)
+    }
+}
+
+fn matching<'a>(names: impl Iterator<Item = &'a str>, prefix: &str) -> impl Iterator<Item = &'a str> {
+    names.filter(move |name| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tab_completes_commands_sessions_and_models() {
+        let names = Names { sessions: vec!["main".into(), "docs".into()], models: Arc::new(["demo:tour".into()]) };
+        let (_sender, names) = watch::channel(names);
+        let completer = Completer { names };
+        let check = |line: &str, expected: &[&str]| {
+            let (start, found) = completer.complete(line, line.len());
+            let lines: Vec<_> = found.iter().map(|(_, put)| format!("{}{put}", &line[..start])).collect();
+            assert_eq!(lines, expected, "{line}");
+        };
+        check("/swi", &["/switch "]);
+        check("/switch d", &["/switch docs"]);
+        check("/send main,d", &["/send main,docs"]);
+        check("/model de", &["/model demo:tour"]);
+        check("hello m", &[]);
+    }
+}

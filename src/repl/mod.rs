@@ -1,0 +1,217 @@
+//! The prompt: takes what the reader read, has it carried out, asks for the next line. It holds no state of its own but the way
+//! the last line ended; sessions and queues are the coordinator's, the screen is the printer's.
+
+mod completion;
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::coordinator::{SessionState, SwitchTo, Which};
+use crate::domain::{SessionId, SessionRef, Show};
+use crate::execute::{Answer, Done, Executor};
+use crate::ui::{Next, Read, Terminal, Wish};
+
+pub use completion::{Completer, Names};
+
+/// The prompt at a terminal.
+#[derive(Debug)]
+pub struct Repl {
+    /// What carries the lines out.
+    pub executor: Executor,
+    /// What completion knows.
+    pub names: watch::Sender<Names>,
+    /// Signals that end the program, as their numbers.
+    pub signals: mpsc::Receiver<i32>,
+    /// What to say first.
+    pub greeting: Vec<String>,
+    /// What stands in the line at first.
+    pub draft: String,
+}
+
+/// Why the prompt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The person left.
+    Left,
+    /// This signal came.
+    Signal(i32),
+    /// The terminal cannot be read.
+    Failed(String),
+}
+
+/// What stands in the next line, or the end.
+enum After {
+    Line(String),
+    End(End),
+}
+
+impl Repl {
+    /// Runs until the person leaves or a signal comes; all is committed when this returns.
+    pub async fn run(mut self, terminal: Terminal) -> End {
+        let Terminal { frames, next, mut reads, exit } = terminal;
+        // The coordinator has a sender of its own.
+        drop(frames);
+        for line in std::mem::take(&mut self.greeting) {
+            self.executor.handle.show(Show::Notice(line)).await;
+        }
+        let mut initial = std::mem::take(&mut self.draft);
+        let mut warned = false;
+        let end = loop {
+            self.refresh_names().await;
+            let Ok(prompt) = self.executor.handle.prompt().await else { break End::Left };
+            if next.send(Next { prompt, initial: std::mem::take(&mut initial) }).await.is_err() {
+                break End::Failed("the terminal is gone".to_owned());
+            }
+            let read = tokio::select! {
+                biased;
+                Some(signal) = self.signals.recv() => break End::Signal(signal),
+                read = reads.recv() => read,
+            };
+            let asked_again = std::mem::take(&mut warned);
+            let after = match read {
+                None => After::End(End::Left),
+                Some(Read::Failed(why)) => After::End(End::Failed(why)),
+                Some(Read::Line(line)) => self.line(line).await,
+                Some(Read::Key { wish, draft }) => self.go(wish, draft).await,
+                Some(Read::Interrupted { line }) => self.interrupted(line).await,
+                Some(Read::Eof) if asked_again => After::End(End::Left),
+                Some(Read::Eof) => {
+                    warned = true;
+                    self.leave().await
+                }
+            };
+            match after {
+                After::Line(text) => initial = text,
+                After::End(end) => break end,
+            }
+        };
+        if let Err(error) = self.executor.handle.quit(None).await {
+            tracing::error!(%error, "the end could not be committed");
+        }
+        drop((next, self));
+        // Waits for the printer, half a second at most.
+        exit.finish();
+        end
+    }
+
+    async fn line(&self, line: String) -> After {
+        let is_command = line.starts_with('/') && !line.starts_with("//");
+        if is_command && let Ok(session) = self.executor.handle.find(None).await {
+            self.show(Show::Command { session: session.id, name: session.name, line: line.clone() }).await;
+        }
+        match self.executor.run(&line).await {
+            Ok(done) => self.follow(done).await,
+            Err(failure) => {
+                self.show(Show::Error(failure.to_string())).await;
+                // A message that was not taken stays in the line.
+                After::Line(if is_command { String::new() } else { line })
+            }
+        }
+    }
+
+    async fn follow(&self, done: Done) -> After {
+        match done {
+            Done::Quietly | Done::Queued { .. } => {}
+            Done::Said(text) => self.show(Show::Notice(text)).await,
+            Done::Answered(Answer { text, .. }) => self.show(Show::Block(text)).await,
+            Done::Switched(session) => return After::Line(session.draft),
+            Done::Wait { which, timeout } => self.say_when_quiet(which, timeout),
+            Done::Sleep(length) => self.say_after(length),
+            Done::Quit => return After::End(End::Left),
+        }
+        After::Line(String::new())
+    }
+
+    /// The prompt never blocks: `/wait` says when it would have gone on.
+    fn say_when_quiet(&self, which: Which, timeout: Option<Duration>) {
+        let handle = self.executor.handle.clone();
+        tokio::spawn(async move {
+            // What counts as for ever: a month.
+            let limit = timeout.unwrap_or(Duration::from_secs(30 * 86_400));
+            let said = match tokio::time::timeout(limit, handle.wait(which)).await {
+                Ok(Ok(_)) => Show::Notice("all is answered".to_owned()),
+                Ok(Err(error)) => Show::Error(error.to_string()),
+                Err(_) => Show::Notice("the time is over, and not all is answered".to_owned()),
+            };
+            handle.show(said).await;
+        });
+    }
+
+    fn say_after(&self, length: Duration) {
+        let handle = self.executor.handle.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(length).await;
+            handle.show(Show::Notice(format!("{} are over", crate::domain::Span(length)))).await;
+        });
+    }
+
+    /// A key in the middle of a line: the line stays behind as a draft.
+    async fn go(&self, wish: Wish, draft: String) -> After {
+        let to = match wish {
+            Wish::Switch(number) => SwitchTo::Session(SessionRef::Id(SessionId(i64::from(number)))),
+            Wish::Attention => SwitchTo::Attention,
+            Wish::Previous => SwitchTo::Back,
+            Wish::Next => SwitchTo::Next,
+        };
+        match self.executor.handle.switch(to, Some(draft.clone())).await {
+            Ok(session) => After::Line(session.draft),
+            Err(error) => {
+                self.show(Show::Error(error.to_string())).await;
+                After::Line(draft)
+            }
+        }
+    }
+
+    /// Ctrl-C on an empty line.
+    async fn interrupted(&self, line: String) -> After {
+        let busy = self.executor.handle.views().await.is_ok_and(|views| {
+            views.iter().any(|v| v.active && matches!(v.state, SessionState::Streaming | SessionState::Waiting))
+        });
+        if busy {
+            match self.executor.run("/stop").await {
+                Ok(done) => return self.follow(done).await,
+                Err(failure) => self.show(Show::Error(failure.to_string())).await,
+            }
+        } else {
+            self.show(Show::Notice("nothing is being answered here: Ctrl-D or /quit leaves".to_owned())).await;
+        }
+        After::Line(line)
+    }
+
+    /// Ctrl-D: leaves, but asks once when that stops something.
+    async fn leave(&self) -> After {
+        let views = self.executor.handle.views().await.unwrap_or_default();
+        let streams = views.iter().filter(|view| view.state == SessionState::Streaming).count();
+        let waits: usize = views.iter().filter(|view| view.state != SessionState::Held).map(|view| view.pending).sum();
+        if streams + waits == 0 {
+            return After::End(End::Left);
+        }
+        let text = format!(
+            "{} and {}: Ctrl-D again stops them and keeps what came; /wait says when all is answered",
+            counted(streams, "answer is under way", "answers are under way"),
+            counted(waits, "message waits", "messages wait")
+        );
+        self.show(Show::Notice(text)).await;
+        After::Line(String::new())
+    }
+
+    async fn show(&self, show: Show) {
+        self.executor.handle.show(show).await;
+    }
+
+    async fn refresh_names(&self) {
+        if let Ok(views) = self.executor.handle.views().await {
+            let sessions = views.iter().map(|view| view.session.name.to_string()).collect();
+            self.names.send_if_modified(|names| {
+                let changed = names.sessions != sessions;
+                names.sessions = sessions;
+                changed
+            });
+        }
+    }
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}

@@ -1,0 +1,218 @@
+//! Script mode: each line of stdin is what would be typed. A message waits for its answer before the next line is read; `/bg`
+//! and `/send` do not; at the end of the input all that was started is waited for.
+//!
+//! ```text
+//!  stdin ─► lines (thread) ──► script (task) ──Request──► coordinator ──ScriptItem──► writer (thread) ─► stdout, stderr
+//! ```
+
+pub mod lines;
+pub mod writer;
+
+use std::future::pending;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::coordinator::{EntryEnd, Queued, ScriptItem, Which};
+use crate::domain::text::one_line;
+use crate::domain::{EndState, Event};
+use crate::execute::{Answer, Done, Executor};
+
+use lines::ScriptLine;
+
+/// Characters of an error in a line's report.
+const ERROR_CHARS: usize = 500;
+
+/// How a script runs.
+#[derive(Debug)]
+pub struct Script {
+    /// What carries the lines out.
+    pub executor: Executor,
+    /// Stop at the first line that is wrong or fails.
+    pub fail_fast: bool,
+    /// Cancelled when the output was closed, or a signal came: then nothing is waited for any more.
+    pub enough: CancellationToken,
+    /// Errors name the line. Not so for `ask`, which has none.
+    pub numbered: bool,
+}
+
+/// What a script came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// A line was wrong, or its message failed.
+    pub failed: bool,
+}
+
+/// A message that nobody waited for yet.
+type Unwaited = FuturesUnordered<futures_util::future::BoxFuture<'static, (u64, Option<EntryEnd>)>>;
+
+impl Script {
+    /// Runs all lines, waits for what they started, and ends the coordinator. All is committed when this returns.
+    pub async fn run(self, mut lines: mpsc::Receiver<ScriptLine>) -> Verdict {
+        let mut state = State { failed: false, unwaited: FuturesUnordered::new() };
+        let enough = self.enough.clone();
+        tokio::select! {
+            biased;
+            () = enough.cancelled() => {}
+            () = self.play(&mut lines, &mut state) => {}
+        }
+        if let Err(error) = self.executor.handle.quit(None).await {
+            tracing::error!(%error, "the end could not be committed");
+            state.failed = true;
+        }
+        Verdict { failed: state.failed }
+    }
+
+    async fn play(&self, lines: &mut mpsc::Receiver<ScriptLine>, state: &mut State) {
+        while let Some(ScriptLine { number, line }) = lines.recv().await {
+            let went_well = match line {
+                Ok(line) => self.line(number, &line, state).await,
+                Err(problem) => {
+                    self.report(number, &problem.to_string()).await;
+                    Flow::Failed
+                }
+            };
+            match went_well {
+                Flow::On => {}
+                Flow::End => return,
+                Flow::Failed => {
+                    state.failed = true;
+                    if self.fail_fast {
+                        return;
+                    }
+                }
+            }
+        }
+        self.wait_for_the_rest(state).await;
+    }
+
+    async fn line(&self, number: u64, line: &str, state: &mut State) -> Flow {
+        match self.executor.run(line).await {
+            Err(failure) => {
+                self.report(number, &failure.to_string()).await;
+                Flow::Failed
+            }
+            Ok(done) => self.follow(number, done, state).await,
+        }
+    }
+
+    async fn follow(&self, number: u64, done: Done, state: &mut State) -> Flow {
+        match done {
+            Done::Quietly | Done::Switched(_) => Flow::On,
+            Done::Said(text) => {
+                self.executor.handle.script(ScriptItem::event(Event::Notice { text })).await;
+                Flow::On
+            }
+            Done::Answered(Answer { command, data, text }) => {
+                self.executor.handle.script(ScriptItem::Result { command, data, text }).await;
+                Flow::On
+            }
+            Done::Queued { queued, wait: true } => self.answers(number, queued).await,
+            Done::Queued { queued, wait: false } => {
+                queued.into_iter().for_each(|queued| state.unwaited.push(Box::pin(ended(number, queued.done))));
+                Flow::On
+            }
+            Done::Wait { which, timeout } => self.wait(number, which, timeout).await,
+            Done::Sleep(length) => {
+                tokio::time::sleep(length).await;
+                Flow::On
+            }
+            Done::Quit => Flow::End,
+        }
+    }
+
+    async fn answers(&self, number: u64, queued: Vec<Queued>) -> Flow {
+        let mut flow = Flow::On;
+        for queued in queued {
+            let (_, end) = ended(number, queued.done).await;
+            if self.judge(number, end.as_ref()).await == Flow::Failed {
+                flow = Flow::Failed;
+            }
+        }
+        flow
+    }
+
+    async fn judge(&self, number: u64, end: Option<&EntryEnd>) -> Flow {
+        let text = match end {
+            Some(EntryEnd::Ended(EndState::Complete | EndState::Cancelled, _)) | None => return Flow::On,
+            Some(EntryEnd::Held) => "the message is kept, but its queue is held: /resume goes on".to_owned(),
+            Some(EntryEnd::Ended(state @ (EndState::Interrupted | EndState::Failed), error)) => {
+                let why = error.as_ref().map(|error| {
+                    let status = error.status.map(|status| format!("{status} ")).unwrap_or_default();
+                    format!(": {status}{}", error.text)
+                });
+                format!("the answer was {state}{}", why.unwrap_or_default()).replace("was failed", "failed")
+            }
+        };
+        self.report(number, &text).await;
+        Flow::Failed
+    }
+
+    async fn wait(&self, number: u64, which: Which, timeout: Option<Duration>) -> Flow {
+        let quiet = self.executor.handle.wait(which);
+        let out_of_time = async {
+            match timeout {
+                Some(timeout) => tokio::time::sleep(timeout).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            quiet = quiet => match quiet {
+                Ok(_) => Flow::On,
+                Err(error) => {
+                    self.report(number, &error.to_string()).await;
+                    Flow::Failed
+                }
+            },
+            () = out_of_time => {
+                let after = crate::domain::Span(timeout.unwrap_or_default());
+                self.report(number, &format!("still not all is answered after {after}")).await;
+                Flow::Failed
+            }
+        }
+    }
+
+    /// The end of the input: all that was started is waited for.
+    async fn wait_for_the_rest(&self, state: &mut State) {
+        while let Some((number, end)) = state.unwaited.next().await {
+            // How it failed was written when it ended; only that nothing will happen has not been said.
+            match end {
+                Some(EntryEnd::Held) => {
+                    self.judge(number, Some(&EntryEnd::Held)).await;
+                    state.failed = true;
+                }
+                Some(EntryEnd::Ended(EndState::Interrupted | EndState::Failed, _)) => state.failed = true,
+                Some(EntryEnd::Ended(EndState::Complete | EndState::Cancelled, _)) | None => {}
+            }
+        }
+        if self.executor.handle.wait(Which::All).await.is_err() {
+            state.failed = true;
+        }
+    }
+
+    async fn report(&self, number: u64, text: &str) {
+        let line = self.numbered.then_some(number);
+        let event = Event::Error { line, text: one_line(text, ERROR_CHARS) };
+        self.executor.handle.script(ScriptItem::event(event)).await;
+    }
+}
+
+struct State {
+    failed: bool,
+    unwaited: Unwaited,
+}
+
+/// How to go on after a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Failed,
+    End,
+}
+
+/// `None`: the coordinator ended first.
+async fn ended(number: u64, done: oneshot::Receiver<EntryEnd>) -> (u64, Option<EntryEnd>) {
+    (number, done.await.ok())
+}

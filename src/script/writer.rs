@@ -1,0 +1,273 @@
+//! The script's writer: a thread that writes answers and results to stdout, notices to stderr; or, for `--json`, every event as
+//! an object a line. Nothing else prints in script mode. A closed stdout ends it quietly.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::thread::JoinHandle;
+
+use serde_json::ser::{CharEscape, Formatter};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::coordinator::{ScriptItem, notices};
+use crate::domain::text::{Sanitizer, is_unsafe, visible};
+use crate::domain::{Delta, EndState, EntryId, Event, SessionId, SessionName};
+
+/// What the writer came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The reader closed the pipe.
+    pub closed: bool,
+    /// Messages that failed or were cut, whoever waited for them.
+    pub failed: usize,
+}
+
+/// Begins to write. The thread ends when the coordinator is gone, or when stdout is closed (then it cancels `closed`).
+///
+/// # Errors
+/// The system has no thread left.
+pub fn spawn<O, E>(
+    mut items: mpsc::Receiver<Vec<ScriptItem>>,
+    mut writer: Writer<O, E>,
+    closed: CancellationToken,
+) -> io::Result<JoinHandle<Written>>
+where
+    O: Write + Send + 'static,
+    E: Write + Send + 'static,
+{
+    std::thread::Builder::new().name("chatmux-writer".to_owned()).spawn(move || {
+        while let Some(load) = items.blocking_recv() {
+            if let Err(error) = writer.write(load) {
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    tracing::error!(%error, "stdout could not be written");
+                    // There is nowhere else to say it.
+                    let _ = writeln!(writer.err, "chatmux: stdout could not be written: {error}");
+                    writer.written.failed += 1;
+                }
+                writer.written.closed = true;
+                closed.cancel();
+                break;
+            }
+        }
+        writer.written
+    })
+}
+
+/// Turns items into bytes.
+#[derive(Debug)]
+pub struct Writer<O, E> {
+    out: O,
+    err: E,
+    json: bool,
+    names: BTreeMap<SessionId, SessionName>,
+    /// The answer that is being written as it comes.
+    open: Option<(EntryId, Sanitizer, bool)>,
+    /// Whole answers that ended while another was being written.
+    waiting: Vec<String>,
+    written: Written,
+}
+
+impl<O: Write, E: Write> Writer<O, E> {
+    /// A writer of text, or of JSON lines. `names`: of the sessions there are.
+    pub const fn new(out: O, err: E, json: bool, names: BTreeMap<SessionId, SessionName>) -> Self {
+        Self { out, err, json, names, open: None, waiting: Vec::new(), written: Written { closed: false, failed: 0 } }
+    }
+
+    /// Writes what came, and flushes it.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub fn write(&mut self, load: Vec<ScriptItem>) -> io::Result<()> {
+        for item in load {
+            if let ScriptItem::Event { event: Event::Finished { state, .. }, .. } = &item
+                && matches!(state, EndState::Failed | EndState::Interrupted)
+            {
+                self.written.failed += 1;
+            }
+            if self.json { self.json(item)? } else { self.text(item)? }
+        }
+        self.out.flush()
+    }
+
+    fn json(&mut self, item: ScriptItem) -> io::Result<()> {
+        let event = match item {
+            ScriptItem::Event { event, .. } => event,
+            ScriptItem::Result { command, data, .. } => Event::Result { command: command.to_owned(), data },
+        };
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.out, SafeFormatter);
+        serde::Serialize::serialize(&event, &mut serializer)?;
+        self.out.write_all(b"\n")
+    }
+
+    fn text(&mut self, item: ScriptItem) -> io::Result<()> {
+        match item {
+            ScriptItem::Result { text, .. } => {
+                writeln!(self.out, "{}", visible(&text))
+            }
+            ScriptItem::Event { event, foreground } => self.event(event, foreground),
+        }
+    }
+
+    fn event(&mut self, event: Event, foreground: bool) -> io::Result<()> {
+        match &event {
+            Event::Delta { entry, delta: Delta::Text(text), .. } if foreground => self.stream(*entry, text),
+            Event::Finished { entry, state, text, .. } => {
+                self.finish(*entry, foreground, text)?;
+                let said = foreground && *state != EndState::Cancelled || *state == EndState::Complete;
+                if said { Ok(()) } else { self.say(&event) }
+            }
+            Event::Session { session, name, .. } => {
+                self.names.insert(*session, name.clone());
+                self.say(&event)
+            }
+            Event::Error { line, text } => {
+                let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+                self.tell(&format!("{place}{text}"))
+            }
+            Event::Queued { ahead: 0, .. } => Ok(()),
+            Event::Queued { .. } if foreground => Ok(()),
+            Event::Queued { .. } | Event::Retry { .. } | Event::Notice { .. } => self.say(&event),
+            Event::Started { .. } | Event::Delta { .. } | Event::Idle { .. } | Event::Result { .. } => Ok(()),
+        }
+    }
+
+    /// Writes on in the answer that the script waits for.
+    fn stream(&mut self, entry: EntryId, text: &str) -> io::Result<()> {
+        if self.open.as_ref().is_none_or(|(open, _, _)| *open != entry) {
+            self.open = Some((entry, Sanitizer::default(), true));
+        }
+        let Some((_, sanitizer, at_line_start)) = &mut self.open else { return Ok(()) };
+        let safe = sanitizer.push(text);
+        if !safe.is_empty() {
+            *at_line_start = safe.ends_with('\n');
+        }
+        self.out.write_all(safe.as_bytes())
+    }
+
+    fn finish(&mut self, entry: EntryId, foreground: bool, text: &str) -> io::Result<()> {
+        if !foreground {
+            if !text.is_empty() {
+                self.waiting.push(visible(text).into_owned());
+            }
+        } else if let Some((open, mut sanitizer, at_line_start)) = self.open.take() {
+            debug_assert_eq!(open, entry, "a script waits for one answer at a time");
+            let rest = sanitizer.finish();
+            self.out.write_all(rest.as_bytes())?;
+            if !at_line_start || !rest.is_empty() {
+                self.out.write_all(b"\n")?;
+            }
+        }
+        if self.open.is_none() {
+            for text in std::mem::take(&mut self.waiting) {
+                self.out.write_all(text.as_bytes())?;
+                if !text.ends_with('\n') {
+                    self.out.write_all(b"\n")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, event: &Event) -> io::Result<()> {
+        // No session goes without its name: a script has no prompt that says which one is meant.
+        let line = notices::line(event, SessionId(0), |id| self.names.get(&id).map(SessionName::as_str));
+        line.map_or(Ok(()), |line| self.tell(&line))
+    }
+
+    fn tell(&mut self, line: &str) -> io::Result<()> {
+        // What is on stdout comes first where both go to one place. A closed stderr is no reason to stop.
+        self.out.flush()?;
+        let _ = writeln!(self.err, "chatmux: {}", visible(line));
+        Ok(())
+    }
+}
+
+/// JSON whose strings hold no character that a terminal could obey: C1 and bidirectional controls are escaped too.
+struct SafeFormatter;
+
+impl Formatter for SafeFormatter {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_unsafe) {
+            let (before, from) = rest.split_at(at);
+            writer.write_all(before.as_bytes())?;
+            let mut chars = from.chars();
+            if let Some(c) = chars.next() {
+                write!(writer, "\\u{:04x}", u32::from(c))?;
+            }
+            rest = chars.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+
+    fn write_char_escape<W: ?Sized + Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+        serde_json::ser::CompactFormatter.write_char_escape(writer, escape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Usage;
+
+    fn delta(entry: i64, text: &str, foreground: bool) -> ScriptItem {
+        let delta = Delta::Text(text.to_owned());
+        ScriptItem::Event { event: Event::Delta { session: SessionId(1), entry: EntryId(entry), delta }, foreground }
+    }
+
+    fn finished(entry: i64, state: EndState, text: &str, foreground: bool) -> ScriptItem {
+        let event = Event::Finished {
+            session: SessionId(1),
+            entry: EntryId(entry),
+            state,
+            text: text.to_owned(),
+            tokens: Usage::default(),
+            wait_ms: 0,
+            first_ms: None,
+            total_ms: 5,
+            error: None,
+        };
+        ScriptItem::Event { event, foreground }
+    }
+
+    fn check(items: Vec<ScriptItem>, out: &str, err: &str) {
+        let names = BTreeMap::from([(SessionId(1), "main".parse().unwrap())]);
+        let mut writer = Writer::new(Vec::new(), Vec::new(), false, names);
+        writer.write(items).unwrap();
+        assert_eq!(String::from_utf8(writer.out).unwrap(), out);
+        assert_eq!(String::from_utf8(writer.err).unwrap(), err);
+    }
+
+    #[test]
+    fn an_answer_that_is_waited_for_is_written_as_it_comes() {
+        let items = vec![delta(1, "a\x1b[0m", true), delta(1, "b", true), finished(1, EndState::Complete, "", true)];
+        check(items, "a␛[0mb\n", "");
+        check(vec![delta(1, "a\n", true), finished(1, EndState::Complete, "a\n", true)], "a\n", "");
+    }
+
+    #[test]
+    fn background_answers_are_whole_and_never_in_the_middle_of_another() {
+        let items = vec![
+            delta(1, "fore", true),
+            delta(2, "back", false),
+            finished(2, EndState::Complete, "back", false),
+            delta(1, "ground", true),
+            finished(1, EndState::Complete, "foreground", true),
+        ];
+        check(items, "foreground\nback\n", "");
+    }
+
+    #[test]
+    fn a_background_failure_is_said_on_stderr() {
+        check(vec![finished(2, EndState::Failed, "", false)], "", "chatmux: [1 main] failed\n");
+    }
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys() {
+        let mut writer = Writer::new(Vec::new(), Vec::new(), true, BTreeMap::new());
+        writer.write(vec![delta(1, "a\x1b\u{9b}\u{202e}\"é", false)]).unwrap();
+        let line = String::from_utf8(writer.out).unwrap();
+        assert!(line.ends_with("\"text\":\"a\\u001b\\u009b\\u202e\\\"é\"}\n"), "{line}");
+        assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok());
+    }
+}

@@ -1,0 +1,50 @@
+//! Operations on several rows that succeed or fail as one.
+
+use rusqlite::{Connection, params};
+
+use super::{Enqueue, StoreError, Write};
+use crate::domain::{Entry, SessionId, SessionRef};
+
+/// Acknowledges a message for several sessions: all or none. Fails with [`StoreError::NoSession`].
+#[derive(Debug, Clone)]
+pub struct EnqueueAll {
+    /// One a session.
+    pub entries: Vec<Enqueue>,
+}
+
+impl Write for EnqueueAll {
+    type Reply = Vec<Entry>;
+
+    fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
+        self.entries.into_iter().map(|entry| entry.apply(conn)).collect()
+    }
+}
+
+/// Holds queues, or lets them go on; going on also lets those entries go on that are held one by one. Fails with
+/// [`StoreError::NoSession`].
+#[derive(Debug, Clone)]
+pub struct HoldSessions {
+    /// Which.
+    pub sessions: Vec<SessionId>,
+    /// Whether they wait.
+    pub held: bool,
+}
+
+impl Write for HoldSessions {
+    type Reply = ();
+
+    fn apply(self, conn: &Connection) -> Result<(), StoreError> {
+        let mut hold = conn.prepare_cached("UPDATE sessions SET held = ?2 WHERE id = ?1")?;
+        let mut release = conn
+            .prepare_cached("UPDATE entries SET held = 0 WHERE session_id = ?1 AND state = 'pending' AND held = 1")?;
+        for session in self.sessions {
+            if hold.execute(params![session, self.held])? == 0 {
+                return Err(StoreError::NoSession(SessionRef::Id(session)));
+            }
+            if !self.held {
+                release.execute([session])?;
+            }
+        }
+        Ok(())
+    }
+}

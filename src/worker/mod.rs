@@ -1,0 +1,298 @@
+//! The SessionWorker: one task that runs one session's current turn. It asks the provider, reports what comes to the
+//! coordinator, keeps the partial in the store at most [`CHECKPOINT_INTERVAL`] or [`CHECKPOINT_BYTES`] behind, and ends when the
+//! answer ends or it is told to. It decides nothing: how the turn goes on is the queue's business.
+//!
+//! ```text
+//!  provider ──Piece──► worker ──Delta…Ended──► coordinator      (bounded, awaited: a slow coordinator slows the stream)
+//!                        └────checkpoints────► store            (one under way at a time)
+//! ```
+//!
+//! Pieces that are ready together travel together, so a fast stream costs a report a read, not a report a token.
+
+mod partial;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::limits::MAX_ANSWER_BYTES;
+use crate::domain::{
+    Clock, Delta, EntryId, ErrorKind, FinishReason, MessageId, ModelName, ProviderError, SessionId, Timestamp, Usage,
+};
+use crate::provider::{Piece, Pieces, Provider, Request};
+use crate::queue::Outcome;
+use crate::store::{Context, Store};
+
+use partial::Partial;
+pub use partial::chunk;
+
+/// Reports that may wait for the coordinator, of all workers together. At the bound the streams wait.
+pub const REPORTS: usize = 256;
+/// Content that is reported at once at most; more is reported as the next piece.
+const BATCH_BYTES: usize = 16 << 10;
+/// After its stop reason a stream has this long to send its usage and end.
+const FINISH_GRACE: Duration = Duration::from_secs(2);
+
+/// What a worker needs to run one attempt at a turn.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The session.
+    pub session: SessionId,
+    /// The entry.
+    pub entry: EntryId,
+    /// The question's row.
+    pub question: MessageId,
+    /// The answer's row.
+    pub answer: MessageId,
+    /// 1 for the first.
+    pub attempt: u32,
+    /// Who answers.
+    pub model: ModelName,
+    /// Bytes of reasoning and of text that the answer has from an earlier attempt.
+    pub kept: (u64, u64),
+    /// Instructions; empty: none.
+    pub system: String,
+    /// The way to the model, or why there is none.
+    pub provider: Result<Arc<dyn Provider>, ProviderError>,
+}
+
+/// What a worker says to the coordinator.
+#[derive(Debug)]
+pub struct Report {
+    /// The session.
+    pub session: SessionId,
+    /// The entry.
+    pub entry: EntryId,
+    /// What there is to say.
+    pub what: What,
+}
+
+/// What a worker has to say. Any number of deltas, then one end.
+#[derive(Debug)]
+pub enum What {
+    /// A piece of the answer.
+    Delta {
+        /// Bytes of the same kind before it.
+        start: u64,
+        /// The piece.
+        delta: Delta,
+    },
+    /// The attempt ended. What it brought is not yet committed.
+    Ended(Box<Ended>),
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// How.
+    pub outcome: Outcome,
+    /// What is not in the store yet, to be committed with the end.
+    pub tail: Vec<Delta>,
+    /// Whether anything came at all.
+    pub has_text: bool,
+    /// Why the model stopped.
+    pub finish_reason: Option<FinishReason>,
+    /// Tokens.
+    pub usage: Usage,
+    /// When the first content came.
+    pub first_at: Option<Timestamp>,
+    /// From the start of the attempt until then.
+    pub first_after: Option<Duration>,
+}
+
+/// Runs one attempt to its end. The last thing it does is to send [`What::Ended`].
+pub async fn run(
+    assignment: Assignment,
+    store: Store,
+    clock: Clock,
+    reports: mpsc::Sender<Report>,
+    cancel: CancellationToken,
+) {
+    let Assignment { session, entry, answer, kept, .. } = assignment;
+    let mut turn =
+        Turn { session, entry, clock, reports, partial: Partial::new(store.clone(), answer), state: State::new(kept) };
+    let outcome = match begin(assignment, &store, &cancel).await {
+        Ok(Some(pieces)) => turn.follow(pieces, &cancel).await,
+        Ok(None) => Outcome::Stopped,
+        Err(error) => Outcome::Failed(error),
+    };
+    turn.end(outcome).await;
+}
+
+/// Reads the history and opens the stream; `None` when it was cancelled meanwhile.
+async fn begin(
+    assignment: Assignment,
+    store: &Store,
+    cancel: &CancellationToken,
+) -> Result<Option<Pieces>, ProviderError> {
+    let provider = assignment.provider?;
+    let context = store.read(Context { session: assignment.session, question: assignment.question });
+    let messages = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Ok(None),
+        messages = context => messages.map_err(|e| {
+            ProviderError::transient(ErrorKind::Configuration, format!("the conversation could not be read: {e}"))
+        })?,
+    };
+    let Assignment { model, system, attempt, .. } = assignment;
+    Ok(Some(provider.stream(Request { model: model.model, system, messages, attempt })))
+}
+
+/// What is known of the attempt so far.
+struct State {
+    began: Instant,
+    first: Option<(Timestamp, Duration)>,
+    reasoning_bytes: u64,
+    text_bytes: u64,
+    usage: Usage,
+    finish_reason: Option<FinishReason>,
+}
+
+impl State {
+    fn new((reasoning_bytes, text_bytes): (u64, u64)) -> Self {
+        Self {
+            began: Instant::now(),
+            first: None,
+            reasoning_bytes,
+            text_bytes,
+            usage: Usage::default(),
+            finish_reason: None,
+        }
+    }
+}
+
+/// One attempt under way.
+struct Turn {
+    session: SessionId,
+    entry: EntryId,
+    clock: Clock,
+    reports: mpsc::Sender<Report>,
+    partial: Partial,
+    state: State,
+}
+
+/// What came from the stream in one go.
+#[derive(Default)]
+struct Batch {
+    deltas: Vec<Delta>,
+    bytes: usize,
+    end: Option<Result<(), ProviderError>>,
+}
+
+impl Turn {
+    async fn follow(&mut self, mut pieces: Pieces, cancel: &CancellationToken) -> Outcome {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Outcome::Stopped,
+                () = self.partial.due() => {
+                    self.partial.checkpoint().await;
+                    continue;
+                }
+                next = next_piece(&mut pieces, self.state.finish_reason.is_some()), if !self.partial.is_full() => next,
+            };
+            let mut batch = Batch::default();
+            self.absorb(next, &mut batch);
+            while batch.end.is_none() && batch.bytes < BATCH_BYTES {
+                let Some(next) = pieces.next().now_or_never() else { break };
+                self.absorb(next, &mut batch);
+            }
+            let Batch { deltas, end, .. } = batch;
+            let too_large = self.send(deltas).await;
+            match end {
+                // A stop reason was seen: whatever happened to the connection afterwards, the answer is whole.
+                Some(_) if self.state.finish_reason.is_some() => return Outcome::Complete,
+                Some(Ok(())) => {
+                    let text = "the stream ended without a stop reason";
+                    return Outcome::Failed(ProviderError::transient(ErrorKind::Truncated, text));
+                }
+                Some(Err(error)) => return Outcome::Failed(error),
+                None if too_large => {
+                    let text = format!("the answer reached {} MiB and was ended", MAX_ANSWER_BYTES >> 20);
+                    return Outcome::Failed(ProviderError::fatal(ErrorKind::TooLarge, text));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn absorb(&mut self, next: Option<Result<Piece, ProviderError>>, batch: &mut Batch) {
+        match next {
+            None => batch.end = Some(Ok(())),
+            Some(Err(error)) => batch.end = Some(Err(error)),
+            Some(Ok(Piece::Usage(usage))) => {
+                self.state.usage.input = usage.input.or(self.state.usage.input);
+                self.state.usage.output = usage.output.or(self.state.usage.output);
+            }
+            Some(Ok(Piece::Finish(reason))) => self.state.finish_reason = Some(reason),
+            Some(Ok(Piece::Text(text))) => {
+                batch.bytes += text.len();
+                match batch.deltas.last_mut() {
+                    Some(Delta::Text(last)) => last.push_str(&text),
+                    _ => batch.deltas.push(Delta::Text(text)),
+                }
+            }
+            Some(Ok(Piece::Reasoning(text))) => {
+                batch.bytes += text.len();
+                match batch.deltas.last_mut() {
+                    Some(Delta::Reasoning(last)) => last.push_str(&text),
+                    _ => batch.deltas.push(Delta::Reasoning(text)),
+                }
+            }
+        }
+    }
+
+    /// Reports and keeps what came. Says whether the answer has reached its bound; what is beyond it is dropped.
+    async fn send(&mut self, deltas: Vec<Delta>) -> bool {
+        for mut delta in deltas {
+            let room = (MAX_ANSWER_BYTES as u64).saturating_sub(self.state.reasoning_bytes + self.state.text_bytes);
+            let full = (delta.text().len() as u64) > room;
+            if full {
+                delta.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+            }
+            if !delta.text().is_empty() {
+                let began = self.state.began;
+                self.state.first.get_or_insert_with(|| (self.clock.now(), began.elapsed()));
+                let bytes = match &delta {
+                    Delta::Text(_) => &mut self.state.text_bytes,
+                    Delta::Reasoning(_) => &mut self.state.reasoning_bytes,
+                };
+                let start = *bytes;
+                *bytes += delta.text().len() as u64;
+                self.partial.push(&delta);
+                self.report(What::Delta { start, delta }).await;
+            }
+            if full {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn end(mut self, outcome: Outcome) {
+        let has_text = self.state.reasoning_bytes + self.state.text_bytes > 0;
+        let ended = Ended {
+            outcome,
+            tail: self.partial.take_tail().await,
+            has_text,
+            finish_reason: self.state.finish_reason,
+            usage: self.state.usage,
+            first_at: self.state.first.map(|(at, _)| at),
+            first_after: self.state.first.map(|(_, after)| after),
+        };
+        self.report(What::Ended(Box::new(ended))).await;
+    }
+
+    async fn report(&mut self, what: What) {
+        // The coordinator outlives its workers; when it is gone, so is everyone who could want the report.
+        let _ = self.reports.send(Report { session: self.session, entry: self.entry, what }).await;
+    }
+}
+
+async fn next_piece(pieces: &mut Pieces, finished: bool) -> Option<Result<Piece, ProviderError>> {
+    if finished { tokio::time::timeout(FINISH_GRACE, pieces.next()).await.unwrap_or(None) } else { pieces.next().await }
+}

@@ -1,0 +1,118 @@
+//! The partial answer on its way to the disk. What came is kept here until a checkpoint that holds it is committed; one
+//! checkpoint is under way at a time; a checkpoint that fails (a full disk) is tried again with all that is here.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::domain::limits::{CHECKPOINT_BYTES, CHECKPOINT_INTERVAL};
+use crate::domain::{Delta, MessageId};
+use crate::store::{AppendChunks, ChunkKind, Store, StoreError};
+
+/// Bytes that may wait for the disk; at the bound the stream waits.
+const MAX_UNCOMMITTED_BYTES: usize = 64 << 10;
+
+type Checkpoint = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+
+pub(super) struct Partial {
+    store: Store,
+    answer: MessageId,
+    /// What no checkpoint has been begun for.
+    fresh: Vec<Delta>,
+    fresh_bytes: usize,
+    /// When `fresh` has to be on its way.
+    deadline: Option<Instant>,
+    /// Set after a checkpoint failed: none is begun earlier.
+    retry_at: Option<Instant>,
+    /// The checkpoint under way and what it holds.
+    under_way: Option<(Checkpoint, Vec<Delta>)>,
+}
+
+impl Partial {
+    pub(super) fn new(store: Store, answer: MessageId) -> Self {
+        Self { store, answer, fresh: Vec::new(), fresh_bytes: 0, deadline: None, retry_at: None, under_way: None }
+    }
+
+    pub(super) fn push(&mut self, delta: &Delta) {
+        self.fresh_bytes += delta.text().len();
+        self.deadline.get_or_insert_with(|| Instant::now() + CHECKPOINT_INTERVAL);
+        match (self.fresh.last_mut(), delta) {
+            (Some(Delta::Text(last)), Delta::Text(more)) | (Some(Delta::Reasoning(last)), Delta::Reasoning(more)) => {
+                last.push_str(more);
+            }
+            _ => self.fresh.push(delta.clone()),
+        }
+    }
+
+    /// Whether the stream has to wait for the disk.
+    pub(super) const fn is_full(&self) -> bool {
+        self.fresh_bytes >= MAX_UNCOMMITTED_BYTES
+    }
+
+    /// Ready when [`Partial::checkpoint`] has something to do: the one under way ended, or the next one is due. Can be
+    /// dropped and called again at any time.
+    pub(super) async fn due(&mut self) {
+        if let Some((checkpoint, held)) = &mut self.under_way {
+            let result = checkpoint.await;
+            let held = std::mem::take(held);
+            self.under_way = None;
+            if let Err(error) = result {
+                tracing::warn!(answer = %self.answer, %error, "a checkpoint failed and will be tried again");
+                self.put_back(held);
+            }
+            if self.fresh.is_empty() {
+                return std::future::pending().await;
+            }
+        }
+        if let Some(at) = self.retry_at {
+            return sleep_until(at).await;
+        }
+        match self.deadline {
+            _ if self.fresh_bytes >= CHECKPOINT_BYTES => {}
+            Some(deadline) => sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Begins a checkpoint of all that waits.
+    pub(super) async fn checkpoint(&mut self) {
+        if self.under_way.is_some() || self.fresh.is_empty() {
+            return;
+        }
+        let chunks = std::mem::take(&mut self.fresh);
+        self.fresh_bytes = 0;
+        self.deadline = None;
+        self.retry_at = None;
+        let commit = self
+            .store
+            .submit(AppendChunks { answer: self.answer, chunks: chunks.iter().cloned().map(chunk).collect() });
+        self.under_way = Some((Box::pin(commit), chunks));
+    }
+
+    /// Waits for the checkpoint under way and gives back what is not on the disk.
+    pub(super) async fn take_tail(&mut self) -> Vec<Delta> {
+        if let Some((checkpoint, held)) = self.under_way.take()
+            && checkpoint.await.is_err()
+        {
+            self.put_back(held);
+        }
+        std::mem::take(&mut self.fresh)
+    }
+
+    fn put_back(&mut self, mut held: Vec<Delta>) {
+        held.append(&mut self.fresh);
+        self.fresh = held;
+        self.fresh_bytes = self.fresh.iter().map(|delta| delta.text().len()).sum();
+        // Not at once: a disk that is full stays so for a while.
+        self.retry_at = Some(Instant::now() + CHECKPOINT_INTERVAL);
+    }
+}
+
+/// A piece as the store takes it.
+pub fn chunk(delta: Delta) -> (ChunkKind, String) {
+    match delta {
+        Delta::Text(text) => (ChunkKind::Text, text),
+        Delta::Reasoning(text) => (ChunkKind::Reasoning, text),
+    }
+}
