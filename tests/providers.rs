@@ -50,7 +50,7 @@ fn message(role: Role, text: &str) -> ChatMessage {
 }
 
 fn question(text: &str) -> Request {
-    Request { model: "m".to_owned(), system: String::new(), messages: vec![message(Role::User, text)] }
+    Request { model: "m".to_owned(), system: String::new(), messages: vec![message(Role::User, text)], attempt: 1 }
 }
 
 /// An answer as far as it came.
@@ -327,6 +327,7 @@ fn the_request_is_what_the_format_wants() {
             message(Role::Assistant, "three"),
             message(Role::User, "four"),
         ],
+        attempt: 1,
     };
     for format in Format::ALL {
         let server = Server::start();

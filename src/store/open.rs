@@ -54,7 +54,7 @@ pub(super) struct Presence(File);
 impl Presence {
     /// Takes the lock; `true` when nobody else had it.
     fn take(db: &Path) -> Result<(Self, bool), StoreError> {
-        let file = create(&sibling(db, ".lock"))?.0;
+        let file = create(&sibling(db, ".lock"), db)?;
         let began = Instant::now();
         loop {
             // Exclusive first each time: a holder that died while it opened has left its work to us.
@@ -125,12 +125,7 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     let path = std::path::absolute(path).map_err(|e| StoreError::io(path, &e))?;
     let folder = path.parent().filter(|_| path.file_name().is_some());
     let Some(folder) = folder else { return Err(StoreError::unusable(&path, Trouble::NotAFile)) };
-    create_folders(folder).map_err(|e| match e.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            StoreError::unusable(&path, Trouble::FolderReadOnly)
-        }
-        _ => StoreError::io(&path, &e),
-    })?;
+    create_folders(folder).map_err(|e| unwritable_folder(&path, &e))?;
     let io = |e: std::io::Error| StoreError::io(&path, &e);
     match fs::metadata(&path) {
         Ok(meta) if !meta.is_file() => return Err(StoreError::unusable(&path, Trouble::NotAFile)),
@@ -145,7 +140,7 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     if fs::metadata(folder).map_err(io)?.permissions().mode() & WRITE_BITS == 0 {
         return Err(StoreError::unusable(&path, Trouble::FolderReadOnly));
     }
-    create(&path)?;
+    create(&path, &path)?;
     Ok(path)
 }
 
@@ -165,21 +160,30 @@ fn create_folders(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Opens a file for writing, or makes it with [`FILE_MODE`] under any umask; `true` when it was made.
-fn create(path: &Path) -> Result<(File, bool), StoreError> {
+/// Opens `path` for writing, or makes it with [`FILE_MODE`] under any umask. It is the database `db`, or stands beside it.
+fn create(path: &Path, db: &Path) -> Result<File, StoreError> {
     let io = |e: std::io::Error| StoreError::io(path, &e);
     match OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path) {
         Ok(file) => {
             file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(io)?;
-            Ok((file, true))
+            Ok(file)
         }
+        // Through a dangling link the file is made where the link points.
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            // Through a dangling link the file is made where the link points.
-            let options =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).clone();
-            Ok((options.open(path).map_err(io)?, false))
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path).map_err(io)
         }
-        Err(e) => Err(io(e)),
+        Err(e) => Err(unwritable_folder(db, &e)),
+    }
+}
+
+/// A refusal to make something in the database's folder.
+fn unwritable_folder(db: &Path, error: &std::io::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            StoreError::unusable(db, Trouble::FolderReadOnly)
+        }
+        _ => StoreError::io(db, error),
     }
 }
 

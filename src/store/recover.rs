@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::StoreError;
-use super::turns::fold;
+use super::turns::take_chunks;
 use crate::domain::{EntryId, ErrorKind, MessageId, SessionId, Timestamp};
 
 /// The reason kept with an answer that a dead process streamed.
@@ -78,13 +78,15 @@ fn streaming(conn: &Connection) -> Result<Vec<Interrupted>, StoreError> {
 
 /// Ends one answer; `None` when there is nothing of it that a person could read.
 fn interrupt(conn: &Connection, cut: Interrupted, now: Timestamp) -> Result<Option<Interrupted>, StoreError> {
-    fold(conn, cut.answer, Vec::new())?;
+    let grown = take_chunks(conn, cut.answer, Vec::new())?;
     let text_bytes: i64 = conn
         .prepare_cached(
-            "UPDATE messages SET state = 'interrupted', finished_at_ms = ?2, error_kind = ?3, error_text = ?4 \
-             WHERE id = ?1 RETURNING octet_length(text)",
+            "UPDATE messages SET state = 'interrupted', finished_at_ms = ?2, error_kind = ?3, error_text = ?4, \
+                 text = text || ?5, reasoning = reasoning || ?6 WHERE id = ?1 RETURNING octet_length(text)",
         )?
-        .query_row(params![cut.answer, now, ErrorKind::Transport, REASON], |row| row.get(0))?;
+        .query_row(params![cut.answer, now, ErrorKind::Transport, REASON, grown.text, grown.reasoning], |row| {
+            row.get(0)
+        })?;
     if text_bytes == 0 {
         return Ok(None);
     }

@@ -227,7 +227,8 @@ pub struct EndTurn {
     pub answer: MessageId,
     /// What came since the last checkpoint.
     pub chunks: Vec<(ChunkKind, String)>,
-    /// What the answer is now. For an attempt that will be repeated: `Streaming` or `Failed`; its output has no end either way.
+    /// What the answer is now. While the entry is `Pending` its output has no end, whatever this says. `Streaming` is
+    /// kept as `Interrupted`: an attempt that ended streams no more.
     pub answer_state: AnswerState,
     /// What the entry is now: `Pending` for a retry; never `Running`.
     pub entry_state: EntryState,
@@ -267,16 +268,23 @@ impl Write for EndTurn {
         if !own {
             return Err(StoreError::NotStreaming(self.answer));
         }
-        fold(conn, self.answer, self.chunks)?;
+        let grown = take_chunks(conn, self.answer, self.chunks)?;
         let error = ErrorColumns::from(self.error.as_ref());
         let again = self.entry_state == EntryState::Pending;
         let finished_at = (!again).then_some(self.now);
-        let update = "UPDATE messages SET state = :state, finish_reason = :reason, input_tokens = :input, \
-                 output_tokens = :output, first_at_ms = :first, finished_at_ms = :finished, error_kind = :kind, \
-                 error_status = :status, error_text = :text, error_request_id = :request WHERE id = :id RETURNING text";
+        let answer_state = match self.answer_state {
+            AnswerState::Streaming => AnswerState::Interrupted,
+            ended @ (AnswerState::Complete | AnswerState::Interrupted | AnswerState::Failed) => ended,
+        };
+        let update = "UPDATE messages SET text = text || :grown_text, reasoning = reasoning || :grown_reasoning, \
+                 state = :state, finish_reason = :reason, input_tokens = :input, output_tokens = :output, \
+                 first_at_ms = :first, finished_at_ms = :finished, error_kind = :kind, error_status = :status, \
+                 error_text = :text, error_request_id = :request WHERE id = :id RETURNING text";
         let values = named_params! {
             ":id": self.answer,
-            ":state": self.answer_state,
+            ":grown_text": grown.text,
+            ":grown_reasoning": grown.reasoning,
+            ":state": answer_state,
             ":reason": self.finish_reason,
             ":input": self.usage.input.map(to_i64),
             ":output": self.usage.output.map(to_i64),
@@ -307,12 +315,24 @@ impl Write for EndTurn {
     }
 }
 
-/// Moves an answer's chunk rows, and `last` behind them, into the message.
-pub(super) fn fold(conn: &Connection, answer: MessageId, last: Vec<(ChunkKind, String)>) -> Result<(), StoreError> {
-    let (mut text, mut reasoning) = (String::new(), String::new());
+/// What an answer grew by since it was folded last.
+pub(super) struct Grown {
+    pub(super) text: String,
+    pub(super) reasoning: String,
+}
+
+/// Takes an answer's chunk rows out of the database, and `last` behind them, for the caller to put into the message with
+/// the one UPDATE that ends it: each UPDATE of a message writes its whole text anew. First out, then in: the pages that
+/// the chunks leave are those that the text takes.
+pub(super) fn take_chunks(
+    conn: &Connection,
+    answer: MessageId,
+    last: Vec<(ChunkKind, String)>,
+) -> Result<Grown, StoreError> {
+    let mut grown = Grown { text: String::new(), reasoning: String::new() };
     let mut grow = |kind: ChunkKind, piece: &str| match kind {
-        ChunkKind::Text => text.push_str(piece),
-        ChunkKind::Reasoning => reasoning.push_str(piece),
+        ChunkKind::Text => grown.text.push_str(piece),
+        ChunkKind::Reasoning => grown.reasoning.push_str(piece),
     };
     let mut stored = conn.prepare_cached("SELECT kind, text FROM chunks WHERE message_id = ?1 ORDER BY id")?;
     let mut rows = stored.query([answer])?;
@@ -320,13 +340,9 @@ pub(super) fn fold(conn: &Connection, answer: MessageId, last: Vec<(ChunkKind, S
         grow(row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
     }
     drop(rows);
+    conn.prepare_cached("DELETE FROM chunks WHERE message_id = ?1")?.execute([answer])?;
     for (kind, piece) in &last {
         grow(*kind, piece);
     }
-    if !(text.is_empty() && reasoning.is_empty()) {
-        conn.prepare_cached("UPDATE messages SET text = text || ?2, reasoning = reasoning || ?3 WHERE id = ?1")?
-            .execute(params![answer, text, reasoning])?;
-        conn.prepare_cached("DELETE FROM chunks WHERE message_id = ?1")?.execute([answer])?;
-    }
-    Ok(())
+    Ok(grown)
 }

@@ -66,7 +66,9 @@ impl Writer {
             let mut ran: Vec<Box<dyn Job>> = Vec::new();
             let outcome = self.transaction(&mut waiting, &mut ran).map_err(|e| e.at(&self.path));
             if let Err(error) = &outcome {
-                tracing::error!(%error, operations = ran.len(), "a transaction was undone");
+                if error.is_unusable() {
+                    tracing::error!(%error, operations = ran.len(), "a transaction was undone");
+                }
                 self.leave_transaction();
             }
             self.counters.operations.fetch_add(ran.len() as u64, Ordering::Relaxed);
@@ -80,15 +82,17 @@ impl Writer {
     /// Moves what it ran into `ran`. After an error none of that is in the database.
     fn transaction(
         &self,
-        waiting: &mut impl Iterator<Item = Box<dyn Job>>,
+        waiting: &mut impl ExactSizeIterator<Item = Box<dyn Job>>,
         ran: &mut Vec<Box<dyn Job>>,
     ) -> Result<(), StoreError> {
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             ran.extend(waiting);
             return Err(error);
         }
+        // Without neighbours the transaction is savepoint enough, and the copies that a savepoint keeps are not written.
+        let alone = waiting.len() == 1;
         for mut job in waiting {
-            let outcome = self.in_savepoint(&mut *job);
+            let outcome = if alone { job.run(&self.conn, &self.path) } else { self.in_savepoint(&mut *job) };
             ran.push(job);
             outcome?;
         }

@@ -53,6 +53,24 @@ fn folders_and_files_are_private() {
     assert!(!folder.path().join("a/b/chatmux.db-wal").exists());
 }
 
+/// The test above once more, in processes of their own: a umask belongs to the whole process.
+#[test]
+fn files_are_private_under_any_umask() {
+    for umask in ["0000", "0022", "0777"] {
+        let outcome = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "umask \"$0\" && exec \"$1\" --exact store::tests::opening::folders_and_files_are_private",
+                umask,
+            ])
+            .arg(std::env::current_exe().unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&outcome.stdout);
+        assert!(outcome.status.success() && said.contains("1 passed"), "umask {umask}: {said}");
+    }
+}
+
 #[test]
 fn a_database_of_a_newer_chatmux_is_left_alone() {
     let fresh = Fresh::new();
