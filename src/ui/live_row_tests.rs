@@ -159,9 +159,17 @@ fn the_style_is_closed_before_each_line_end() {
 fn words() -> impl Strategy<Value = String> {
     prop::collection::vec(
         prop_oneof![
-            "[a-z]{1,12}", "[a-z]{1,3} ", Just(" ".to_owned()), Just("\n".to_owned()), Just("\t".to_owned()),
-            Just("\r\n".to_owned()), Just("日本".to_owned()), Just("e\u{301}".to_owned()),
-            Just("\x1b[2J".to_owned()), Just("👋".to_owned()), "[a-z]{30,90}",
+            "[a-z]{1,12}",
+            "[a-z]{1,3} ",
+            Just(" ".to_owned()),
+            Just("\n".to_owned()),
+            Just("\t".to_owned()),
+            Just("\r\n".to_owned()),
+            Just("日本".to_owned()),
+            Just("e\u{301}".to_owned()),
+            Just("\x1b[2J".to_owned()),
+            Just("👋".to_owned()),
+            "[a-z]{30,90}",
         ],
         0..60,
     )

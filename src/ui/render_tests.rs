@@ -48,7 +48,16 @@ fn frames_look_as_the_contract_says() {
     let done = || end(AnswerState::Complete, None);
     check(
         40,
-        &[question("hi\nthere"), text("Hel"), text("lo"), done(), question("more"), text("ok\n\n"), done(), question("x")],
+        &[
+            question("hi\nthere"),
+            text("Hel"),
+            text("lo"),
+            done(),
+            question("more"),
+            text("ok\n\n"),
+            done(),
+            question("x"),
+        ],
         &["1:main> hi", "there", "Hello", "", "1:main> more", "ok", "", "1:main> x"],
     );
     check(
@@ -84,7 +93,8 @@ fn frames_look_as_the_contract_says() {
 
 #[test]
 fn reasoning_is_told_from_the_answer() {
-    let shows = [Show::Reasoning("hm".into()), Show::Reasoning(", yes".into()), text("Yes."), end(AnswerState::Complete, None)];
+    let shows =
+        [Show::Reasoning("hm".into()), Show::Reasoning(", yes".into()), text("Yes."), end(AnswerState::Complete, None)];
     let check = |reasoning, expected: &[&str]| assert_eq!(shown(40, reasoning, &shows), expected);
     check(Reasoning::Dim, &["[thinking] hm, yes", "", "Yes."]);
     check(Reasoning::Show, &["[thinking] hm, yes", "", "Yes."]);
