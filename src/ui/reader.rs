@@ -223,7 +223,10 @@ pub(super) fn run_plain(
         say(&format!("{draft}{raw}"));
         prompting.store(true, Ordering::Release);
         let read = read_plain(&mut io::stdin().lock());
-        prompting.store(false, Ordering::Release);
+        // Enter ended the prompt's row; the end of the input did not.
+        if prompting.swap(false, Ordering::AcqRel) && read == Read::Eof {
+            say("\n");
+        }
         if reads.blocking_send(read).is_err() {
             return;
         }
