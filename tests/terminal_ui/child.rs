@@ -83,6 +83,18 @@ impl App {
     }
 }
 
+/// Leaves as a signal's task does: from another thread, while a line is open.
+fn leave(app: &App, next: &Sender<Next>) -> ! {
+    next.blocking_send(Next { prompt: prompt(1, &[]), initial: "unfinished".into() }).unwrap();
+    // The channel holds one and the printer one: when the third is taken, the first was printed above an open prompt.
+    for n in 0..3 {
+        let shows = vec![Show::Notice(format!("leaving {n}"))];
+        app.frames.blocking_send(Frame { shows, prompt: prompt(1, &[]) }).unwrap();
+    }
+    ui::guard::restore();
+    std::process::exit(0)
+}
+
 pub(crate) fn run() {
     let options = Options {
         color: false,
@@ -103,6 +115,7 @@ pub(crate) fn run() {
         next.blocking_send(line).unwrap();
         match reads.blocking_recv() {
             Some(Read::Line(line)) if line == "panic" => panic!("as asked"),
+            Some(Read::Line(line)) if line == "leave" => leave(&app, &next),
             Some(Read::Line(line)) => app.answer(&line),
             Some(Read::Key { wish: Wish::Switch(n), draft }) => {
                 drafts.insert(app.session, draft);

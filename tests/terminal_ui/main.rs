@@ -238,6 +238,14 @@ fn a_dumb_terminal_gets_whole_rows() {
 }
 
 #[test]
+fn leaving_while_a_line_is_open_gives_the_terminal_back() {
+    let mut pty = Pty::start(80);
+    pty.type_keys("leave\r");
+    pty.wait_row("leaving 0");
+    pty.end();
+}
+
+#[test]
 fn a_panic_gives_the_terminal_back() {
     let mut pty = Pty::start(80);
     pty.type_keys("panic\r");
