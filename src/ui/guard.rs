@@ -8,6 +8,7 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nix::libc;
 use nix::sys::termios::{
@@ -16,6 +17,10 @@ use nix::sys::termios::{
 
 /// Leaves bracketed paste and a synchronized update, shows the cursor, and ends a style.
 const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[?25h\x1b[0m";
+
+/// The signal to stop goes to any of our threads, so this one runs on for a moment: it stops while it waits for that moment to
+/// pass, and the rest of the wait is after the job goes on.
+const STOPPING: Duration = Duration::from_millis(50);
 
 /// The modes as they were before us; absent where stdin is no terminal.
 static SAVED: OnceLock<libc::termios> = OnceLock::new();
@@ -107,6 +112,7 @@ pub(super) fn suspend() {
     restore();
     // Zero: every process of our group, so that the shell sees the job stop.
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), nix::sys::signal::Signal::SIGTSTP);
+    std::thread::sleep(STOPPING);
     if enter().is_ok() {
         let mut stdout = io::stdout();
         let _ = stdout.write_all(b"\x1b[?2004h");

@@ -38,6 +38,8 @@ pub(super) enum Ending {
     Eof,
     /// A key that asks for something; the line is a draft.
     Wish(Wish),
+    /// Enter behind a `\\`: the line goes on in another row.
+    More,
 }
 
 /// The last ending that a key asked for; written and read by the reader's thread, but rustyline wants handlers that could be shared.
@@ -53,6 +55,7 @@ impl Endings {
             Ending::Line => 1,
             Ending::Interrupt => 2,
             Ending::Eof => 3,
+            Ending::More => 7,
             Ending::Wish(Wish::Attention) => 4,
             Ending::Wish(Wish::Previous) => 5,
             Ending::Wish(Wish::Next) => 6,
@@ -70,6 +73,7 @@ impl Endings {
             4 => Some(Ending::Wish(Wish::Attention)),
             5 => Some(Ending::Wish(Wish::Previous)),
             6 => Some(Ending::Wish(Wish::Next)),
+            7 => Some(Ending::More),
             code if code > SWITCH => Some(Ending::Wish(Wish::Switch(code - SWITCH))),
             _ => None,
         }
@@ -110,8 +114,8 @@ impl Key {
             return Some(Cmd::Newline);
         }
         if pos == line.len() && multiline::goes_on(line) {
-            // The backslash is replaced here and now, so a pasted text keeps its own.
-            return Some(Cmd::Replace(Movement::BackwardChar(1), Some("\n".to_owned())));
+            // The reader replaces the backslash here and now, so a pasted text keeps its own.
+            return self.end(Ending::More);
         }
         self.end(Ending::Line)
     }
@@ -187,7 +191,8 @@ mod tests {
     fn an_ending_is_taken_once() {
         let endings = Endings::default();
         let wishes = [Wish::Attention, Wish::Previous, Wish::Next, Wish::Switch(1), Wish::Switch(9)];
-        let all = [Ending::Line, Ending::Interrupt, Ending::Eof].into_iter().chain(wishes.map(Ending::Wish));
+        let all =
+            [Ending::Line, Ending::Interrupt, Ending::Eof, Ending::More].into_iter().chain(wishes.map(Ending::Wish));
         for ending in all {
             endings.set(ending);
             assert_eq!(endings.take(), Some(ending));

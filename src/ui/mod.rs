@@ -15,6 +15,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc as std_mpsc;
 use std::thread::Builder;
 use std::time::Duration;
@@ -155,11 +156,14 @@ pub fn start(options: Options) -> io::Result<Terminal> {
             guard = guard::Guard::plain();
             let renderer = renderer(live_row::Kind::Whole);
             gate.open();
+            let prompting = Arc::new(AtomicBool::new(false));
+            let sink = printer::Plain { prompting: Arc::clone(&prompting) };
             Builder::new().name("printer".into()).spawn(move || {
                 let _printing = printing_out;
-                printer::run(frames_in, printer::Plain, renderer, &gate, &state);
+                printer::run(frames_in, sink, renderer, &gate, &state);
             })?;
-            Builder::new().name("reader".into()).spawn(move || reader::run_plain(next_in, &reads_out, mode))?;
+            let reader = move || reader::run_plain(next_in, &reads_out, mode, &prompting);
+            Builder::new().name("reader".into()).spawn(reader)?;
             return Ok(Terminal { frames, next, reads, exit: Exit { printing, guard } });
         }
     }

@@ -4,6 +4,8 @@
 //! block for as long as the editor is busy (a search, a list of completions): that is why nobody else prints.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustyline::ExternalPrinter;
@@ -41,11 +43,17 @@ impl<P: ExternalPrinter> Sink for AbovePrompt<P> {
 }
 
 /// Straight to stdout, for terminals without cursor movement.
-pub(super) struct Plain;
+pub(super) struct Plain {
+    /// A prompt was written and no line end came since: set by the reader.
+    pub(super) prompting: Arc<AtomicBool>,
+}
 
 impl Sink for Plain {
     fn print(&mut self, text: String) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
+        if self.prompting.swap(false, Ordering::AcqRel) {
+            stdout.write_all(b"\n")?;
+        }
         stdout.write_all(text.as_bytes())?;
         stdout.flush()
     }

@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, Read as _, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
@@ -145,8 +146,12 @@ impl Reader {
         }
     }
 
-    fn accepted(&mut self, line: String, ending: Ending) -> Outcome {
+    fn accepted(&mut self, mut line: String, ending: Ending) -> Outcome {
         match ending {
+            Ending::More => {
+                line.pop();
+                Outcome::Again(line + "\n")
+            }
             Ending::Line if line.len() > MAX_MESSAGE_BYTES => {
                 let most = MAX_MESSAGE_BYTES >> 20;
                 say(&format!("error: the message has {} bytes, {most} MiB at most: shorten it\n", line.len()));
@@ -204,13 +209,25 @@ fn say(text: &str) {
 }
 
 /// Reads lines where rustyline cannot edit (`TERM=dumb`, stdout is no terminal): no keys, no history, the kernel's own editing.
-pub(super) fn run_plain(mut next: mpsc::Receiver<Next>, reads: &mpsc::Sender<Read>, mode: GraphemeClusterMode) {
+/// `prompting` tells the printer that a prompt stands in the last row.
+pub(super) fn run_plain(
+    mut next: mpsc::Receiver<Next>,
+    reads: &mpsc::Sender<Read>,
+    mode: GraphemeClusterMode,
+    prompting: &AtomicBool,
+) {
     while let Some(Next { prompt, initial }) = next.blocking_recv() {
         // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
         let draft = if initial.is_empty() { String::new() } else { format!("(draft) {}\n", visible(&initial)) };
         let raw = Shape::new(&prompt, false, guard::columns()).draw(&prompt, mode, None);
         say(&format!("{draft}{raw}"));
-        if reads.blocking_send(read_plain(&mut io::stdin().lock())).is_err() {
+        prompting.store(true, Ordering::Release);
+        let read = read_plain(&mut io::stdin().lock());
+        // Enter ended the prompt's row; the end of the input did not.
+        if prompting.swap(false, Ordering::AcqRel) && read == Read::Eof {
+            say("\n");
+        }
+        if reads.blocking_send(read).is_err() {
             return;
         }
     }
