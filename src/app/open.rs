@@ -10,6 +10,7 @@ use super::exit::Failed;
 use crate::cli::args::Args;
 use crate::config::{Config, OnStart, Places};
 use crate::coordinator::{self, Front, Handle, Setup};
+use crate::domain::limits::REPLAY_BUFFER_BYTES;
 use crate::domain::{Clock, Entry, ModelName, Origin, Session, SessionId, SessionRef, Timestamp};
 use crate::execute::Executor;
 use crate::provider::Providers;
@@ -105,6 +106,7 @@ pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Provid
         pending,
         active: active.id,
         model: config.model.clone(),
+        replay_bytes: REPLAY_BUFFER_BYTES,
         front,
         clock: CLOCK,
         roll: fastrand::f64,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ use crate::store::Store;
 const SCRIPT_COLUMNS: usize = 100;
 /// Loads that wait for the writer: one; what comes meanwhile is merged into the next.
 const LOADS: usize = 1;
+/// After a signal the last words may take this long.
+const IMPATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
     let opened = open::open(args, config, places)?;
@@ -98,8 +101,18 @@ impl Play {
                 }
             }
         };
-        // The coordinator has ended with the script, so the writer has all there is.
-        let written = writing.join().unwrap_or(Written { closed: false, failed: 1 });
+        // The coordinator has ended with the script, so the writer has all there is. A reader that does not read is waited for,
+        // but not once a signal wants an end.
+        let impatient = async {
+            match signal {
+                Some(_) => tokio::time::sleep(IMPATIENCE).await,
+                None => signals.recv().await.map_or((), |number| signal = Some(number)),
+            }
+        };
+        let written = tokio::select! {
+            written = writing => written.unwrap_or(Written { closed: false, failed: 1 }),
+            () = impatient => Written { closed: true, failed: 0 },
+        };
         Ok(Outcome { verdict, written, signal })
     }
 }

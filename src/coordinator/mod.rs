@@ -22,6 +22,9 @@ mod sessions;
 mod showing;
 mod turns;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +35,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::limits::REPLAY_BUFFER_BYTES;
 use crate::domain::{
     Activity, Clock, EntryId, Event, MessageId, ModelName, ProviderError, ReplayBuffer, Seen, Session, SessionId,
     Timestamp,
@@ -44,7 +46,8 @@ use crate::worker::{Ended, Report};
 
 pub use front::{Front, ScriptFront, ScriptItem, TerminalFront};
 pub use request::{
-    EntryEnd, Error, Handle, Queued, Quiet, REQUESTS, SessionState, SessionView, Submission, SwitchTo, Which,
+    Ending, EntryEnd, Error, Handle, Held, Queued, Quiet, REQUESTS, SessionState, SessionView, Submission, SwitchTo,
+    Which,
 };
 
 /// How a provider is found by its name.
@@ -68,6 +71,8 @@ pub struct Setup {
     pub active: SessionId,
     /// For sessions created from now on.
     pub model: ModelName,
+    /// Bytes of each session's output to keep in memory.
+    pub replay_bytes: usize,
     /// The display.
     pub front: Front,
     /// The time.
@@ -120,6 +125,8 @@ struct Tracked {
     since: Timestamp,
     first_start: Option<Timestamp>,
     done: Option<oneshot::Sender<EntryEnd>>,
+    /// Who wants to know when its turn has ended: bounded by the requests that can wait.
+    endings: Vec<oneshot::Sender<()>>,
 }
 
 /// Somebody who waits until these sessions are quiet.
@@ -139,6 +146,7 @@ struct Coordinator {
     active: SessionId,
     previous: Option<SessionId>,
     model: ModelName,
+    replay_bytes: usize,
     front: Front,
     clock: Clock,
     roll: fn() -> f64,
@@ -171,6 +179,7 @@ impl Coordinator {
             active: setup.active,
             previous: None,
             model: setup.model,
+            replay_bytes: setup.replay_bytes,
             front: setup.front,
             clock: setup.clock,
             roll: setup.roll,
@@ -209,7 +218,7 @@ impl Coordinator {
             entered: session.seen,
             follows: unseen.is_none(),
             session,
-            replay: ReplayBuffer::new(REPLAY_BUFFER_BYTES, end),
+            replay: ReplayBuffer::new(self.replay_bytes, end),
             turn: None,
             unseen,
         };

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use tokio::sync::oneshot;
 
-use super::request::{EntryEnd, Error, Queued, Reply, Submission};
+use super::request::{Ending, EntryEnd, Error, Held, Queued, Reply, Submission};
 use super::{Coordinator, Tracked, Which};
-use crate::domain::{Entry, EntryId, Event, SessionChange, SessionId};
+use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId};
 use crate::queue::{self, Waiting};
 use crate::store::{CancelEntries, Enqueue, EnqueueAll, HoldSessions};
 
@@ -21,6 +21,10 @@ impl Coordinator {
             }
         };
         let Submission { text, priority, origin, foreground, .. } = submission;
+        if origin == Origin::User {
+            // What was in the line is a message now.
+            self.save_draft(String::new());
+        }
         let now = self.clock.now();
         let entries = sessions
             .iter()
@@ -59,7 +63,14 @@ impl Coordinator {
         let (session, id, priority, origin) = (entry.session, entry.id, entry.priority, entry.origin);
         let (done, receiver) = oneshot::channel();
         let ahead = self.queue.ahead(session, priority, id);
-        let tracked = Tracked { session, foreground, since: entry.created_at, first_start: None, done: Some(done) };
+        let tracked = Tracked {
+            session,
+            foreground,
+            since: entry.created_at,
+            first_start: None,
+            done: Some(done),
+            endings: Vec::new(),
+        };
         self.entries.insert(id, tracked);
         self.emit(Event::Queued { session, entry: id, priority, origin, ahead }, Some(id));
         self.tell(queue::Event::Enqueued { session, waiting: waiting(&entry) });
@@ -73,24 +84,36 @@ impl Coordinator {
     /// Takes in what waited when chatmux started.
     pub(super) fn track(&mut self, entry: Entry) {
         let (session, since) = (entry.session, entry.created_at);
-        let tracked = Tracked { session, foreground: false, since, first_start: None, done: None };
+        let tracked = Tracked { session, foreground: false, since, first_start: None, done: None, endings: Vec::new() };
         self.entries.insert(entry.id, tracked);
         self.tell(queue::Event::Enqueued { session, waiting: waiting(&entry) });
     }
 
-    pub(super) fn cancel(&mut self, which: &Which) -> Result<usize, Error> {
+    pub(super) fn cancel(&mut self, which: &Which) -> Result<Vec<Ending>, Error> {
         let sessions = self.find_all(which)?;
-        let mut count = 0;
-        for session in sessions {
-            let retrying = self.queue.waiting(session).iter().any(|w| w.attempts > 0 && w.not_before.is_some());
-            count += usize::from(self.queue.running(session).is_some() || retrying);
+        Ok(self.cancel_all(&sessions))
+    }
+
+    fn cancel_all(&mut self, sessions: &[SessionId]) -> Vec<Ending> {
+        let mut endings = Vec::new();
+        for &session in sessions {
+            let retrying = || {
+                let waiting = self.queue.waiting(session);
+                waiting.iter().find(|w| w.attempts > 0 && w.not_before.is_some()).map(|w| w.entry)
+            };
+            let entry = self.queue.running(session).or_else(retrying);
+            if let Some(tracked) = entry.and_then(|entry| self.entries.get_mut(&entry)) {
+                let (ended, ending) = oneshot::channel();
+                tracked.endings.push(ended);
+                endings.push(ending);
+            }
             self.tell(queue::Event::Cancel(session));
         }
-        Ok(count)
+        endings
     }
 
     /// Holds queues or lets them go on; `cancel` also ends the turns that run (which then does not move the queue on).
-    pub(super) fn hold(&mut self, which: &Which, held: bool, cancel: bool, reply: Reply<Vec<SessionId>>) {
+    pub(super) fn hold(&mut self, which: &Which, held: bool, cancel: bool, reply: Reply<Held>) {
         let sessions = match self.find_all(which) {
             Ok(sessions) => sessions,
             Err(error) => {
@@ -105,9 +128,7 @@ impl Coordinator {
         if held {
             to_hold.iter().for_each(|&session| self.tell(queue::Event::Hold { session, held }));
         }
-        if cancel {
-            sessions.iter().for_each(|&session| self.tell(queue::Event::Cancel(session)));
-        }
+        let endings = if cancel { self.cancel_all(&sessions) } else { Vec::new() };
         let sessions = to_hold;
         let commit = self.store.submit(HoldSessions { sessions: sessions.clone(), held });
         self.after(commit, move |c, result| {
@@ -131,7 +152,7 @@ impl Coordinator {
                     c.tell(queue::Event::Hold { session, held });
                 }
             }
-            let _ = reply.send(Ok(changed));
+            let _ = reply.send(Ok(Held { changed, endings }));
         });
     }
 

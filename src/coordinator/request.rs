@@ -162,6 +162,18 @@ pub struct SessionView {
     pub activity: Option<Activity>,
 }
 
+/// Resolves when a turn that was told to end has ended and that is committed.
+pub type Ending = oneshot::Receiver<()>;
+
+/// What a wish to hold, or to go on, came to.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Sessions that changed.
+    pub changed: Vec<SessionId>,
+    /// Turns that were told to end.
+    pub endings: Vec<Ending>,
+}
+
 /// What an end of waiting found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quiet {
@@ -179,8 +191,8 @@ pub(super) enum Request {
     Delete { which: SessionRef, reply: Reply<Session> },
     SetModel { model: ModelName, reply: Reply<Session> },
     SetSystem { text: String, reply: Reply<Session> },
-    Cancel { which: Which, reply: Reply<usize> },
-    Hold { which: Which, held: bool, cancel: bool, reply: Reply<Vec<SessionId>> },
+    Cancel { which: Which, reply: Reply<Vec<Ending>> },
+    Hold { which: Which, held: bool, cancel: bool, reply: Reply<Held> },
     Drop { entries: Vec<EntryId>, reply: Reply<()> },
     Find { which: Option<SessionRef>, reply: Reply<Session> },
     Views { reply: Reply<Vec<SessionView>> },
@@ -269,19 +281,20 @@ impl Handle {
         self.ask(|reply| Request::SetSystem { text, reply }).await
     }
 
-    /// Ends running turns, keeps their partials, goes on with the queues. Says how many there were.
+    /// Ends running turns, keeps their partials, goes on with the queues. Answers at once; each [`Ending`] resolves when
+    /// its turn has ended.
     ///
     /// # Errors
     /// There is no such session.
-    pub async fn cancel(&self, which: Which) -> Result<usize, Error> {
+    pub async fn cancel(&self, which: Which) -> Result<Vec<Ending>, Error> {
         self.ask(|reply| Request::Cancel { which, reply }).await
     }
 
-    /// Ends running turns and holds the queues.
+    /// Ends running turns and holds what waits behind them. Where nothing waits nothing is held, and what is sent next is answered.
     ///
     /// # Errors
     /// There is no such session; the store.
-    pub async fn stop(&self, which: Which) -> Result<Vec<SessionId>, Error> {
+    pub async fn stop(&self, which: Which) -> Result<Held, Error> {
         self.ask(|reply| Request::Hold { which, held: true, cancel: true, reply }).await
     }
 
@@ -289,7 +302,7 @@ impl Handle {
     ///
     /// # Errors
     /// There is no such session; the store.
-    pub async fn hold(&self, which: Which, held: bool) -> Result<Vec<SessionId>, Error> {
+    pub async fn hold(&self, which: Which, held: bool) -> Result<Held, Error> {
         self.ask(|reply| Request::Hold { which, held, cancel: false, reply }).await
     }
 

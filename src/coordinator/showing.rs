@@ -2,6 +2,7 @@
 
 use super::front::{Front, ScriptItem};
 use super::{Coordinator, notices};
+use crate::domain::limits::CHECKPOINT_INTERVAL;
 use crate::domain::{EntryId, Event, Frame, Output, Seen, SessionId, Show};
 use crate::queue;
 use crate::store::{Behind, OutputSince, SetSeen, StoreError};
@@ -105,12 +106,14 @@ impl Coordinator {
                     terminal.cursor.advance(&output);
                     terminal.show(to_show(output, session, &name));
                 }
-                // All that the store has was shown; what it has not is in the buffer, which reaches back at least that far
-                // unless more than all of it was streamed meanwhile: then the next frame asks again.
-                if !unread {
-                    terminal.cursor = live.replay.floor();
-                }
                 live.session.seen = terminal.cursor;
+                // All that the store has was shown; what it has not is in the buffer. Where the buffer does not reach back that
+                // far (it is small, or the disk is slow), the store will have it with the next checkpoint.
+                if !unread && live.replay.since(&terminal.cursor).is_none() {
+                    terminal.catching_up = true;
+                    self.later(tokio::time::sleep(CHECKPOINT_INTERVAL), move |c, ()| c.look_again(session, asked));
+                    return;
+                }
             }
             Err(error) => {
                 terminal.cursor = live.replay.end();
@@ -118,6 +121,13 @@ impl Coordinator {
             }
         }
         terminal.dirty = true;
+    }
+
+    fn look_again(&mut self, session: SessionId, asked: Seen) {
+        let Front::Terminal(terminal) = &mut self.front else { return };
+        if session == self.active && terminal.catching_up && terminal.cursor == asked {
+            self.catch_up(session, false);
+        }
     }
 
     /// What a terminal gets now.

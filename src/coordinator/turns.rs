@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Coordinator, EntryEnd, RunningTurn};
+use super::{Coordinator, EntryEnd, RunningTurn, Tracked};
 use crate::domain::{
     Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Output, SessionId, SessionName, StoredError,
     Timestamp,
@@ -17,6 +17,8 @@ use crate::worker::{self, Assignment, Ended, Report, What};
 const BUSY_ELSEWHERE: Duration = Duration::from_millis(100);
 /// The store cannot write (a full disk): try again after this.
 const STORE_TROUBLE: Duration = Duration::from_secs(1);
+/// When chatmux ends, a turn's end is tried to be committed this often; then the program ends all the same.
+const LAST_ATTEMPTS: u32 = 4;
 
 impl Coordinator {
     pub(super) fn start_turn(&mut self, session: SessionId, entry: EntryId, attempt: u32) {
@@ -102,10 +104,10 @@ impl Coordinator {
         let Some(turn) = self.sessions.get_mut(&session).and_then(|live| live.turn.as_mut()) else { return };
         let (answer, Some(ended)) = (turn.answer, turn.ended.clone()) else { return };
         let op = end_turn(entry, answer, &end, ended, self.clock.now());
-        self.commit_end(session, end, op);
+        self.commit_end(session, end, op, 1);
     }
 
-    fn commit_end(&mut self, session: SessionId, end: Settlement, op: EndTurn) {
+    fn commit_end(&mut self, session: SessionId, end: Settlement, op: EndTurn, attempt: u32) {
         let again = op.clone();
         let commit = self.store.submit(op);
         self.after(commit, move |c, result| match result {
@@ -117,10 +119,15 @@ impl Coordinator {
             Err(StoreError::NoEntry(_) | StoreError::WrongState { .. } | StoreError::NotStreaming(_)) => {
                 c.turn_settled(session, &end, String::new())
             }
+            Err(error) if c.quit_begun && attempt >= LAST_ATTEMPTS => {
+                // What the checkpoints brought to the disk is there; the next start marks it as interrupted.
+                c.store_trouble(&error);
+                c.turn_settled(session, &end, String::new());
+            }
             Err(error) => {
                 // The answer stays in memory until the store takes it.
                 c.store_trouble(&error);
-                c.later(tokio::time::sleep(STORE_TROUBLE), move |c, ()| c.commit_end(session, end, again));
+                c.later(tokio::time::sleep(STORE_TROUBLE), move |c, ()| c.commit_end(session, end, again, attempt + 1));
             }
         });
     }
@@ -199,9 +206,11 @@ impl Coordinator {
     }
 
     pub(super) fn finish_entry(&mut self, entry: EntryId, state: EndState, error: Option<StoredError>) {
-        if let Some(done) = self.entries.remove(&entry).and_then(|tracked| tracked.done) {
+        let Some(Tracked { done, endings, .. }) = self.entries.remove(&entry) else { return };
+        if let Some(done) = done {
             let _ = done.send(EntryEnd::Ended(state, error));
         }
+        endings.into_iter().for_each(|ended| _ = ended.send(()));
     }
 
     pub(super) fn discard(&mut self, session: SessionId, entry: EntryId) {

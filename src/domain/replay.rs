@@ -165,11 +165,6 @@ impl ReplayBuffer {
         self.end
     }
 
-    /// The position from which on the buffer has everything.
-    pub const fn floor(&self) -> Seen {
-        self.floor
-    }
-
     /// Bytes held now, overhead included.
     pub const fn bytes(&self) -> usize {
         self.bytes

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::command::{self, Command, Line, Scope, SystemChange, Targets};
-use crate::coordinator::{self, Handle, Queued, Submission, SwitchTo, Which};
+use crate::coordinator::{self, Ending, Handle, Held, Queued, Submission, SwitchTo, Which};
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::domain::{ModelName, Origin, Priority, Session, SessionId, SessionName};
 use crate::store::Store;
@@ -40,6 +40,13 @@ pub enum Done {
         queued: Vec<Queued>,
         /// A script waits for the answer before it reads on.
         wait: bool,
+    },
+    /// Turns were told to end. A script waits for that; the prompt does not.
+    Ending {
+        /// One a turn.
+        endings: Vec<Ending>,
+        /// What is worth a line.
+        said: Option<String>,
     },
     /// The caller shall go on when nothing is left to answer.
     Wait {
@@ -180,21 +187,24 @@ impl Executor {
     }
 
     async fn cancel(&self, which: Which) -> Result<Done, Failure> {
-        let count = self.handle.cancel(which).await?;
-        Ok(if count == 0 { Done::Said("nothing is being answered there".to_owned()) } else { Done::Quietly })
+        let endings = self.handle.cancel(which).await?;
+        let said = endings.is_empty().then(|| "nothing is being answered there".to_owned());
+        Ok(Done::Ending { endings, said })
     }
 
     async fn stop(&self, which: Which) -> Result<Done, Failure> {
-        let held = self.handle.stop(which).await?;
-        Ok(said_of_held(&held))
+        let Held { changed, endings } = self.handle.stop(which).await?;
+        let nothing = changed.is_empty() && endings.is_empty();
+        let said = if nothing { Some("nothing is being answered there".to_owned()) } else { said_of_held(&changed) };
+        Ok(Done::Ending { endings, said })
     }
 
     async fn hold(&self, which: Which, held: bool) -> Result<Done, Failure> {
-        let changed = self.handle.hold(which, held).await?;
+        let Held { changed, .. } = self.handle.hold(which, held).await?;
         let nothing = if held { "held already" } else { "nothing is held there" };
         Ok(match changed.as_slice() {
             [] => Done::Said(nothing.to_owned()),
-            held_now if held => said_of_held(held_now),
+            held_now if held => said_of_held(held_now).map_or(Done::Quietly, Done::Said),
             _ => Done::Quietly,
         })
     }
@@ -220,11 +230,11 @@ impl Executor {
     }
 }
 
-fn said_of_held(held: &[SessionId]) -> Done {
+fn said_of_held(held: &[SessionId]) -> Option<String> {
     match held {
-        [] => Done::Quietly,
-        [one] => Done::Said(format!("the queue of session {one} is held: /resume {one} goes on")),
-        many => Done::Said(format!("the queues of {} sessions are held: /resume all goes on", many.len())),
+        [] => None,
+        [one] => Some(format!("the queue of session {one} is held: /resume {one} goes on")),
+        many => Some(format!("the queues of {} sessions are held: /resume all goes on", many.len())),
     }
 }
 

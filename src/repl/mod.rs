@@ -113,7 +113,8 @@ impl Repl {
     async fn follow(&self, done: Done) -> After {
         match done {
             Done::Quietly | Done::Queued { .. } => {}
-            Done::Said(text) => self.show(Show::Notice(text)).await,
+            Done::Said(text) | Done::Ending { said: Some(text), .. } => self.show(Show::Notice(text)).await,
+            Done::Ending { said: None, .. } => {}
             Done::Answered(Answer { text, .. }) => self.show(Show::Block(text)).await,
             Done::Switched(session) => return After::Line(session.draft),
             Done::Wait { which, timeout } => self.say_when_quiet(which, timeout),

@@ -105,6 +105,16 @@ impl Script {
                 self.executor.handle.script(ScriptItem::event(Event::Notice { text })).await;
                 Flow::On
             }
+            Done::Ending { endings, said } => {
+                for ending in endings {
+                    // An error: the coordinator has ended, and with it all turns.
+                    let _ = ending.await;
+                }
+                if let Some(text) = said {
+                    self.executor.handle.script(ScriptItem::event(Event::Notice { text })).await;
+                }
+                Flow::On
+            }
             Done::Answered(Answer { command, data, text }) => {
                 self.executor.handle.script(ScriptItem::Result { command, data, text }).await;
                 Flow::On

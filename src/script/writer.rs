@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::thread::JoinHandle;
 
 use serde_json::ser::{CharEscape, Formatter};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::coordinator::{ScriptItem, notices};
@@ -22,7 +21,8 @@ pub struct Written {
     pub failed: usize,
 }
 
-/// Begins to write. The thread ends when the coordinator is gone, or when stdout is closed (then it cancels `closed`).
+/// Begins to write. The thread ends when the coordinator is gone, or when stdout is closed (then it cancels `closed`); what it came
+/// to is in the returned channel then.
 ///
 /// # Errors
 /// The system has no thread left.
@@ -30,11 +30,12 @@ pub fn spawn<O, E>(
     mut items: mpsc::Receiver<Vec<ScriptItem>>,
     mut writer: Writer<O, E>,
     closed: CancellationToken,
-) -> io::Result<JoinHandle<Written>>
+) -> io::Result<oneshot::Receiver<Written>>
 where
     O: Write + Send + 'static,
     E: Write + Send + 'static,
 {
+    let (end, ended) = oneshot::channel();
     std::thread::Builder::new().name("chatmux-writer".to_owned()).spawn(move || {
         while let Some(load) = items.blocking_recv() {
             if let Err(error) = writer.write(load) {
@@ -49,8 +50,10 @@ where
                 break;
             }
         }
-        writer.written
-    })
+        // Who does not wait for the writer does not want to know.
+        let _ = end.send(writer.written);
+    })?;
+    Ok(ended)
 }
 
 /// Turns items into bytes.

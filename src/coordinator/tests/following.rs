@@ -1,0 +1,156 @@
+//! Whatever a person does at a terminal, and however slow it is: each session's text is shown once, whole and in order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{Asked, Bench, bench, message, terminal};
+use crate::coordinator::{SwitchTo, Which};
+use crate::domain::{Frame, SessionId, SessionRef, Show};
+
+const SESSIONS: i64 = 3;
+/// Smaller than what streams while one looks away, so that the store has to help out.
+const REPLAY_BYTES: usize = 2_000;
+
+/// What the person has seen of each session. Questions are shown as `<q>`, ends as `<end>`.
+struct Screen {
+    active: SessionId,
+    shown: BTreeMap<SessionId, String>,
+    cut: BTreeMap<SessionId, u64>,
+}
+
+impl Screen {
+    fn draw(&mut self, frame: Frame) {
+        for show in frame.shows {
+            let said = match show {
+                Show::Switched { session, cut_bytes, .. } => {
+                    self.active = session;
+                    *self.cut.entry(session).or_default() += cut_bytes;
+                    continue;
+                }
+                Show::Question { session, text, .. } => {
+                    assert_eq!(session, self.active);
+                    format!("<{text}>")
+                }
+                Show::Text(text) => text,
+                Show::End { .. } => "<end>".to_owned(),
+                Show::Notice(_) => continue,
+                other @ (Show::Reasoning(_) | Show::Error(_) | Show::Command { .. } | Show::Block(_)) => {
+                    panic!("{other:?}")
+                }
+            };
+            self.shown.entry(self.active).or_default().push_str(&said);
+        }
+    }
+}
+
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
+
+async fn go_to(b: &Bench, session: i64) {
+    let to = SwitchTo::Session(SessionRef::Id(SessionId(session)));
+    b.handle.switch(to, None).await.unwrap();
+}
+
+/// Takes frames until the end of `expected` is on the screen.
+async fn drain(frames: &mut mpsc::Receiver<Frame>, screen: &mut Screen, session: SessionId, expected: &str) {
+    let end = &expected[expected.ceil_char_boundary(expected.len().saturating_sub(60))..];
+    while !screen.shown.get(&session).is_some_and(|shown| shown.ends_with(end)) {
+        // The deadline is for a broken coordinator; a whole one is asked for nothing but the next frame.
+        let next = tokio::time::timeout(Duration::from_secs(20), frames.recv()).await;
+        screen.draw(next.expect("nothing more is shown").expect("the coordinator lives"));
+    }
+}
+
+async fn play(seed: u64) {
+    let mut rng = Rng(seed);
+    let (front, mut frames) = terminal();
+    let mut b = bench(SESSIONS as usize, 8, REPLAY_BYTES, front);
+    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    let mut streams: BTreeMap<i64, Asked> = BTreeMap::new();
+    let mut expected: BTreeMap<SessionId, String> = BTreeMap::new();
+    let mut word = 0;
+    for _ in 0..150 {
+        let session = 1 + rng.below(SESSIONS as u64) as i64;
+        let of = SessionId(session);
+        match rng.below(10) {
+            0..=5 => {
+                if !streams.contains_key(&session) {
+                    word += 1;
+                    b.handle.submit(message(session, &format!("q{word}"))).await.unwrap();
+                    let asked = b.asked.recv().await.unwrap();
+                    *expected.entry(of).or_default() += &format!("<q{word}>");
+                    streams.insert(session, asked);
+                }
+                for _ in 0..=rng.below(8) {
+                    word += 1;
+                    let text = format!("w{word}é ").repeat(1 + rng.below(40) as usize);
+                    streams[&session].say(&text).await;
+                    *expected.entry(of).or_default() += &text;
+                }
+            }
+            6 => {
+                if let Some(asked) = streams.remove(&session) {
+                    asked.finish().await;
+                    b.handle.wait(Which::These(vec![SessionRef::Id(of)])).await.unwrap();
+                    *expected.entry(of).or_default() += "<end>";
+                }
+            }
+            7 | 8 => go_to(&b, session).await,
+            _ => {
+                while let Ok(frame) = frames.try_recv() {
+                    screen.draw(frame);
+                    b.handle.prompt().await.unwrap();
+                }
+            }
+        }
+    }
+    for (session, asked) in std::mem::take(&mut streams) {
+        asked.finish().await;
+        *expected.entry(SessionId(session)).or_default() += "<end>";
+    }
+    b.handle.wait(Which::All).await.unwrap();
+    for session in 1..=SESSIONS {
+        go_to(&b, session).await;
+        if let Some(expected) = expected.get(&SessionId(session)) {
+            drain(&mut frames, &mut screen, SessionId(session), expected).await;
+        }
+    }
+    for (session, expected) in &expected {
+        let shown = screen.shown.get(session).map_or("", String::as_str);
+        if screen.cut.get(session).copied().unwrap_or(0) == 0 {
+            let same = shown.bytes().zip(expected.bytes()).take_while(|(a, b)| a == b).count();
+            let around = |text: &str| {
+                let (from, to) = (same.saturating_sub(60).min(text.len()), (same + 60).min(text.len()));
+                text[text.floor_char_boundary(from)..text.ceil_char_boundary(to)].to_owned()
+            };
+            let (got, wanted) = (around(shown), around(expected));
+            assert!(shown == expected, "seed {seed}, session {session}, at {same}: shown {got:?}, expected {wanted:?}");
+        } else {
+            // Cut to its end: what is shown at last is the end, whole.
+            let tail = expected.len().saturating_sub(500);
+            assert!(shown.ends_with(&expected[expected.ceil_char_boundary(tail)..]), "session {session}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_missing_or_doubled_whatever_one_does() {
+    for seed in 0..60 {
+        eprint_seed(seed);
+        play(seed).await;
+    }
+}
+
+/// A failure prints which history it was.
+fn eprint_seed(seed: u64) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "following: seed {seed}");
+}

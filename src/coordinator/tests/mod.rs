@@ -1,0 +1,138 @@
+//! The coordinator with a real store and a model that a test plays by hand: no clock to wait for, no guess.
+
+mod following;
+mod ordering;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use super::{Front, Handle, ScriptItem, Setup, Submission, Which, spawn};
+use crate::domain::{Clock, Event, FinishReason, Frame, Origin, Priority, Role, SessionId, SessionRef, Timestamp};
+use crate::provider::{Piece, Pieces, Provider, Request};
+use crate::queue::{Limits, Queue, RetryPolicy};
+use crate::store::{CreateSession, Store};
+
+/// What a model was asked, and the way to answer it.
+struct Asked {
+    request: Request,
+    answer: mpsc::Sender<Result<Piece, crate::domain::ProviderError>>,
+}
+
+impl Asked {
+    fn question(&self) -> &str {
+        let last = self.request.messages.last().unwrap();
+        assert_eq!(last.role, Role::User);
+        &last.text
+    }
+
+    async fn say(&self, text: &str) {
+        self.answer.send(Ok(Piece::Text(text.to_owned()))).await.unwrap();
+    }
+
+    async fn finish(self) {
+        self.answer.send(Ok(Piece::Finish(FinishReason::Stop))).await.unwrap();
+    }
+}
+
+/// A model whose answers the test gives.
+#[derive(Debug)]
+struct Played(mpsc::UnboundedSender<Asked>);
+
+impl Provider for Played {
+    fn stream(&self, request: Request) -> Pieces {
+        let (answer, pieces) = mpsc::channel(4);
+        self.0.send(Asked { request, answer }).unwrap();
+        Box::pin(stream::unfold(pieces, |mut pieces| async move { pieces.recv().await.map(|piece| (piece, pieces)) }))
+    }
+}
+
+struct Bench {
+    handle: Handle,
+    store: Store,
+    asked: mpsc::UnboundedReceiver<Asked>,
+    _folder: tempfile::TempDir,
+}
+
+const CLOCK: Clock = Clock(|| Timestamp(1_700_000_000_000));
+
+fn bench(sessions: usize, slots: usize, replay_bytes: usize, front: Front) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("db"), CLOCK.now()).unwrap();
+    let create = |_| {
+        let model = "played:m".parse().unwrap();
+        store.write_blocking(CreateSession { name: None, model, system: String::new(), now: CLOCK.now() }).unwrap()
+    };
+    let rows: Vec<_> = (0..sessions).map(create).collect();
+    let (sender, asked) = mpsc::unbounded_channel();
+    let model: Arc<dyn Provider> = Arc::new(Played(sender));
+    let limits =
+        Limits { max_concurrent: slots, per_provider: BTreeMap::new(), max_pending: 100, max_pending_total: 1_000 };
+    let handle = spawn(Setup {
+        store: store.clone(),
+        providers: Arc::new(move |_| Ok(Arc::clone(&model))),
+        queue: Queue::new(limits, RetryPolicy::default()),
+        active: rows[0].id,
+        sessions: rows,
+        ends: Vec::new(),
+        pending: Vec::new(),
+        model: "played:m".parse().unwrap(),
+        replay_bytes,
+        front,
+        clock: CLOCK,
+        roll: || 0.5,
+    });
+    Bench { handle, store, asked, _folder: folder }
+}
+
+fn message(session: i64, text: &str) -> Submission {
+    Submission {
+        to: Which::These(vec![SessionRef::Id(SessionId(session))]),
+        text: text.to_owned(),
+        priority: Priority::Normal,
+        origin: Origin::Script,
+        foreground: false,
+    }
+}
+
+/// A script's display, and what came to it so far.
+struct Events {
+    items: mpsc::Receiver<Vec<ScriptItem>>,
+    ready: std::collections::VecDeque<Event>,
+}
+
+impl Events {
+    fn new() -> (Front, Self) {
+        let (sender, items) = mpsc::channel(1);
+        (Front::script(sender, true), Self { items, ready: std::collections::VecDeque::new() })
+    }
+
+    async fn next(&mut self) -> Event {
+        while self.ready.is_empty() {
+            let load = self.items.recv().await.expect("the coordinator lives");
+            self.ready.extend(load.into_iter().filter_map(|item| match item {
+                ScriptItem::Event { event, .. } => Some(event),
+                ScriptItem::Result { .. } => None,
+            }));
+        }
+        self.ready.pop_front().unwrap()
+    }
+
+    /// Everything up to the first event that is `last`.
+    async fn until(&mut self, last: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            events.push(self.next().await);
+            if last(&events[events.len() - 1]) {
+                return events;
+            }
+        }
+    }
+}
+
+fn terminal() -> (Front, mpsc::Receiver<Frame>) {
+    let (sender, frames) = mpsc::channel(1);
+    (Front::terminal(sender), frames)
+}
