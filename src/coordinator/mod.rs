@@ -63,8 +63,8 @@ pub struct Setup {
     pub queue: Queue,
     /// Every session of the database, archived ones included.
     pub sessions: Vec<Session>,
-    /// The last message of each session that has one.
-    pub ends: Vec<(SessionId, MessageId)>,
+    /// Where each session's output ends; nothing: at its start.
+    pub ends: Vec<(SessionId, Seen)>,
     /// What waits, in order.
     pub pending: Vec<crate::domain::Entry>,
     /// Where the prompt begins.
@@ -196,7 +196,7 @@ impl Coordinator {
             trouble: None,
         };
         for session in setup.sessions {
-            let end = ends.get(&session.id).map_or(Seen::START, |&last| Seen::whole(last));
+            let end = ends.get(&session.id).copied().unwrap_or(Seen::START);
             coordinator.admit(session, end);
         }
         for entry in setup.pending {
@@ -210,9 +210,7 @@ impl Coordinator {
     /// Takes a session in whose output so far ends at `end`.
     fn admit(&mut self, session: Session, end: Seen) {
         let (id, provider, held) = (session.id, session.model.provider.clone(), session.held);
-        let unseen = (end.message > session.seen.message
-            || (end.message == session.seen.message && !session.seen.ended))
-            .then_some(Activity::Finished);
+        let unseen = (end.message >= session.seen.message && end != session.seen).then_some(Activity::Finished);
         let live = Live {
             saved_seen: session.seen,
             entered: session.seen,

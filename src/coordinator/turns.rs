@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Coordinator, EntryEnd, RunningTurn, Tracked};
 use crate::domain::{
-    Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Output, SessionId, SessionName, StoredError,
-    Timestamp,
+    Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Output, SessionId, SessionName, Show,
+    StoredError, Timestamp,
 };
 use crate::queue::{self, Settlement};
 use crate::store::{CancelEntries, EndTurn, HoldSessions, StartTurn, StoreError, Turn};
@@ -57,11 +57,21 @@ impl Coordinator {
             system: live.session.system.clone(),
         };
         live.turn = Some(RunningTurn { entry, answer: turn.answer, cancel: cancel.clone(), ended: None });
-        if turn.question > live.replay.end().message {
-            live.replay.push(Output::Question { message: turn.question, entry, text: turn.text });
-        }
-        if let Some(tracked) = self.entries.get_mut(&entry) {
+        let tracked = self.entries.get_mut(&entry);
+        let first_here = tracked.is_some_and(|tracked| {
+            let first = tracked.first_start.is_none();
             tracked.first_start.get_or_insert(now);
+            first
+        });
+        let again = if turn.question > live.replay.end().message {
+            live.replay.push(Output::Question { message: turn.question, entry, text: turn.text });
+            None
+        } else {
+            // It was asked before chatmux ended: the answer shall not come without its question.
+            (first_here && session == self.active).then(|| (live.session.name.clone(), turn.text))
+        };
+        if let Some((name, text)) = again {
+            self.show(Show::Question { session, name, text });
         }
         let task = worker::run(assignment, self.store.clone(), self.clock, self.reports.clone(), cancel);
         let id = self.workers.spawn(task).id();

@@ -10,6 +10,8 @@
 //! Pieces that are ready together travel together, so a fast stream costs a report a read, not a report a token.
 
 mod partial;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

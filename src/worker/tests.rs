@@ -1,0 +1,173 @@
+//! One turn with a model that a test plays, and a real store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Assignment, Ended, What, run};
+use crate::domain::limits::MAX_ANSWER_BYTES;
+use crate::domain::{
+    Clock, Delta, EntryId, ErrorKind, FinishReason, Origin, Priority, ProviderError, SessionId, Timestamp, Usage,
+};
+use crate::provider::{Piece, Pieces, Provider, Request};
+use crate::queue::Outcome;
+use crate::store::{CreateSession, Enqueue, FindMessage, StartTurn, Store, Turn};
+
+const CLOCK: Clock = Clock(|| Timestamp(1_700_000_000_000));
+
+/// Yields these pieces, and then nothing, for ever or as an end.
+#[derive(Debug)]
+struct Fixed {
+    pieces: Vec<Result<Piece, ProviderError>>,
+    silent: bool,
+}
+
+impl Provider for Fixed {
+    fn stream(&self, _: Request) -> Pieces {
+        use futures_util::StreamExt;
+        let pieces = stream::iter(self.pieces.clone());
+        if self.silent { Box::pin(pieces.chain(stream::pending())) } else { Box::pin(pieces) }
+    }
+}
+
+struct Bench {
+    store: Store,
+    turn: Turn,
+    reports: mpsc::Receiver<super::Report>,
+    cancel: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+/// Starts a turn with this model.
+fn start(pieces: Vec<Result<Piece, ProviderError>>, silent: bool) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("db"), CLOCK.now()).unwrap();
+    let (model, now) = ("fixed:m".parse().unwrap(), CLOCK.now());
+    let session = store.write_blocking(CreateSession { name: None, model, system: String::new(), now }).unwrap().id;
+    let (priority, origin, text) = (Priority::Normal, Origin::User, "q".to_owned());
+    let entry = store.write_blocking(Enqueue { session, priority, origin, text, now }).unwrap().id;
+    let turn = store.write_blocking(StartTurn { entry, now }).unwrap();
+    let (sender, reports) = mpsc::channel(8);
+    let cancel = CancellationToken::new();
+    let assignment = Assignment {
+        session: SessionId(1),
+        entry: EntryId(1),
+        question: turn.question,
+        answer: turn.answer,
+        attempt: 1,
+        model: turn.model.clone(),
+        kept: (0, 0),
+        system: String::new(),
+        provider: Ok(Arc::new(Fixed { pieces, silent })),
+    };
+    tokio::spawn(run(assignment, store.clone(), CLOCK, sender, cancel.clone()));
+    Bench { store, turn, reports, cancel, _folder: folder }
+}
+
+impl Bench {
+    /// Everything that was reported: the text, the reasoning, and the end.
+    async fn all(&mut self) -> (String, String, Ended) {
+        let (mut text, mut reasoning) = (String::new(), String::new());
+        loop {
+            match self.reports.recv().await.unwrap().what {
+                What::Delta { start, delta: Delta::Text(more) } => {
+                    assert_eq!(start, text.len() as u64);
+                    text += &more;
+                }
+                What::Delta { start, delta: Delta::Reasoning(more) } => {
+                    assert_eq!(start, reasoning.len() as u64);
+                    reasoning += &more;
+                }
+                What::Ended(ended) => return (text, reasoning, *ended),
+            }
+        }
+    }
+
+    async fn stored(&self) -> String {
+        self.store.read(FindMessage(self.turn.answer)).await.unwrap().unwrap().text
+    }
+}
+
+fn text(text: &str) -> Result<Piece, ProviderError> {
+    Ok(Piece::Text(text.to_owned()))
+}
+
+#[tokio::test]
+async fn what_comes_is_reported_in_order_and_the_end_with_it() {
+    let usage = |input, output| Ok(Piece::Usage(Usage { input, output }));
+    let mut b = start(
+        vec![
+            Ok(Piece::Reasoning("hm".into())),
+            text("a"),
+            usage(Some(3), Some(1)),
+            text("b"),
+            Ok(Piece::Finish(FinishReason::Length)),
+            usage(None, Some(2)),
+        ],
+        false,
+    );
+    let (text, reasoning, ended) = b.all().await;
+    assert_eq!((text.as_str(), reasoning.as_str()), ("ab", "hm"));
+    assert_eq!(ended.outcome, Outcome::Complete);
+    assert_eq!(ended.usage, Usage { input: Some(3), output: Some(2) });
+    assert_eq!(ended.finish_reason, Some(FinishReason::Length));
+    assert!(ended.has_text && ended.first_at.is_some());
+}
+
+#[tokio::test]
+async fn an_end_without_a_stop_reason_is_no_end() {
+    let mut b = start(vec![text("half")], false);
+    let (_, _, ended) = b.all().await;
+    assert!(matches!(ended.outcome, Outcome::Failed(e) if e.kind == ErrorKind::Truncated && e.retryable));
+}
+
+#[tokio::test]
+async fn an_error_behind_the_stop_reason_changes_nothing() {
+    let reset = Err(ProviderError::transient(ErrorKind::Transport, "reset"));
+    let mut b = start(vec![text("whole"), Ok(Piece::Finish(FinishReason::Stop)), reset], false);
+    assert_eq!(b.all().await.2.outcome, Outcome::Complete);
+}
+
+#[tokio::test]
+async fn a_partial_reaches_the_disk_while_the_stream_is_silent() {
+    let mut b = start(vec![text("so "), text("far")], true);
+    let on_disk = async {
+        while b.stored().await != "so far" {
+            tokio::task::yield_now().await;
+        }
+    };
+    // The bound is for a broken worker.
+    tokio::time::timeout(Duration::from_secs(20), on_disk).await.unwrap();
+    b.cancel.cancel();
+    let (_, _, ended) = b.all().await;
+    assert_eq!((ended.outcome, ended.tail, ended.has_text), (Outcome::Stopped, vec![], true));
+}
+
+#[tokio::test]
+async fn what_is_not_on_the_disk_comes_with_the_end() {
+    let mut b = start(vec![text("a"), Ok(Piece::Finish(FinishReason::Stop))], false);
+    let (_, _, ended) = b.all().await;
+    let tail: String = ended.tail.iter().map(Delta::text).collect();
+    assert_eq!(b.stored().await + &tail, "a");
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_ended_at_its_bound() {
+    let piece = "é".repeat(1 << 18);
+    let pieces = (0..=MAX_ANSWER_BYTES / piece.len()).map(|_| text(&piece)).collect();
+    let mut b = start(pieces, true);
+    let (text, _, ended) = b.all().await;
+    assert_eq!(text.len(), MAX_ANSWER_BYTES);
+    assert!(matches!(ended.outcome, Outcome::Failed(e) if e.kind == ErrorKind::TooLarge && !e.retryable));
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_there_is_a_failure_and_no_panic() {
+    let mut b = start(vec![Err(ProviderError::fatal(ErrorKind::Configuration, "no key"))], false);
+    let (_, _, ended) = b.all().await;
+    assert!(!ended.has_text);
+    assert!(matches!(ended.outcome, Outcome::Failed(e) if e.kind == ErrorKind::Configuration));
+}
