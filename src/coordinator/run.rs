@@ -45,9 +45,9 @@ impl Coordinator {
                 biased;
                 Some(then) = self.commits.next() => Woken::Then(then),
                 Some(then) = self.later.next() => Woken::Then(then),
+                request = requests.recv(), if open => Woken::Request(request),
                 hand_over = hand_over(&self.front), if news => hand_over,
                 _ = reports.recv_many(&mut batch, REPORTS_AT_ONCE), if !saturated => Woken::Reports,
-                request = requests.recv(), if open => Woken::Request(request),
                 Some(ended) = self.workers.join_next_with_id() => Woken::Worker(ended),
                 () = wait_until(wakeup) => Woken::Tick,
             };

@@ -1,7 +1,7 @@
 //! Sessions: finding, making, leaving, changing them.
 
 use super::request::{Error, Reply, SessionState, SessionView, SwitchTo};
-use super::{Coordinator, Front, Live, Which};
+use super::{Coordinator, Live, Which};
 use crate::domain::{
     Activity, Event, ModelName, PromptState, Seen, Session, SessionChange, SessionId, SessionName, SessionRef,
 };
@@ -322,9 +322,7 @@ impl Coordinator {
         let Some(live) = self.sessions.get(&session) else { return };
         let (name, model) = (live.session.name.clone(), live.session.model.clone());
         self.emit(Event::Session { session, name, model, change }, None);
-        if let Front::Terminal(terminal) = &mut self.front {
-            terminal.dirty = true;
-        }
+        self.touch_prompt();
     }
 }
 

@@ -44,7 +44,8 @@ impl Coordinator {
     /// Something changed in `session` that the display may want.
     pub(super) fn touch(&mut self, session: SessionId) {
         match &mut self.front {
-            Front::Terminal(terminal) => terminal.dirty = true,
+            // Of a background session the prompt alone tells, and that changes when a turn begins or ends.
+            Front::Terminal(terminal) => terminal.dirty |= session == self.active,
             Front::Script(_) => {
                 // A script has been given all of it.
                 if let Some(live) = self.sessions.get_mut(&session)
@@ -54,6 +55,13 @@ impl Coordinator {
                     live.unseen = None;
                 }
             }
+        }
+    }
+
+    /// What the prompt tells has changed.
+    pub(super) const fn touch_prompt(&mut self) {
+        if let Front::Terminal(terminal) = &mut self.front {
+            terminal.dirty = true;
         }
     }
 

@@ -78,6 +78,7 @@ impl Coordinator {
         self.worker_sessions.insert(id, (session, entry));
         self.emit(Event::Started { session, entry, attempt }, Some(entry));
         self.touch(session);
+        self.touch_prompt();
         self.tell(queue::Event::Started(session));
     }
 
@@ -158,6 +159,7 @@ impl Coordinator {
             None => self.say_retry(session, entry, end),
         }
         self.touch(session);
+        self.touch_prompt();
         self.tell(queue::Event::Settled(session));
     }
 

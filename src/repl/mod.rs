@@ -59,7 +59,9 @@ impl Repl {
         let mut warned = false;
         let end = loop {
             self.refresh_names().await;
-            let Ok(prompt) = self.executor.handle.prompt().await else { break End::Left };
+            let Ok(prompt) = self.executor.handle.prompt().await else {
+                break End::Failed("an internal error; the log has more".to_owned());
+            };
             if next.send(Next { prompt, initial: std::mem::take(&mut initial) }).await.is_err() {
                 break End::Failed("the terminal is gone".to_owned());
             }

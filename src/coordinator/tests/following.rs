@@ -1,6 +1,7 @@
 //! Whatever a person does at a terminal, and however slow it is: each session's text is shown once, whole and in order.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -82,12 +83,12 @@ async fn play(seed: u64) {
         let of = SessionId(session);
         match rng.below(10) {
             0..=5 => {
-                if !streams.contains_key(&session) {
+                if let Entry::Vacant(stream) = streams.entry(session) {
                     word += 1;
                     b.handle.submit(message(session, &format!("q{word}"))).await.unwrap();
                     let asked = b.asked.recv().await.unwrap();
                     *expected.entry(of).or_default() += &format!("<q{word}>");
-                    streams.insert(session, asked);
+                    stream.insert(asked);
                 }
                 for _ in 0..=rng.below(8) {
                     word += 1;
