@@ -16,7 +16,7 @@ fn bad_usage() {
     }
     home.run(&["-s", "7"], "").code(2).out("").err(&["session 7"]);
     home.run(&["-m", "opnai:x"], "").code(2).out("").err(&["opnai", "openai"]);
-    home.run(&["queue", "-s", "nope"], "").code(0);
+    home.run(&["queue", "-s", "nope"], "").code(2).out("").err(&["session nope"]);
 }
 
 #[test]

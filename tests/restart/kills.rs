@@ -4,7 +4,7 @@
 use nix::sys::signal::Signal;
 
 use crate::program::{Home, Program, history, text_of, turns};
-use crate::server::{Format, Gate, Reply, Server};
+use crate::server::{self, Format, Gate, Reply, Server};
 
 /// Bytes of all answers' text on the disk, folded or not.
 const ON_DISK: &str = "SELECT (SELECT coalesce(sum(octet_length(text)), 0) FROM messages WHERE role = 'assistant') \
@@ -106,6 +106,21 @@ fn a_turn_without_a_word_waits_again() {
     home.run(&[], "/resume all\n").code(0).out("echo: first\necho: second\n");
     let asked: Vec<_> = server.requests().iter().map(|r| r.last_user()).collect();
     assert_eq!(asked, ["first", "first", "second"]);
+}
+
+#[test]
+fn a_question_in_between_says_what_it_repaired_and_sends_nothing_else() {
+    let gate = Gate::default();
+    let server = long_answers(&gate);
+    let home = Home::serving(&server, Format::Ollama);
+    let program = under_way(&home, &gate, 2);
+    home.wait_query(ON_DISK, &(piece(0) + &piece(1)).len().to_string());
+    program.kill().killed(Signal::SIGKILL);
+    home.run(&["ask", "hello"], "").code(0).out("echo: hello\n").err(&["an answer was cut", "kept"]);
+    home.run(&["ask", "-s", "main", "hello"], "").code(0).out("echo: hello\n").quiet();
+    home.run(&[], "").code(0).err(&["2 messages wait, held"]);
+    let asked: Vec<_> = server.requests().iter().map(server::Logged::last_user).collect();
+    assert_eq!(asked, ["long", "hello", "hello"]);
 }
 
 #[test]

@@ -46,12 +46,15 @@ fn close_ends_the_answer_and_names_another() {
     program.send("/bg long");
     gate.release(1);
     program.wait_text(1, "part");
+    program.send("/bg behind");
     program.send("/switch 1");
     program.send("/close two");
     program.wait_event("closed", |e| e["change"] == "closed");
     let finished = program.wait_in(2, "finished");
     assert_eq!((&finished["state"], &finished["text"]), (&"cancelled".into(), &"part".into()));
-    program.finish().code(0);
+    let errors = program.finish().code(1).named("error");
+    assert_eq!((errors.len(), &errors[0]["line"]), (1, &3.into()), "what waited there is kept, and that is said");
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[test]

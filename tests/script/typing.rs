@@ -29,6 +29,17 @@ fn with_nothing_configured_the_tour_answers() {
 }
 
 #[test]
+fn there_is_no_prompt_and_no_colour_even_where_one_is_asked_for() {
+    let home = Home::echo();
+    let mut command = home.command(&["--color", "always"]);
+    command.env("CLICOLOR_FORCE", "1").env("TERM", "xterm-256color");
+    let mut program = crate::program::Program::start(command);
+    ["# hello", "/bg *x*", "/nope", "/hold", "/resume"].iter().for_each(|line| program.send(line));
+    let outcome = program.finish().code(1).out("# hello\n*x*\n");
+    assert!(!outcome.err.contains('\x1b'), "{}", outcome.err);
+}
+
+#[test]
 fn text_is_verbatim() {
     let check = |line: &str, sent: &str| {
         let server = Server::start();
