@@ -23,8 +23,11 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String
     let line = if question.starts_with('/') { format!("/{question}") } else { question };
     sender.try_send(ScriptLine { number: 1, line: Ok(line) }).map_err(anyhow::Error::new)?;
     drop(sender);
-    let play = Play { json: args.json, fail_fast: false, numbered: false, notices: Vec::new() };
-    play.run(Opened { pending: Vec::new(), ..opened }, config, input)
+    // What waits elsewhere is no business of this question's, nor worth a word at each; what this start repaired is said once.
+    let opened = Opened { pending: Vec::new(), ..opened };
+    let notices = open::recovery_report(&opened);
+    let play = Play { json: args.json, fail_fast: false, numbered: false, notices };
+    play.run(opened, config, input)
 }
 
 /// A database with a session for this question alone.

@@ -52,6 +52,7 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places) -> Result<Open
         store.write_blocking(HoldSessions { sessions: held, held: false })?;
     }
     let mut sessions = store.read_blocking(Sessions { closed: true })?;
+    let known = sessions.len();
     let create = |name| CreateSession { name, model: config.model.clone(), system: String::new(), now };
     let wanted = match &args.session {
         None => store.read_blocking(ActiveSession)?,
@@ -64,7 +65,6 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places) -> Result<Open
             None => Some(created(&store, &mut sessions, create(Some(name.clone())))?),
         },
     };
-    let known = sessions.len();
     let mut active = match wanted.or_else(|| sessions.iter().find(|session| session.closed_at.is_none()).cloned()) {
         Some(session) => session,
         None => created(&store, &mut sessions, create(None))?,

@@ -156,11 +156,13 @@ impl Coordinator {
         });
     }
 
-    /// Nothing will happen in this session until somebody resumes it: who waits for one of its entries is told so.
+    /// Nothing will happen in this session until somebody resumes it: who waits for one of its entries before going on is told
+    /// so. A background entry's end is still awaited, for who queued it goes on and may resume it.
     pub(super) fn let_go_of_waiters(&mut self, session: SessionId) {
         let waiting: BTreeSet<EntryId> = self.queue.waiting(session).iter().map(|waiting| waiting.entry).collect();
         for entry in waiting {
-            if let Some(done) = self.entries.get_mut(&entry).and_then(|tracked| tracked.done.take()) {
+            let tracked = self.entries.get_mut(&entry).filter(|tracked| tracked.foreground);
+            if let Some(done) = tracked.and_then(|tracked| tracked.done.take()) {
                 let _ = done.send(EntryEnd::Held);
             }
         }

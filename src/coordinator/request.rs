@@ -120,7 +120,7 @@ pub struct Queued {
     pub entry: EntryId,
     /// Turns before it in its session, the running one included.
     pub ahead: usize,
-    /// Resolves when its turn has ended and that is committed, or when it is held.
+    /// Resolves when its turn has ended and that is committed; for one in the foreground also when it is held.
     pub done: oneshot::Receiver<EntryEnd>,
 }
 

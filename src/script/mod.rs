@@ -11,13 +11,13 @@ pub mod writer;
 use std::future::pending;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::coordinator::{EntryEnd, Queued, ScriptItem, Which};
 use crate::domain::text::one_line;
-use crate::domain::{EndState, Event};
+use crate::domain::{EndState, Event, SessionRef};
 use crate::execute::{Answer, Done, Executor};
 
 use lines::ScriptLine;
@@ -45,13 +45,13 @@ pub struct Verdict {
     pub failed: bool,
 }
 
-/// A message that nobody waited for yet.
-type Unwaited = FuturesUnordered<futures_util::future::BoxFuture<'static, (u64, Option<EntryEnd>)>>;
+/// Messages that nobody waited for yet, each with its line.
+type Unwaited = Vec<(u64, Queued)>;
 
 impl Script {
     /// Runs all lines, waits for what they started, and ends the coordinator. All is committed when this returns.
     pub async fn run(self, mut lines: mpsc::Receiver<ScriptLine>) -> Verdict {
-        let mut state = State { failed: false, unwaited: FuturesUnordered::new() };
+        let mut state = State { failed: false, unwaited: Unwaited::new() };
         let enough = self.enough.clone();
         tokio::select! {
             biased;
@@ -121,7 +121,7 @@ impl Script {
             }
             Done::Queued { queued, wait: true } => self.answers(number, queued).await,
             Done::Queued { queued, wait: false } => {
-                queued.into_iter().for_each(|queued| state.unwaited.push(Box::pin(ended(number, queued.done))));
+                state.unwaited.extend(queued.into_iter().map(|queued| (number, queued)));
                 Flow::On
             }
             Done::Wait { which, timeout } => self.wait(number, which, timeout).await,
@@ -136,7 +136,8 @@ impl Script {
     async fn answers(&self, number: u64, queued: Vec<Queued>) -> Flow {
         let mut flow = Flow::On;
         for queued in queued {
-            let (_, end) = ended(number, queued.done).await;
+            // An error: the coordinator ended first.
+            let end = queued.done.await.ok();
             if self.judge(number, end.as_ref()).await == Flow::Failed {
                 flow = Flow::Failed;
             }
@@ -186,7 +187,18 @@ impl Script {
 
     /// The end of the input: all that was started is waited for.
     async fn wait_for_the_rest(&self, state: &mut State) {
-        while let Some((number, end)) = state.unwaited.next().await {
+        if self.executor.handle.wait(Which::All).await.is_err() {
+            state.failed = true;
+        }
+        for (number, mut queued) in state.unwaited.drain(..) {
+            // Its session may be archived, which is not among all of them, or deleted, which ended it.
+            let its = Which::These(vec![SessionRef::Id(queued.session)]);
+            let _ = self.executor.handle.wait(its).await;
+            let end = match queued.done.try_recv() {
+                Ok(end) => Some(end),
+                Err(TryRecvError::Empty) => Some(EntryEnd::Held),
+                Err(TryRecvError::Closed) => None,
+            };
             // How it failed was written when it ended; only that nothing will happen has not been said.
             match end {
                 Some(EntryEnd::Held) => {
@@ -196,9 +208,6 @@ impl Script {
                 Some(EntryEnd::Ended(EndState::Interrupted | EndState::Failed, _)) => state.failed = true,
                 Some(EntryEnd::Ended(EndState::Complete | EndState::Cancelled, _)) | None => {}
             }
-        }
-        if self.executor.handle.wait(Which::All).await.is_err() {
-            state.failed = true;
         }
     }
 
@@ -220,9 +229,4 @@ enum Flow {
     On,
     Failed,
     End,
-}
-
-/// `None`: the coordinator ended first.
-async fn ended(number: u64, done: oneshot::Receiver<EntryEnd>) -> (u64, Option<EntryEnd>) {
-    (number, done.await.ok())
 }

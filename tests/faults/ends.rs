@@ -1,0 +1,86 @@
+//! Ends from outside: a closed stdout, signals.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+
+use crate::program::{Home, history};
+use crate::server::{Format, Gate, Reply, Server};
+
+#[test]
+fn a_reader_that_has_enough_ends_it_quietly() {
+    let home = Home::echo();
+    for args in [&[][..], &["--json"]] {
+        let mut command = home.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let writer = std::thread::spawn(move || {
+            // The program may end before it has read all of it.
+            let _ = std::io::Write::write_all(&mut stdin, "a line of an answer\n".repeat(2_000).as_bytes());
+        });
+        let mut first = [0; 1];
+        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+    }
+    for args in [&["sessions", "--json"][..], &["man"], &["--help"], &["completions", "zsh"]] {
+        let mut child = home.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            (output.status.code(), String::from_utf8(output.stderr).unwrap()),
+            (Some(0), String::new()),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn signals_in_mid_stream_save_the_partial() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let (server, gate) = (Server::start(), Gate::default());
+        server.on("long", Reply::words(&["the part", " rest"]).gate(&gate));
+        let home = Home::serving(&server, Format::OpenAi);
+        let mut program = home.start(&["--json"]);
+        program.send("long");
+        gate.release(1);
+        program.wait_text(1, "the part");
+        program.signal(signal);
+        // stdin is still open.
+        let outcome = program.end().code(code);
+        let finished = &outcome.named("finished")[0];
+        assert_eq!((&finished["state"], &finished["text"]), (&"interrupted".into(), &"the part".into()));
+        let outcome = home.run(&["--json"], "/history\n").code(0).quiet();
+        let last = ("assistant".to_owned(), "the part".to_owned(), "interrupted".to_owned());
+        assert_eq!(history(&outcome.result("history"))[1], last);
+        home.assert_sound();
+    }
+}
+
+#[test]
+fn a_signal_while_nothing_runs_or_comes() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let home = Home::echo();
+        let mut program = home.start(&[]);
+        program.send("/echo ready");
+        program.wait_out("ready\n");
+        program.signal(signal);
+        program.end().code(code).out("ready\n").quiet();
+    }
+}
+
+#[test]
+fn a_signal_in_text_mode_leaves_what_was_printed() {
+    let (server, gate) = (Server::start(), Gate::default());
+    server.on("long", Reply::words(&["the part", " rest"]).gate(&gate));
+    let home = Home::serving(&server, Format::OpenAi);
+    let mut program = home.start(&[]);
+    program.send("long");
+    gate.release(1);
+    program.wait_out("the part");
+    program.signal(Signal::SIGINT);
+    program.end().code(130).out("the part\n");
+}

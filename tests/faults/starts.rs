@@ -1,0 +1,79 @@
+//! Starts that cannot be: usage, configuration, database. Each with its exit code and the remedy.
+
+use std::fs::{Permissions, create_dir_all, set_permissions, write};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::program::{Home, Program};
+
+#[test]
+fn bad_usage() {
+    let home = Home::echo();
+    for args in
+        [&["--nope"][..], &["sesions"], &["-m", ":x"], &["-s", "a b"], &["--color", "pink"], &["config"], &["ask"]]
+    {
+        let outcome = home.run(args, "").code(2).out("");
+        assert!(!outcome.err.is_empty(), "{args:?}");
+    }
+    home.run(&["-s", "7"], "").code(2).out("").err(&["session 7"]);
+    home.run(&["-m", "opnai:x"], "").code(2).out("").err(&["opnai", "openai"]);
+    home.run(&["queue", "-s", "nope"], "").code(2).out("").err(&["session nope"]);
+}
+
+#[test]
+fn a_broken_configuration_is_told_by_its_place() {
+    let check = |text: &str, place: &str, said: &[&str]| {
+        let home = Home::fresh();
+        home.configure(text);
+        let file = home.path("config/chatmux/config.toml");
+        let place = format!("{}:{place}", file.display());
+        home.run(&[], "hello\n").code(2).out("").err(&[&[place.as_str()], said].concat());
+        assert!(!home.database().exists(), "nothing was begun");
+    };
+    check("model = \n", "1:", &[]);
+    check("model = \"demo:echo\"\n[queue]\nmax_pendin = 3\n", "3:1: ", &["max_pending"]);
+    check("[retry]\ninitial_delay = \"soon\"\n", "2:17: ", &["soon"]);
+    check("model = \"opnai:x\"\n", "1:9: ", &["openai"]);
+    check("[providers.x]\nkind = \"opena\"\n", "2:8: ", &["openai"]);
+    let home = Home::fresh();
+    home.run(&["--config", "missing.toml"], "").code(2).out("").err(&["missing.toml", "config init"]);
+}
+
+#[test]
+fn an_unusable_database() {
+    let home = Home::echo();
+    home.run(&[], "hello\n").code(0);
+    let check = |file: &str, said: &[&str]| {
+        for args in [&["--db", file][..], &["--db", file, "ask", "why"]] {
+            home.run(args, "hello\n").code(3).out("").err(&[&[file], said].concat());
+        }
+    };
+    create_dir_all(home.path("folder")).unwrap();
+    check("folder", &["--db"]);
+    write(home.path("text"), "this is no database, however long one reads it\n".repeat(100)).unwrap();
+    check("text", &["not a database", "--db"]);
+    assert!(std::fs::read_to_string(home.path("text")).unwrap().starts_with("this is no database"));
+    let other = rusqlite::Connection::open(home.path("other")).unwrap();
+    other.execute_batch("CREATE TABLE notes (text TEXT)").unwrap();
+    check("other", &["another program", "--db"]);
+    std::fs::copy(home.database(), home.path("newer")).unwrap();
+    rusqlite::Connection::open(home.path("newer")).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    check("newer", &["newer chatmux", "upgrade"]);
+    std::fs::copy(home.database(), home.path("fixed")).unwrap();
+    set_permissions(home.path("fixed"), Permissions::from_mode(0o400)).unwrap();
+    check("fixed", &["chmod u+w"]);
+    create_dir_all(home.path("shut")).unwrap();
+    set_permissions(home.path("shut"), Permissions::from_mode(0o500)).unwrap();
+    check("shut/chatmux.db", &["folder", "chmod u+w"]);
+    check("text/chatmux.db", &[]);
+    home.run(&[], "again\n").code(0).out("again\n").quiet();
+}
+
+#[test]
+fn without_a_home_the_remedy_is_named() {
+    let home = Home::echo();
+    let mut command = home.command(&["-m", "demo:echo", "ask", "why"]);
+    ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"].iter().for_each(|name| _ = command.env_remove(name));
+    let outcome = Program::start(command).finish();
+    // The platform may know this user's home without the variable.
+    assert!(outcome.err.contains("HOME") || outcome.status.success(), "{outcome:?}");
+}
