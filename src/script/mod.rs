@@ -22,6 +22,8 @@ use crate::execute::{Answer, Done, Executor};
 
 use lines::ScriptLine;
 
+/// Messages that nobody waited for are looked through when there are this many.
+const PRUNE_AT: usize = 1_024;
 /// Characters of an error in a line's report.
 const ERROR_CHARS: usize = 500;
 
@@ -51,7 +53,7 @@ type Unwaited = Vec<(u64, Queued)>;
 impl Script {
     /// Runs all lines, waits for what they started, and ends the coordinator. All is committed when this returns.
     pub async fn run(self, mut lines: mpsc::Receiver<ScriptLine>) -> Verdict {
-        let mut state = State { failed: false, unwaited: Unwaited::new() };
+        let mut state = State { failed: false, unwaited: Unwaited::new(), prune_at: PRUNE_AT };
         let enough = self.enough.clone();
         tokio::select! {
             biased;
@@ -121,7 +123,7 @@ impl Script {
             }
             Done::Queued { queued, wait: true } => self.answers(number, queued).await,
             Done::Queued { queued, wait: false } => {
-                state.unwaited.extend(queued.into_iter().map(|queued| (number, queued)));
+                state.remember(number, queued);
                 Flow::On
             }
             Done::Wait { which, timeout } => self.wait(number, which, timeout).await,
@@ -147,14 +149,12 @@ impl Script {
 
     async fn judge(&self, number: u64, end: Option<&EntryEnd>) -> Flow {
         let text = match end {
-            Some(EntryEnd::Ended(EndState::Complete | EndState::Cancelled, _)) | None => return Flow::On,
+            Some(EntryEnd::Ended(_, None)) | None => return Flow::On,
             Some(EntryEnd::Held) => "the message is kept, but its queue is held: /resume goes on".to_owned(),
-            Some(EntryEnd::Ended(state @ (EndState::Interrupted | EndState::Failed), error)) => {
-                let why = error.as_ref().map(|error| {
-                    let status = error.status.map(|status| format!("{status} ")).unwrap_or_default();
-                    format!(": {status}{}", error.text)
-                });
-                format!("the answer was {state}{}", why.unwrap_or_default()).replace("was failed", "failed")
+            Some(EntryEnd::Ended(state, Some(error))) => {
+                let status = error.status.map(|status| format!("{status} ")).unwrap_or_default();
+                let what = if *state == EndState::Failed { "failed" } else { "was interrupted" };
+                format!("the answer {what}: {status}{}", error.text)
             }
         };
         self.report(number, &text).await;
@@ -205,8 +205,8 @@ impl Script {
                     self.judge(number, Some(&EntryEnd::Held)).await;
                     state.failed = true;
                 }
-                Some(EntryEnd::Ended(EndState::Interrupted | EndState::Failed, _)) => state.failed = true,
-                Some(EntryEnd::Ended(EndState::Complete | EndState::Cancelled, _)) | None => {}
+                Some(EntryEnd::Ended(_, error)) => state.failed |= error.is_some(),
+                None => {}
             }
         }
     }
@@ -221,6 +221,28 @@ impl Script {
 struct State {
     failed: bool,
     unwaited: Unwaited,
+    /// With this many the ended ones are forgotten.
+    prune_at: usize,
+}
+
+impl State {
+    /// Messages to be waited for at the end. Those that have ended are forgotten now and then, so that what is kept is
+    /// bounded by what can wait at all.
+    fn remember(&mut self, number: u64, queued: Vec<Queued>) {
+        if self.unwaited.len() >= self.prune_at {
+            let failed = &mut self.failed;
+            self.unwaited.retain_mut(|(_, queued)| match queued.done.try_recv() {
+                Ok(EntryEnd::Ended(_, error)) => {
+                    *failed |= error.is_some();
+                    false
+                }
+                Ok(EntryEnd::Held) | Err(TryRecvError::Empty) => true,
+                Err(TryRecvError::Closed) => false,
+            });
+            self.prune_at = PRUNE_AT.max(2 * self.unwaited.len());
+        }
+        self.unwaited.extend(queued.into_iter().map(|queued| (number, queued)));
+    }
 }
 
 /// How to go on after a line.

@@ -82,9 +82,8 @@ impl<O: Write, E: Write> Writer<O, E> {
     /// Those of stdout.
     pub fn write(&mut self, load: Vec<ScriptItem>) -> io::Result<()> {
         for item in load {
-            if let ScriptItem::Event { event: Event::Finished { state, .. }, .. } = &item
-                && matches!(state, EndState::Failed | EndState::Interrupted)
-            {
+            // An answer that ended early because somebody wanted that has no error.
+            if let ScriptItem::Event { event: Event::Finished { error: Some(_), .. }, .. } = &item {
                 self.written.failed += 1;
             }
             if self.json { self.json(item)? } else { self.text(item)? }
