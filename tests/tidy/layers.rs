@@ -137,13 +137,18 @@ fn each_module_has_a_layer_and_a_row_in_the_docs() {
     }
 }
 
-/// Names of the dependencies under a heading of `Cargo.toml`, as code writes them.
-fn dependencies(heading: &str) -> BTreeSet<String> {
+/// The lines under a heading of `Cargo.toml` that name a dependency.
+fn rows(heading: &str) -> Vec<String> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let section = manifest.split_once(&format!("\n[{heading}]\n")).unwrap().1;
     let rows = section.lines().take_while(|line| !line.starts_with('['));
-    let name = |row: &str| row.split_once('=').map(|(name, _)| name.trim().replace('-', "_"));
-    rows.filter(|row| !row.starts_with('#')).filter_map(name).collect()
+    rows.filter(|row| row.contains(" = ") && !row.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// The dependencies under a heading, as code writes them.
+fn dependencies(heading: &str) -> BTreeSet<String> {
+    let name = |row: &String| row.split_once(" = ").unwrap().0.replace('-', "_");
+    rows(heading).iter().map(name).collect()
 }
 
 #[test]
@@ -171,10 +176,8 @@ fn each_dependency_is_used_and_says_why() {
     let unused = |heading, used: BTreeSet<String>| dependencies(heading).difference(&used).cloned().collect::<Vec<_>>();
     assert_eq!(unused("dependencies", used_in(true)), [""; 0], "no code uses these");
     assert_eq!(unused("dev-dependencies", used_in(false)), [""; 0], "no test uses these");
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let from = manifest.find("\n[dependencies]\n").unwrap();
-    let to = manifest.find("\n[profile.").unwrap();
-    let silent: Vec<_> = manifest[from..to].lines().filter(|l| l.contains(" = ") && !l.contains(" # ")).collect();
+    let all_rows = [rows("dependencies"), rows("dev-dependencies")].concat();
+    let silent: Vec<_> = all_rows.iter().filter(|row| !row.contains(" # ")).collect();
     assert_eq!(silent, [""; 0], "each dependency says in its line what it is for");
 }
 
