@@ -1,4 +1,105 @@
-//! chatmux: one shell prompt over many LLM conversations.
+//! chatmux: one shell prompt over many LLM conversations at once, what tmux is to shells, for chats.
+//!
+//! A person types in a line-oriented prompt. Every conversation is a *session*; a session keeps streaming when one looks away,
+//! and coming back replays what was missed. What was acknowledged is committed, so it outlives Ctrl-C, a 429 and `kill -9`.
+//! The same lines run as a script on stdin. The README says how it is used; this page says how it is built.
+//!
+//! # The picture
+//!
+//! ```text
+//!  keys ─► reader ───Read──► repl ───Request──► coordinator ──Write──► store writer ─► SQLite (WAL)
+//!         (thread) ◄──Next── (task) ◄──oneshot──  (task)  ▲  ◄─oneshot─ (thread, group commit)
+//!                                                   │     │ Report          ▲ checkpoints
+//!                               Frame, by try_send  │     └──── session workers ◄──pieces── provider ◄─► HTTP
+//!                                                   ▼           (one task per running turn)
+//!                                                printer (thread) ─► terminal, above the open prompt
+//!
+//!  stdin ─► lines ────────► script ──Request──► coordinator ──ScriptItem──► writer ─► stdout, stderr   (script mode)
+//!          (thread)         (task) ◄─oneshot──    (task)                   (thread)
+//! ```
+//!
+//! - One [`coordinator`] task owns the sessions, the queue, the replay buffers and what there is to show. There is no lock over
+//!   program state: who wants something sends a message and gets an answer.
+//! - The [`queue`] in it is a pure state machine: events in, effects out; no clock, no I/O, no chance inside. SQLite is its
+//!   journal: an effect that must be durable is committed before the next one runs, so a session is idle when the end of its
+//!   turn is committed, and never earlier.
+//! - One [`worker`] task runs one turn: it asks the [`provider`], hands what comes to the coordinator, and appends it to the
+//!   [`store`] every 100 ms or 4 KiB. It has no inbox: it is told to stop by a token.
+//! - The [`store`] has a writer thread, which takes what waits into one transaction and answers after the commit, and a reader
+//!   thread with a read-only connection. SQL stands nowhere else.
+//! - [`repl`] and [`script`] are two shells around [`execute`], which carries out a line; the line became a type in [`command`].
+//! - [`ui`] is two threads around one terminal: one in readline, one that prints above its open prompt. A readline cannot be
+//!   ended from outside, so neither is joined, and [`app`] builds the runtime by hand and shuts it down without waiting.
+//!
+//! ## Who waits for whom
+//!
+//! | who | waits for | bound |
+//! |---|---|---|
+//! | repl, script | an answer of the coordinator | [`coordinator::REQUESTS`] |
+//! | worker | the coordinator's taking a report; the store's checkpoint | [`worker::REPORTS`] |
+//! | repl | the reader's next line | [`ui::LINES`] |
+//! | printer, script writer | a load of the coordinator | [`ui::FRAMES`] |
+//! | coordinator | nobody: commits under way are futures with what follows them, displays get `try_send` | |
+//! | store threads | nobody but SQLite | |
+//!
+//! The arrows of waiting form no cycle: everything ends at the coordinator, which waits for nobody, or at the store. A slow
+//! terminal costs a frame and never a stream: what comes meanwhile is merged into the next frame.
+//!
+//! # The layers
+//!
+//! Imports point to a lower layer only, never aside; `tests/tidy` checks that, and which other crates each module may touch.
+//!
+//! | layer | modules | may touch, besides std |
+//! |---|---|---|
+//! | 0 | [`domain`]: ids, words, messages, events, the replay buffer, time, limits | serde, thiserror |
+//! | 1 | [`command`]: slash commands | clap |
+//! | 1 | [`queue`]: the message queue, retries, slots: pure | nothing |
+//! | 1 | [`store`]: SQLite | rusqlite and its migrations |
+//! | 1 | [`provider`]: the ways to the models, and the embedded demo | reqwest, rustls, sseer |
+//! | 2 | [`worker`]: one turn, its checkpoints, its cancellation | tokio |
+//! | 3 | [`coordinator`]: the loop that owns everything, and the effects of the queue | tokio |
+//! | 4 | [`execute`]: a line is carried out, the same from a prompt and from a script | tokio |
+//! | 4 | [`ui`]: reader, printer, live row, prompt, keys | rustyline, owo-colors |
+//! | 5 | [`repl`]: the prompt's loop | tokio |
+//! | 5 | [`script`]: lines in, answers or JSON out | tokio |
+//! | 5 | [`cli`]: arguments, completions, the man page | clap |
+//! | 5 | [`logging`]: the log file | tracing-subscriber |
+//! | 6 | [`config`]: the file, the environment, the defaults | toml |
+//! | 6 | [`app`]: puts the parts together; exit codes | anyhow |
+//!
+//! # The words
+//!
+//! | word | meaning | type |
+//! |---|---|---|
+//! | session | one conversation: a fixed number, a name, a model, a system prompt, a draft, its messages and its queue | [`domain::Session`] |
+//! | active session | the one the prompt belongs to; all others are *background* sessions | |
+//! | message | one row of a conversation | [`domain::Message`], [`domain::Role`] |
+//! | turn | one user message and the answer to it | |
+//! | entry | a user message in a session's queue | [`domain::Entry`] |
+//! | priority | `high` (a person intervenes), `normal` (a person types), `low` (after all else) | [`domain::Priority`] |
+//! | origin | `user`, `script`, `auto` | [`domain::Origin`] |
+//! | entry state | `pending`, `running`, `done`; or `cancelled`, or `dead` (out of attempts, or failed for good) | [`domain::EntryState`] |
+//! | answer state | `streaming`, `complete`; or `interrupted` or `failed`, the partial kept | [`domain::AnswerState`] |
+//! | held | waits until a person says `/resume`: an entry, or the queue of a session | |
+//! | partial | what has come of an answer that is not whole | |
+//! | checkpoint | the append of a partial's news to the store | [`domain::limits::CHECKPOINT_INTERVAL`] |
+//! | replay buffer | what a session put out lately, bounded; what is older is read from the store | [`domain::ReplayBuffer`] |
+//! | seen | how far the person has seen a session's output | [`domain::Seen`] |
+//! | idle event | the one event after which a session may start its next entry: its turn's end is committed | [`queue::Effect::Idle`] |
+//! | activity | why a background session wants attention: `~` streaming, `+` finished, `!` failed | [`domain::Activity`] |
+//! | frame | what the terminal gets at once | [`domain::Frame`] |
+//!
+//! # Where to start reading
+//!
+//! 1. [`domain`], for the vocabulary; then [`queue`] with its drawing: the heart, and it needs nothing else.
+//! 2. [`coordinator`]: how the effects of the queue become commits and workers. Follow one message through `queueing.rs` (it is
+//!    committed), `turns.rs` (it runs and ends) and `showing.rs` (it is seen).
+//! 3. [`store`], an operation a struct: `turns.rs` is what makes partials cheap, `recover.rs` what follows a crash.
+//! 4. [`worker`] and [`provider`]: how a stream ends is what matters there.
+//! 5. [`app`], to see it put together; [`ui`], when the terminal is what you came for.
+//!
+//! A new slash command is a variant in [`command`], a row of its table, and an arm in [`execute`]. A new wire format is a module
+//! beside the others in [`provider`]. A change of the schema is a new file in `migrations/`; released ones never change.
 
 pub mod app;
 pub mod cli;

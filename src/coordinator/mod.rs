@@ -8,10 +8,10 @@
 //! ```
 //!
 //! - It never waits for a display, a worker or a commit: commits that are under way are futures in a queue, each with what
-//!   follows it ([`Coordinator::after`]). The store answers in the order it was asked, so what follows runs in that order too.
+//!   follows it (`Coordinator::after`). The store answers in the order it was asked, so what follows runs in that order too.
 //! - Who waits for whom, so that no cycle of waiting can be: workers wait for the coordinator (reports) and the store
 //!   (checkpoints); requests wait for the coordinator; the coordinator waits for nobody.
-//! - The queue decides ([`crate::queue`]); here its effects are carried out ([`turns`]).
+//! - The queue decides ([`crate::queue`]); here its effects are carried out (`turns.rs`).
 
 mod front;
 pub mod notices;

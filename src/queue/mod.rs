@@ -1,6 +1,6 @@
 //! The message queue: a pure state machine. Events go in with `now` and, where chance has a say, with the roll; effects come
 //! out, in order. It knows no clock, no I/O, no randomness, no message texts, and no other module than `domain`, so
-//! thousands of seeded histories can be played against it ([`simulation`]).
+//! thousands of seeded histories can be played against it (`simulation.rs`).
 //!
 //! SQLite is its journal, kept by the coordinator: an effect that must be durable ([`Effect::Start`], [`Effect::Settle`]) is
 //! committed first and then confirmed by an event ([`Event::Started`], [`Event::Settled`]). A session is therefore idle when,

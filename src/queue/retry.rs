@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::ProviderError;
 
-/// `[retry]` of the configuration. The defaults are DESIGN's: 5 attempts, 1 s, ×1.5, a fifth of jitter.
+/// `[retry]` of the configuration. The defaults: 5 attempts, 1 s, ×1.5, a fifth of jitter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryPolicy {
     /// Attempts in all, the first included.

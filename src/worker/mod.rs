@@ -1,5 +1,5 @@
 //! The SessionWorker: one task that runs one session's current turn. It asks the provider, reports what comes to the
-//! coordinator, keeps the partial in the store at most [`CHECKPOINT_INTERVAL`] or [`CHECKPOINT_BYTES`] behind, and ends when the
+//! coordinator, keeps the partial in the store at most a checkpoint behind ([`crate::domain::limits`]), and ends when the
 //! answer ends or it is told to. It decides nothing: how the turn goes on is the queue's business.
 //!
 //! ```text

@@ -112,7 +112,7 @@ This is a good moment to try: I shall keep talking for another few words, and a 
 
 - `/history` shows this one, `/history 5` only its last five messages
 - `/replay` shows again what this session has put out, without cuts
-- the arrow up and `Ctrl-R` go through what you typed in this session
+- the arrow up and `Ctrl-R` go through what you typed since the start
 
 It is plain text in your terminal's own scrollback, so the mouse wheel, your search key and copying work as they always do.",
     },
@@ -159,8 +159,8 @@ use `/send` to let it see what the other one wrote. As a set of rules I can quot
     Topic {
         name: "markdown",
         keywords: &["markdown", "render*", "format*", "code", "colour*", "color*", "bold", "table*", "highlight*"],
-        text: "Answers are drawn as they come, **emphasis** and *italics* and `code` included, without waiting for the end of a \
-paragraph.
+        text: "Answers are shown as they come, without waiting for the end of a paragraph, and as the model wrote them: the marks \
+of **emphasis**, of *italics* and of `code` stay where they are.
 
 ## A heading
 
@@ -173,8 +173,7 @@ fn main() {
 }
 ```
 
-Where you would rather see the text as the model wrote it, set `render = \"plain\"` under `[ui]`. Control characters in an answer \
-are made visible; they never reach your terminal.",
+Long lines break between words. Control characters in an answer are made visible; they never reach your terminal.",
     },
     Topic {
         name: "names",
