@@ -21,7 +21,7 @@ fn main() -> io::Result<()> {
     if raw::ran()? {
         return Ok(());
     }
-    let response = wire::response("openai", (0..CHUNKS).map(|nth| format!(" word{nth}")));
+    let response = wire::response("openai", 1, (0..CHUNKS).map(|nth| format!(" word{nth}")));
     let address = server::start(move |_, mut connection| connection.write_all(&response))?;
     let sandbox = Sandbox::new()?;
     sandbox.configure("openai", address, 4)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 /// Requests beyond this are no bench's.
-const MAX_BODY_BYTES: u64 = 1 << 20;
+const MAX_BODY_BYTES: u64 = 64 << 20;
 
 /// Starts it. `answer` gets each request's body and the connection to answer on. It lives as long as the process.
 pub(crate) fn start(

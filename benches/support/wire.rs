@@ -65,13 +65,20 @@ pub(crate) const HEAD: &str =
 /// The chunk that ends it.
 pub(crate) const LAST_CHUNK: &str = "0\r\n\r\n";
 
-/// A whole response: the texts, each event in a chunk of its own, as servers send them.
-pub(crate) fn response(kind: &str, texts: impl Iterator<Item = String>) -> Vec<u8> {
+/// A whole response. Events go into HTTP chunks of at least `chunk_bytes`: of 1, each into its own, as servers send them; of
+/// more, as a proxy does that has to hurry.
+pub(crate) fn response(kind: &str, chunk_bytes: usize, texts: impl Iterator<Item = String>) -> Vec<u8> {
     let mut bytes = HEAD.to_owned();
+    let mut gathered = String::new();
     for text in texts {
-        bytes.push_str(&chunk(&event(kind, &text)));
+        gathered.push_str(&event(kind, &text));
+        if gathered.len() >= chunk_bytes {
+            bytes.push_str(&chunk(&gathered));
+            gathered.clear();
+        }
     }
-    bytes.push_str(&chunk(end(kind)));
+    gathered.push_str(end(kind));
+    bytes.push_str(&chunk(&gathered));
     bytes.push_str(LAST_CHUNK);
     bytes.into_bytes()
 }
