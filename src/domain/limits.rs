@@ -16,7 +16,8 @@ pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 pub const REPLAY_BUFFER_BYTES: usize = 1 << 20;
 /// Bytes of one line of a script; the rest of a longer line is read and dropped, and the line is an error.
 pub const MAX_SCRIPT_LINE_BYTES: usize = 16 << 20;
-/// A partial is on disk at most this far behind the screen …
+/// A partial is on disk at most this far behind the screen.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(100);
-/// … or this many bytes, whichever is first.
-pub const CHECKPOINT_BYTES: usize = 4 << 10;
+/// This many bytes go to the disk sooner, so that a stream as fast as the machine need not wait for the interval. More bytes
+/// at once are fewer bytes written: pages are written whole.
+pub const CHECKPOINT_BYTES: usize = 32 << 10;

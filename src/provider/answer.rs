@@ -56,11 +56,12 @@ pub(crate) struct Answer<S, H> {
     frames: Frames<S>,
     about: About,
     said: Said,
-    /// Runs while something is waited for; made at the first wait.
+    /// Runs while something is waited for; made at the first wait. It is not set anew for each piece, which would cost more
+    /// than the piece: when it rings too early it is set to the rest.
     silence: Option<Pin<Box<Sleep>>>,
-    /// Whether `silence` counts since the last content. It is set going by the first wait, not by the content: a
-    /// consumer that pauses is no silence of the server.
-    counting: bool,
+    /// Since when there is silence: since the first wait after the last content, not since the content. A consumer that
+    /// pauses is no silence of the server.
+    silent_since: Option<Instant>,
     state: State,
     _held: H,
 }
@@ -84,7 +85,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
             about,
             said: Said::default(),
             silence: None,
-            counting: false,
+            silent_since: None,
             state: State::Reading,
             _held: held,
         }
@@ -149,16 +150,22 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
     /// Whether the silence has lasted too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
         let limit = if self.state == State::Finished { AFTER_FINISH.min(self.about.idle) } else { self.about.idle };
-        let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        if !self.counting {
-            self.counting = true;
-            silence.as_mut().reset(Instant::now() + limit);
+        let deadline = *self.silent_since.get_or_insert_with(Instant::now) + limit;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        // It must never ring too late; too early is put right below.
+        if silence.deadline() > deadline {
+            silence.as_mut().reset(deadline);
         }
-        silence.as_mut().poll(cx).map(|()| {
+        while silence.as_mut().poll(cx).is_ready() {
+            if silence.deadline() < deadline {
+                silence.as_mut().reset(deadline);
+                continue;
+            }
             let what = if self.frames.meter().has_bytes() { "only keep-alives" } else { "nothing" };
             let text = format!("the server sent {what} for {}: raise timeouts.idle if it needs longer", Span(limit));
-            ProviderError::transient(ErrorKind::Stalled, text)
-        })
+            return Poll::Ready(ProviderError::transient(ErrorKind::Stalled, text));
+        }
+        Poll::Pending
     }
 }
 
@@ -172,7 +179,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
         }
         loop {
             if let Some(piece) = this.take() {
-                this.counting = false;
+                this.silent_since = None;
                 return Poll::Ready(Some(Ok(piece)));
             }
             if this.said.over {
@@ -180,7 +187,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
             }
             if this.state == State::Reading && this.said.finish.is_some() {
                 this.state = State::Finished;
-                this.counting = false;
+                this.silent_since = None;
             }
             match this.frames.poll_next(cx) {
                 Poll::Ready(Some(Ok(frame))) => {

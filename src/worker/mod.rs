@@ -7,8 +7,9 @@
 //!                        └────checkpoints────► store            (one under way at a time)
 //! ```
 //!
-//! Pieces that are ready together travel together, so a fast stream costs a report a read, not a report a token.
+//! Pieces that come within moments travel together ([`gather`]), so a fast stream costs a report a moment, not a report a token.
 
+mod gather;
 mod partial;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,6 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,19 +25,16 @@ use crate::domain::limits::MAX_ANSWER_BYTES;
 use crate::domain::{
     Clock, Delta, EntryId, ErrorKind, FinishReason, MessageId, ModelName, ProviderError, SessionId, Timestamp, Usage,
 };
-use crate::provider::{Piece, Pieces, Provider, Request};
+use crate::provider::{Pieces, Provider, Request};
 use crate::queue::Outcome;
 use crate::store::{Context, Store};
 
+use gather::{Batch, Gather};
 use partial::Partial;
 pub use partial::chunk;
 
 /// Reports that may wait for the coordinator, of all workers together. At the bound the streams wait.
 pub const REPORTS: usize = 256;
-/// Content that is reported at once at most; more is reported as the next piece.
-const BATCH_BYTES: usize = 16 << 10;
-/// After its stop reason a stream has this long to send its usage and end.
-const FINISH_GRACE: Duration = Duration::from_secs(2);
 
 /// What a worker needs to run one attempt at a turn.
 #[derive(Debug, Clone)]
@@ -177,33 +174,28 @@ struct Turn {
     state: State,
 }
 
-/// What came from the stream in one go.
-#[derive(Default)]
-struct Batch {
-    deltas: Vec<Delta>,
-    bytes: usize,
-    end: Option<Result<(), ProviderError>>,
-}
-
 impl Turn {
-    async fn follow(&mut self, mut pieces: Pieces, cancel: &CancellationToken) -> Outcome {
+    async fn follow(&mut self, pieces: Pieces, cancel: &CancellationToken) -> Outcome {
+        let mut gather = Gather::new(pieces);
+        let cancelled = cancel.cancelled();
+        tokio::pin!(cancelled);
         loop {
-            let next = tokio::select! {
+            let batch = tokio::select! {
                 biased;
-                () = cancel.cancelled() => return Outcome::Stopped,
+                () = &mut cancelled => {
+                    self.send(gather.take().deltas).await;
+                    return Outcome::Stopped;
+                }
                 () = self.partial.due() => {
                     self.partial.checkpoint().await;
                     continue;
                 }
-                next = next_piece(&mut pieces, self.state.finish_reason.is_some()), if !self.partial.is_full() => next,
+                batch = gather.next(), if !self.partial.is_full() => batch,
             };
-            let mut batch = Batch::default();
-            self.absorb(next, &mut batch);
-            while batch.end.is_none() && batch.bytes < BATCH_BYTES {
-                let Some(next) = pieces.next().now_or_never() else { break };
-                self.absorb(next, &mut batch);
-            }
-            let Batch { deltas, end, .. } = batch;
+            let Batch { deltas, usage, finish, end, .. } = batch;
+            self.state.usage.input = usage.input.or(self.state.usage.input);
+            self.state.usage.output = usage.output.or(self.state.usage.output);
+            self.state.finish_reason = finish.or(self.state.finish_reason);
             let too_large = self.send(deltas).await;
             match end {
                 // A stop reason was seen: whatever happened to the connection afterwards, the answer is whole.
@@ -218,32 +210,6 @@ impl Turn {
                     return Outcome::Failed(ProviderError::fatal(ErrorKind::TooLarge, text));
                 }
                 None => {}
-            }
-        }
-    }
-
-    fn absorb(&mut self, next: Option<Result<Piece, ProviderError>>, batch: &mut Batch) {
-        match next {
-            None => batch.end = Some(Ok(())),
-            Some(Err(error)) => batch.end = Some(Err(error)),
-            Some(Ok(Piece::Usage(usage))) => {
-                self.state.usage.input = usage.input.or(self.state.usage.input);
-                self.state.usage.output = usage.output.or(self.state.usage.output);
-            }
-            Some(Ok(Piece::Finish(reason))) => self.state.finish_reason = Some(reason),
-            Some(Ok(Piece::Text(text))) => {
-                batch.bytes += text.len();
-                match batch.deltas.last_mut() {
-                    Some(Delta::Text(last)) => last.push_str(&text),
-                    _ => batch.deltas.push(Delta::Text(text)),
-                }
-            }
-            Some(Ok(Piece::Reasoning(text))) => {
-                batch.bytes += text.len();
-                match batch.deltas.last_mut() {
-                    Some(Delta::Reasoning(last)) => last.push_str(&text),
-                    _ => batch.deltas.push(Delta::Reasoning(text)),
-                }
             }
         }
     }
@@ -293,8 +259,4 @@ impl Turn {
         // The coordinator outlives its workers; when it is gone, so is everyone who could want the report.
         let _ = self.reports.send(Report { session: self.session, entry: self.entry, what }).await;
     }
-}
-
-async fn next_piece(pieces: &mut Pieces, finished: bool) -> Option<Result<Piece, ProviderError>> {
-    if finished { tokio::time::timeout(FINISH_GRACE, pieces.next()).await.unwrap_or(None) } else { pieces.next().await }
 }

@@ -10,8 +10,8 @@ use crate::domain::limits::{CHECKPOINT_BYTES, CHECKPOINT_INTERVAL};
 use crate::domain::{Delta, MessageId};
 use crate::store::{AppendChunks, ChunkKind, Store, StoreError};
 
-/// Bytes that may wait for the disk; at the bound the stream waits.
-const MAX_UNCOMMITTED_BYTES: usize = 64 << 10;
+/// Bytes that may wait for the disk; at the bound the stream waits. As many again may be under way.
+const MAX_UNCOMMITTED_BYTES: usize = 4 * CHECKPOINT_BYTES;
 
 type Checkpoint = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 

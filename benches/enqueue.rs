@@ -1,0 +1,112 @@
+//! Durable acknowledgement: messages a second from one sender and from 64, each waiting for its commit, against a bare SQLite
+//! connection that commits one row a transaction. Both wait for the disk.
+
+mod support;
+
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use chatmux::domain::{Origin, Priority, SessionId, Timestamp};
+use chatmux::store::{CreateSession, Enqueue, Store};
+use rusqlite::{Connection, params};
+use tokio::runtime::Builder;
+
+use support::figures::{Table, max, median, say, verdict};
+use support::sandbox;
+
+/// Rounds of each; they take turns.
+const ROUNDS: usize = 9;
+/// Messages a round, of one sender and of the bare connection.
+const SINGLE: usize = 200;
+/// Senders at once, and messages of each a round.
+const SENDERS: usize = 64;
+const EACH: usize = 200;
+/// Throughput of 64 senders over that of single commits.
+const BUDGET: f64 = 20.0;
+const TEXT: &str = "a message of an ordinary length, such as a person types at a prompt";
+
+fn main() -> io::Result<()> {
+    measure().map_err(io::Error::other)
+}
+
+fn measure() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let folder = sandbox::folder()?;
+    let (store, _) = Store::open(&folder.path().join("chatmux.db"), Timestamp(0))?;
+    let bare = bare(&folder.path().join("bare.db"))?;
+    let mut sessions = Vec::new();
+    for _ in 0..SENDERS {
+        let model = "demo:tour".parse()?;
+        let create = CreateSession { name: None, model, system: String::new(), now: Timestamp(0) };
+        sessions.push(store.write_blocking(create)?.id);
+    }
+    let runtime = Builder::new_current_thread().build()?;
+    let (mut raw, mut one, mut many, mut grouped) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        raw.push(a_second(SINGLE, || commit_singly(&bare))?);
+        one.push(a_second(SINGLE, || Ok(runtime.block_on(send(store.clone(), sessions[0], SINGLE))?))?);
+        let before = store.writer_counts();
+        many.push(a_second(SENDERS * EACH, || Ok(runtime.block_on(send_together(&store, &sessions))?))?);
+        let after = store.writer_counts();
+        grouped.push((after.operations - before.operations) as f64 / (after.commits - before.commits) as f64);
+    }
+    store.close();
+    say(&format!("enqueue: acknowledged messages a second, {ROUNDS} rounds\n"))?;
+    let mut table = Table::new(["what", "median /s", "best /s", "ratio", "a commit", "budget"]);
+    let base = median(&raw);
+    let figure = |value: f64| format!("{value:.0}");
+    table.row([&"bare SQLite, one row a commit", &figure(base), &figure(max(&raw)), &"1.00", &"1", &""]);
+    let ratio = median(&one) / base;
+    table.row([&"chatmux, 1 sender", &figure(median(&one)), &figure(max(&one)), &format!("{ratio:.2}"), &"1", &""]);
+    let ratio = median(&many) / base;
+    let budget = format!("≥ {BUDGET}: {}", verdict(ratio >= BUDGET));
+    let (commit, ratio) = (figure(median(&grouped)), format!("{ratio:.1}"));
+    table.row([&"chatmux, 64 senders", &figure(median(&many)), &figure(max(&many)), &ratio, &commit, &budget]);
+    Ok(table.print()?)
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+fn a_second(messages: usize, work: impl FnOnce() -> Outcome) -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
+    let began = Instant::now();
+    work()?;
+    Ok(messages as f64 / began.elapsed().as_secs_f64())
+}
+
+async fn send(store: Store, session: SessionId, count: usize) -> Result<(), chatmux::store::StoreError> {
+    for nth in 0..count {
+        let now = Timestamp(i64::try_from(nth).unwrap_or(0));
+        let (priority, origin) = (Priority::Normal, Origin::User);
+        store.write(Enqueue { session, priority, origin, text: TEXT.to_owned(), now }).await?;
+    }
+    Ok(())
+}
+
+async fn send_together(store: &Store, sessions: &[SessionId]) -> Result<(), chatmux::store::StoreError> {
+    futures_util::future::try_join_all(sessions.iter().map(|&session| send(store.clone(), session, EACH))).await?;
+    Ok(())
+}
+
+/// A table of the same columns that matter, opened as the program opens its own.
+fn bare(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open(path)?;
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.execute_batch(
+        "CREATE TABLE entries (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id INTEGER NOT NULL, priority TEXT NOT NULL, \
+         origin TEXT NOT NULL, state TEXT NOT NULL, created_at_ms INTEGER NOT NULL, text TEXT NOT NULL) STRICT; \
+         CREATE INDEX entries_of_session ON entries (session_id);",
+    )?;
+    Ok(conn)
+}
+
+fn commit_singly(conn: &Connection) -> Outcome {
+    for nth in 0..SINGLE {
+        conn.prepare_cached(
+            "INSERT INTO entries (session_id, priority, origin, state, created_at_ms, text) \
+             VALUES (1, 'normal', 'user', 'pending', ?1, ?2)",
+        )?
+        .execute(params![i64::try_from(nth)?, TEXT])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! From pieces to batches. What came first goes at once; what follows within [`REPORT_INTERVAL`] travels together: a stream
+//! that is faster than anyone reads costs a report an interval, not a report (and three threads woken) a token.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use crate::domain::{Delta, FinishReason, ProviderError, Usage};
+use crate::provider::{Piece, Pieces};
+
+/// Between two reports of one stream. A tenth of what a frame of the terminal takes, so that nobody sees it.
+const REPORT_INTERVAL: Duration = Duration::from_millis(2);
+/// Content that is reported at once at most; more is reported as the next batch.
+const BATCH_BYTES: usize = 16 << 10;
+/// After its stop reason a stream has this long to send its usage and end.
+const FINISH_GRACE: Duration = Duration::from_secs(2);
+
+/// What came from the stream in one go.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Content, neighbours of one kind joined.
+    pub(super) deltas: Vec<Delta>,
+    /// Tokens, as far as they were said.
+    pub(super) usage: Usage,
+    /// The stop reason, when it was among this.
+    pub(super) finish: Option<FinishReason>,
+    /// Nothing follows.
+    pub(super) end: Option<Result<(), ProviderError>>,
+    bytes: usize,
+}
+
+/// A stream and what came from it that was not given on yet.
+pub(super) struct Gather {
+    pieces: Pieces,
+    held: Batch,
+    /// The next batch goes no earlier; nothing was given yet: at once.
+    not_before: Option<Instant>,
+    pause: Option<Pin<Box<Sleep>>>,
+    /// Runs from the stop reason on.
+    grace: Option<Pin<Box<Sleep>>>,
+}
+
+impl Gather {
+    pub(super) fn new(pieces: Pieces) -> Self {
+        Self { pieces, held: Batch::default(), not_before: None, pause: None, grace: None }
+    }
+
+    /// The next batch. Can be dropped and called again at any time: what came is kept here. Not to be called after the end.
+    pub(super) async fn next(&mut self) -> Batch {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// What is held now, for a stream that is given up.
+    pub(super) fn take(&mut self) -> Batch {
+        std::mem::take(&mut self.held)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Batch> {
+        while self.held.end.is_none() && self.held.bytes < BATCH_BYTES {
+            match self.pieces.poll_next_unpin(cx) {
+                Poll::Ready(next) => self.absorb(next),
+                Poll::Pending => {
+                    ready!(self.poll_held(cx));
+                    break;
+                }
+            }
+        }
+        self.not_before = Some(Instant::now() + REPORT_INTERVAL);
+        Poll::Ready(self.take())
+    }
+
+    /// Nothing comes at the moment: ready when what is held shall go.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(grace) = &mut self.grace
+            && grace.as_mut().poll(cx).is_ready()
+        {
+            self.held.end = Some(Ok(()));
+            return Poll::Ready(());
+        }
+        if self.held.bytes == 0 {
+            return Poll::Pending;
+        }
+        let Some(not_before) = self.not_before else { return Poll::Ready(()) };
+        match &mut self.pause {
+            // Under way already: it need not be asked what time it is at each piece.
+            Some(pause) if pause.deadline() == not_before => pause.as_mut().poll(cx),
+            // A timer is late by up to a millisecond, so that the clock is asked first.
+            _ if not_before <= Instant::now() => Poll::Ready(()),
+            Some(pause) => {
+                pause.as_mut().reset(not_before);
+                pause.as_mut().poll(cx)
+            }
+            None => self.pause.insert(Box::pin(sleep_until(not_before))).as_mut().poll(cx),
+        }
+    }
+
+    fn absorb(&mut self, next: Option<Result<Piece, ProviderError>>) {
+        let held = &mut self.held;
+        match next {
+            None => held.end = Some(Ok(())),
+            Some(Err(error)) => held.end = Some(Err(error)),
+            Some(Ok(Piece::Usage(usage))) => {
+                held.usage.input = usage.input.or(held.usage.input);
+                held.usage.output = usage.output.or(held.usage.output);
+            }
+            Some(Ok(Piece::Finish(reason))) => {
+                held.finish = Some(reason);
+                self.grace.get_or_insert_with(|| Box::pin(sleep(FINISH_GRACE)));
+            }
+            Some(Ok(Piece::Text(text))) => {
+                held.bytes += text.len();
+                match held.deltas.last_mut() {
+                    Some(Delta::Text(last)) => last.push_str(&text),
+                    _ => held.deltas.push(Delta::Text(text)),
+                }
+            }
+            Some(Ok(Piece::Reasoning(text))) => {
+                held.bytes += text.len();
+                match held.deltas.last_mut() {
+                    Some(Delta::Reasoning(last)) => last.push_str(&text),
+                    _ => held.deltas.push(Delta::Reasoning(text)),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn pieces(mut from: mpsc::Receiver<Result<Piece, ProviderError>>) -> Pieces {
+        Box::pin(stream::poll_fn(move |cx| from.poll_recv(cx)))
+    }
+
+    fn text(batch: &Batch) -> String {
+        batch.deltas.iter().map(Delta::text).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_goes_at_once_and_the_rest_together() {
+        let (stream, from) = mpsc::channel(16);
+        let mut gather = Gather::new(pieces(from));
+        let began = Instant::now();
+        let say = async |text: &str| stream.send(Ok(Piece::Text(text.to_owned()))).await.unwrap();
+        say("a").await;
+        assert_eq!((text(&gather.next().await), began.elapsed()), ("a".to_owned(), Duration::ZERO));
+        say("b").await;
+        let late = async {
+            tokio::time::sleep(REPORT_INTERVAL / 2).await;
+            say("c").await;
+        };
+        let (batch, ()) = tokio::join!(gather.next(), late);
+        assert_eq!((text(&batch), began.elapsed() >= REPORT_INTERVAL), ("bc".to_owned(), true));
+        // After a pause it goes at once again.
+        tokio::time::sleep(REPORT_INTERVAL * 5).await;
+        let before = Instant::now();
+        say("d").await;
+        assert_eq!((text(&gather.next().await), before.elapsed()), ("d".to_owned(), Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_is_there_when_the_stream_is_given_up_or_ends() {
+        let (stream, from) = mpsc::channel(16);
+        let mut gather = Gather::new(pieces(from));
+        for piece in ["a", "b"] {
+            stream.send(Ok(Piece::Text(piece.to_owned()))).await.unwrap();
+            if piece == "a" {
+                gather.next().await;
+            }
+        }
+        assert!(tokio::time::timeout(Duration::from_micros(1), gather.next()).await.is_err());
+        assert_eq!(text(&gather.take()), "b");
+        stream.send(Ok(Piece::Text("c".to_owned()))).await.unwrap();
+        drop(stream);
+        let batch = gather.next().await;
+        assert_eq!((text(&batch), batch.end), ("c".to_owned(), Some(Ok(()))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_stop_reason_the_end_is_not_waited_for_long() {
+        let (stream, from) = mpsc::channel(16);
+        let mut gather = Gather::new(pieces(from));
+        stream.send(Ok(Piece::Finish(FinishReason::Stop))).await.unwrap();
+        let batch = gather.next().await;
+        assert_eq!((batch.finish, batch.end), (Some(FinishReason::Stop), Some(Ok(()))));
+        drop(stream);
+    }
+}
