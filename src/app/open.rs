@@ -10,7 +10,7 @@ use super::exit::Failed;
 use crate::cli::args::Args;
 use crate::config::{Config, OnStart, Places};
 use crate::coordinator::{self, Front, Handle, Setup};
-use crate::domain::{Clock, Entry, ModelName, Origin, Session, SessionId, SessionRef, Timestamp};
+use crate::domain::{Clock, Entry, MessageId, ModelName, Origin, Session, SessionId, SessionRef, Timestamp};
 use crate::execute::Executor;
 use crate::provider::Providers;
 use crate::queue::{Limits, Queue, RetryPolicy};
@@ -30,7 +30,7 @@ pub(super) struct Opened {
     pub(super) store: Store,
     pub(super) opening: Opening,
     pub(super) sessions: Vec<Session>,
-    pub(super) ends: Vec<(SessionId, crate::domain::MessageId)>,
+    pub(super) ends: Vec<(SessionId, MessageId)>,
     pub(super) pending: Vec<Entry>,
     pub(super) active: Session,
     /// A session was made because there was none, or none of that name.
@@ -73,7 +73,9 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places) -> Result<Open
         sessions.iter_mut().filter(|session| session.id == active.id).for_each(|session| session.closed_at = None);
     }
     store.write_blocking(SetActive { session: active.id })?;
-    let ends = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end.message)).collect();
+    let ends = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end.message));
+    // A session without messages ends where it begins.
+    let ends = ends.filter(|(_, last)| *last > MessageId(0)).collect();
     // What waits belongs to the process that lives; when that is another one, it is not ours to run.
     let pending = if opening.sole { store.read_blocking(PendingEntries)? } else { Vec::new() };
     let first = known < sessions.len();
