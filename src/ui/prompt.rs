@@ -11,6 +11,7 @@ use owo_colors::{OwoColorize, Style};
 use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::guard;
 use super::live_row::columns;
 use super::style::Palette;
 use crate::domain::{Activity, PromptState, SessionId};
@@ -104,6 +105,11 @@ impl Shape {
         };
         format!("{pad}{}{gap}{}", paint(text, |p| p.activity), paint(label + &end, |p| p.prompt))
     }
+}
+
+/// The prompt where nothing can be drawn again.
+pub(super) fn plain_prompt(state: &PromptState, mode: GraphemeClusterMode) -> String {
+    Shape::new(state, false, guard::columns()).draw(state, mode, None)
 }
 
 #[cfg(test)]
