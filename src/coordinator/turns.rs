@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Coordinator, EntryEnd, RunningTurn};
 use crate::domain::{
-    Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Output, SessionId, SessionName, StoredError,
-    Timestamp,
+    Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Output, SessionId, SessionName, Show,
+    StoredError, Timestamp,
 };
 use crate::queue::{self, Settlement};
 use crate::store::{CancelEntries, EndTurn, HoldSessions, StartTurn, StoreError, Turn};
@@ -228,6 +228,10 @@ impl Coordinator {
             error: None,
         };
         self.emit(event, Some(entry));
+        if session == self.active {
+            // It has no answer in whose place one could see that.
+            self.show(Show::Notice(format!("#{entry} is cancelled")));
+        }
         self.finish_entry(entry, EndState::Cancelled, None);
         self.touch(session);
     }

@@ -147,3 +147,28 @@ fn a_retry_is_said_below_its_question() {
     pty.type_keys("\x04");
     assert_eq!(pty.end(), 0);
 }
+
+#[test]
+fn what_is_held_or_dropped_says_so() {
+    let home = Home::new();
+    let mut pty = home.start(80);
+    pty.type_keys("/hold\r");
+    pty.wait_row("the queue of session 1 is held: /resume 1 goes on");
+    pty.type_keys("first\r");
+    pty.wait_row("#1 waits: the queue of session 1 is held, /resume 1 goes on");
+    pty.type_keys("/drop 1\r");
+    pty.wait_row("#1 is cancelled");
+    pty.type_keys("/resume\rsecond\r");
+    pty.wait_row("echo: second");
+    // An archived session is held; where nothing waits, coming back is enough to go on.
+    pty.type_keys("/new two\r");
+    pty.wait_last("2:two>");
+    pty.type_keys("/close 1\r");
+    pty.wait_row("[1 main] closed");
+    pty.type_keys("/1\r");
+    pty.wait_last("1:main>");
+    pty.type_keys("third\r");
+    pty.wait_row("echo: third");
+    pty.type_keys("\x04");
+    assert_eq!(pty.end(), 0);
+}
