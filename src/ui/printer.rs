@@ -79,7 +79,7 @@ impl Sink for Plain {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();
-        stdout.write_all(plain_prompt(prompt, self.mode).as_bytes())?;
+        stdout.write_all(plain_prompt(prompt, guard::columns(), self.mode).as_bytes())?;
         stdout.flush()?;
         self.prompting.store(true, Ordering::Release);
         Ok(())

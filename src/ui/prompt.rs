@@ -11,7 +11,6 @@ use owo_colors::{OwoColorize, Style};
 use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::guard;
 use super::live_row::columns;
 use super::style::Palette;
 use crate::domain::{Activity, PromptState, SessionId};
@@ -108,8 +107,8 @@ impl Shape {
 }
 
 /// The prompt where nothing can be drawn again.
-pub(super) fn plain_prompt(state: &PromptState, mode: GraphemeClusterMode) -> String {
-    Shape::new(state, false, guard::columns()).draw(state, mode, None)
+pub(super) fn plain_prompt(state: &PromptState, width: usize, mode: GraphemeClusterMode) -> String {
+    Shape::new(state, false, width).draw(state, mode, None)
 }
 
 #[cfg(test)]

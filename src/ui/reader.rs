@@ -220,7 +220,7 @@ pub(super) fn run_plain(
     while let Some(Next { prompt, initial }) = next.blocking_recv() {
         // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
         let draft = if initial.is_empty() { String::new() } else { format!("(draft) {}\n", visible(&initial)) };
-        say(&format!("{draft}{}", plain_prompt(&prompt, mode)));
+        say(&format!("{draft}{}", plain_prompt(&prompt, guard::columns(), mode)));
         prompting.store(true, Ordering::Release);
         reading.store(true, Ordering::Release);
         let read = read_plain(&mut io::stdin().lock());
