@@ -27,7 +27,7 @@ fn ctrl_d_asks_once_while_work_goes_on() {
     pty.wait_row("one");
     pty.type_keys("/resume\r");
     pty.wait_row("echo: more");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -46,7 +46,7 @@ fn ended_by(signal: Signal) {
     let mut pty = home.start(80);
     pty.type_keys("\x15/history\r");
     pty.wait_row("one");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -71,7 +71,7 @@ fn sigint_from_elsewhere_is_ctrl_c() {
     pty.signal(Signal::SIGINT);
     pty.wait_row("[interrupted]");
     pty.wait_last("1:main>");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 

@@ -29,7 +29,7 @@ fn control_characters_of_an_answer_are_shown_and_not_obeyed() {
         let raw = String::from_utf8_lossy(&pty.raw).into_owned();
         assert!(!raw.contains(forbidden), "{forbidden:?} reached the terminal");
     }
-    pty.type_keys("\x15\x04");
+    pty.type_keys("\x15/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -50,7 +50,7 @@ fn a_message_that_is_refused_stays_in_the_line() {
     pty.wait_row("echo: second");
     pty.type_keys("\r");
     pty.wait_row("echo: third");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -64,7 +64,7 @@ fn a_mistyped_command_is_an_error_and_is_not_sent() {
     pty.type_keys("//nwe\r");
     pty.wait_row("echo: /nwe");
     assert_eq!(home.server.requests().len(), 1);
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -79,7 +79,7 @@ fn a_paste_of_several_lines_is_one_message() {
     let requests = home.server.wait_requests(1);
     assert_eq!(requests[0].last_user(), "one\ntwo\n\nthree");
     pty.wait_last("1:main>");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
     assert_eq!(home.server.requests().len(), 1);
 }
@@ -96,7 +96,7 @@ fn a_line_longer_than_the_screen_is_wide_is_echoed_once() {
         let all: String = rows.concat().chars().filter(|c| !c.is_whitespace()).collect();
         assert_eq!(all.matches(word.as_str()).count(), 2, "{word}: {rows:#?}");
     }
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 

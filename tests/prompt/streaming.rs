@@ -43,7 +43,7 @@ fn a_line_typed_ahead_stays_whole_is_queued_and_is_answered() {
     assert_eq!(count(&rows, "1:main> the second one 日本語"), 1, "{rows:#?}");
     let rows = pty.all_rows();
     assert_eq!(numbers(&rows, 'a'), (0..40).collect::<Vec<_>>(), "{rows:#?}");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -71,7 +71,7 @@ fn ctrl_c_ends_the_answer_keeps_what_came_and_the_next_message_is_answered() {
     pty.wait_part("Ctrl-D or /quit leaves");
     let sent = home.server.requests().last().unwrap().turns();
     assert_eq!(sent[1].1.trim_end(), "one two", "the model gets the partial: {sent:?}");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -94,7 +94,7 @@ fn messages_wait_in_order_and_ctrl_c_holds_them() {
         .map(|row| rows.iter().position(|r| r == row).unwrap_or_else(|| panic!("no {row:?}: {rows:#?}")))
         .collect();
     assert!(order.is_sorted(), "{rows:#?}");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -106,7 +106,7 @@ fn reasoning_stands_apart_from_the_answer() {
     pty.type_keys("why\r");
     let rows = pty.wait("the answer", |rows| rows.ends_with(&["the answer".into(), "1:main>".into()]));
     assert!(rows.ends_with(&["[thinking] let me see", "", "the answer", "1:main>"].map(String::from)), "{rows:#?}");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -129,7 +129,7 @@ fn a_new_width_in_mid_stream_loses_nothing() {
     assert_eq!(numbers(&rows, 'a'), (0..60).collect::<Vec<_>>(), "{rows:#?}");
     pty.type_keys("after\r");
     pty.wait_row("echo: after");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -144,7 +144,7 @@ fn a_retry_is_said_below_its_question() {
     let at = |part: &str| rows.iter().position(|row| row.contains(part)).unwrap();
     assert!(at("1:main> again") < at("retrying in"), "{rows:#?}");
     assert!(at("retrying in") < at("echo: again"), "{rows:#?}");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -169,6 +169,6 @@ fn what_is_held_or_dropped_says_so() {
     pty.wait_last("1:main>");
     pty.type_keys("third\r");
     pty.wait_row("echo: third");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }

@@ -31,7 +31,7 @@ fn whole_text(columns: u16) {
     pty.type_keys("/switch -\r");
     pty.wait_part("a59.");
     pty.wait_last("1:main>");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     let (code, rows) = pty.end_with_rows();
     assert_eq!(code, 0);
     assert_eq!(numbers(&rows, 'a'), (0..60).collect::<Vec<_>>(), "{columns} columns: {rows:#?}");
@@ -90,7 +90,7 @@ fn keys_switch_in_mid_line_and_drafts_come_back_also_after_a_restart() {
     pty.wait_last("1:main> half a 日本語");
     pty.type_keys("!\r");
     pty.wait_row("echo: half a 日本語!");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -120,7 +120,7 @@ fn the_activity_field_and_notices_tell_what_happens_elsewhere() {
     pty.wait_last("2:two>");
     let rows = pty.wait_part("[failed: ");
     assert!(rows.iter().any(|row| row == "two three"), "what was missed: {rows:#?}");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -143,7 +143,7 @@ fn more_than_the_buffer_holds_is_cut_and_replay_shows_more() {
     pty.type_keys("/echo the end\r");
     pty.wait_row("the end");
     assert!(pty.all_rows().len() > 4_000, "all of it scrolls by");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
@@ -161,7 +161,7 @@ fn what_was_not_seen_before_a_restart_is_replayed_on_return() {
     gate.open();
     pty.wait_last("[1+] 2:two>");
     let before = pty.all_rows();
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 
     let mut pty = home.start(60);
@@ -173,7 +173,7 @@ fn what_was_not_seen_before_a_restart_is_replayed_on_return() {
     let seen = [numbers(&before, 'a'), numbers(&after, 'a')].concat();
     assert_eq!(seen, (0..30).collect::<Vec<_>>(), "{before:#?}\n{after:#?}");
     assert_eq!(count(&after, "── 1:main · new ──"), 1, "{after:#?}");
-    pty.type_keys("\x04");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
 
