@@ -69,7 +69,8 @@ pub enum Front {
 #[derive(Debug)]
 pub struct TerminalFront {
     pub(super) frames: mpsc::Sender<Frame>,
-    pub(super) shows: VecDeque<Show>,
+    /// Each with the output of the active session that came before it: that is shown first.
+    shows: VecDeque<(Option<Seen>, Show)>,
     left_out: usize,
     /// How far the active session was shown.
     pub(super) cursor: Seen,
@@ -125,18 +126,25 @@ impl Front {
 }
 
 impl TerminalFront {
-    pub(super) fn show(&mut self, show: Show) {
+    /// Shows it behind the active session's output up to `after`; without, behind what was handed over already.
+    pub(super) fn show(&mut self, show: Show, after: Option<Seen>) {
         if self.shows.len() >= TERMINAL_SHOWS {
             self.shows.pop_front();
             self.left_out += 1;
         }
-        self.shows.push_back(show);
+        self.shows.push_back((after, show));
         self.dirty = true;
     }
 
-    pub(super) fn take_shows(&mut self) -> Vec<Show> {
+    /// Another session's output follows: what waits stands before it.
+    pub(super) fn settle_shows(&mut self) {
+        self.shows.iter_mut().for_each(|(after, _)| *after = None);
+    }
+
+    pub(super) fn take_shows(&mut self) -> Vec<(Option<Seen>, Show)> {
         let left_out = std::mem::take(&mut self.left_out);
-        let said = (left_out > 0).then(|| Show::Notice(format!("{left_out} notices before this were left out")));
+        let said =
+            (left_out > 0).then(|| (None, Show::Notice(format!("{left_out} notices before this were left out"))));
         said.into_iter().chain(self.shows.drain(..)).collect()
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::request::{Ending, EntryEnd, Error, Held, Queued, Reply, Submission};
 use super::{Coordinator, Tracked, Which};
-use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId};
+use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId, Show};
 use crate::queue::{self, Waiting};
 use crate::store::{CancelEntries, Enqueue, EnqueueAll, HoldSessions};
 
@@ -75,6 +75,8 @@ impl Coordinator {
         self.emit(Event::Queued { session, entry: id, priority, origin, ahead }, Some(id));
         self.tell(queue::Event::Enqueued { session, waiting: waiting(&entry) });
         if self.queue.is_held(session) {
+            let why = format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on");
+            self.show(Show::Notice(why));
             self.let_go_of_waiters(session);
         }
         self.touch(session);

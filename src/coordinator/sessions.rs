@@ -3,12 +3,12 @@
 use super::request::{Error, Reply, SessionState, SessionView, SwitchTo};
 use super::{Coordinator, Live, Which};
 use crate::domain::{
-    Activity, Event, ModelName, PromptState, Seen, Session, SessionChange, SessionId, SessionName, SessionRef,
+    Activity, Event, ModelName, PromptState, Seen, Session, SessionChange, SessionId, SessionName, SessionRef, Show,
 };
 use crate::queue;
 use crate::store::{
-    CloseSession, CreateSession, DeleteSession, RenameSession, ReopenSession, SetActive, SetDraft, SetModel, SetSystem,
-    StoreError,
+    CloseSession, CreateSession, DeleteSession, HoldSessions, RenameSession, ReopenSession, SetActive, SetDraft,
+    SetModel, SetSystem, StoreError,
 };
 
 impl Coordinator {
@@ -107,7 +107,22 @@ impl Coordinator {
             let commit = self.store.submit(ReopenSession { session: id });
             self.quietly(commit);
             self.emit_change(id, SessionChange::Reopened);
+            self.resume_if_empty(id);
         }
+    }
+
+    /// Archiving held the queue. Where nothing waits, there is nothing that could start unasked.
+    fn resume_if_empty(&mut self, session: SessionId) {
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        if !self.queue.waiting(session).is_empty() {
+            let text = format!("what waits in session {session} is held: /resume {session} goes on");
+            self.show(Show::Notice(text));
+            return;
+        }
+        live.session.held = false;
+        let commit = self.store.submit(HoldSessions { sessions: vec![session], held: false });
+        self.quietly(commit);
+        self.tell(queue::Event::Hold { session, held: false });
     }
 
     /// Makes `id` the active session.

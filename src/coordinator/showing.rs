@@ -16,10 +16,10 @@ impl Coordinator {
         let foreground = entry.and_then(|entry| self.entries.get(&entry)).is_some_and(|tracked| tracked.foreground);
         match &mut self.front {
             Front::Script(script) => script.push(ScriptItem::Event { event, foreground }),
-            Front::Terminal(terminal) => {
+            Front::Terminal(_) => {
                 let name = |id: SessionId| self.sessions.get(&id).map(|live| live.session.name.as_str());
                 if let Some(show) = notices::for_terminal(&event, self.active, name) {
-                    terminal.show(show);
+                    self.show(show);
                 }
             }
         }
@@ -30,8 +30,9 @@ impl Coordinator {
     }
 
     pub(super) fn show(&mut self, show: Show) {
+        let after = self.sessions.get(&self.active).map(|live| live.replay.end());
         if let Front::Terminal(terminal) = &mut self.front {
-            terminal.show(show);
+            terminal.show(show, after);
         }
     }
 
@@ -72,6 +73,7 @@ impl Coordinator {
         let seen = live.session.seen;
         live.entered = seen;
         let Front::Terminal(terminal) = &mut self.front else { return };
+        terminal.settle_shows();
         terminal.cursor = seen;
         terminal.catching_up = false;
         let news = live.replay.since(&seen);
@@ -80,7 +82,7 @@ impl Coordinator {
             self.catch_up(session, true);
         } else if !at_start || unread {
             let name = live.session.name.clone();
-            terminal.show(Show::Switched { session, name, unread, cut_bytes: 0 });
+            terminal.show(Show::Switched { session, name, unread, cut_bytes: 0 }, None);
         }
         self.touch(session);
     }
@@ -108,11 +110,11 @@ impl Coordinator {
                 let cut_bytes = replayed.cut_bytes;
                 let unread = !replayed.outputs.is_empty();
                 if entering || cut_bytes > 0 {
-                    terminal.show(Show::Switched { session, name: name.clone(), unread, cut_bytes });
+                    terminal.show(Show::Switched { session, name: name.clone(), unread, cut_bytes }, None);
                 }
                 for output in replayed.outputs {
                     terminal.cursor.advance(&output);
-                    terminal.show(to_show(output, session, &name));
+                    terminal.show(to_show(output, session, &name), None);
                 }
                 live.session.seen = terminal.cursor;
                 // All that the store has was shown; what it has not is in the buffer. Where the buffer does not reach back that
@@ -125,7 +127,7 @@ impl Coordinator {
             }
             Err(error) => {
                 terminal.cursor = live.replay.end();
-                terminal.show(Show::Error(format!("what was missed could not be read: {error}")));
+                terminal.show(Show::Error(format!("what was missed could not be read: {error}")), None);
             }
         }
         terminal.dirty = true;
@@ -145,20 +147,17 @@ impl Coordinator {
         let mut shows = Vec::new();
         if let (Front::Terminal(terminal), Some(live)) = (&mut self.front, self.sessions.get_mut(&active)) {
             terminal.dirty = false;
-            shows = terminal.take_shows();
-            if !terminal.catching_up {
-                match live.replay.since(&terminal.cursor) {
-                    Some(news) => {
-                        for output in news {
-                            terminal.cursor.advance(&output);
-                            ended |= matches!(output, Output::End { .. });
-                            shows.push(to_show(output, active, &live.session.name));
-                        }
-                        live.session.seen = terminal.cursor;
-                    }
-                    None => again = true,
-                }
+            let news = if terminal.catching_up { Some(Vec::new()) } else { live.replay.since(&terminal.cursor) };
+            again = news.is_none();
+            let news = news.unwrap_or_default();
+            for output in &news {
+                terminal.cursor.advance(output);
+                ended |= matches!(output, Output::End { .. });
             }
+            if !news.is_empty() {
+                live.session.seen = terminal.cursor;
+            }
+            shows = in_order(terminal.take_shows(), news, |output| to_show(output, active, &live.session.name));
         }
         if again {
             self.catch_up(active, false);
@@ -194,11 +193,56 @@ impl Coordinator {
     }
 }
 
+/// What waits, each behind the output that came before it, and the rest of the output.
+fn in_order(waiting: Vec<(Option<Seen>, Show)>, news: Vec<Output>, to_show: impl Fn(Output) -> Show) -> Vec<Show> {
+    let mut shows = Vec::with_capacity(waiting.len() + news.len());
+    let mut news = news.into_iter().peekable();
+    for (after, show) in waiting {
+        while let Some(output) = news.next_if(|output| after.is_some_and(|after| output.is_before(&after))) {
+            shows.push(to_show(output));
+        }
+        shows.push(show);
+    }
+    shows.extend(news.map(to_show));
+    shows
+}
+
 fn to_show(output: Output, session: SessionId, name: &crate::domain::SessionName) -> Show {
     match output {
         Output::Question { text, .. } => Show::Question { session, name: name.clone(), text },
         Output::Reasoning { text, .. } => Show::Reasoning(text),
         Output::Text { text, .. } => Show::Text(text),
         Output::End { state, usage, error, .. } => Show::End { state, usage, error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AnswerState, MessageId, Usage};
+
+    #[test]
+    fn a_notice_stands_behind_what_came_before_it() {
+        let question = Output::Question { message: MessageId(1), entry: EntryId(1), text: "q".into() };
+        let text = |start, text: &str| Output::Text { message: MessageId(2), start, text: text.into() };
+        let end =
+            Output::End { message: MessageId(2), state: AnswerState::Complete, usage: Usage::default(), error: None };
+        let at = |bytes| Some(Seen { message: MessageId(2), reasoning_bytes: 0, text_bytes: bytes, ended: false });
+        let check = |after: Option<Seen>, place: usize| {
+            let news = vec![question.clone(), text(0, "ab"), text(2, "cd"), end.clone()];
+            let name = "main".parse().unwrap();
+            let notice = Show::Notice("n".into());
+            let shows = in_order(vec![(after, notice.clone())], news, |o| to_show(o, SessionId(1), &name));
+            assert_eq!(shows.len(), 5);
+            assert_eq!(shows.iter().position(|show| *show == notice), Some(place), "{after:?}");
+        };
+        check(None, 0);
+        check(Some(Seen::START), 0);
+        check(Some(Seen::whole(MessageId(1))), 1);
+        check(at(2), 2);
+        // In the middle of a piece: before it.
+        check(at(3), 2);
+        check(at(4), 3);
+        check(Some(Seen::whole(MessageId(2))), 4);
     }
 }

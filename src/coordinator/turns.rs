@@ -249,6 +249,10 @@ impl Coordinator {
             error: None,
         };
         self.emit(event, Some(entry));
+        if session == self.active {
+            // It has no answer in whose place one could see that.
+            self.show(Show::Notice(format!("#{entry} is cancelled")));
+        }
         self.finish_entry(entry, EndState::Cancelled, None);
         self.touch(session);
     }

@@ -116,6 +116,19 @@ impl Output {
         }
     }
 
+    /// Whether all of this piece lies before `seen`.
+    pub fn is_before(&self, seen: &Seen) -> bool {
+        if self.message() != seen.message {
+            return self.message() < seen.message;
+        }
+        match self {
+            Self::Question { .. } => true,
+            Self::Reasoning { start, text, .. } => start + text.len() as u64 <= seen.reasoning_bytes,
+            Self::Text { start, text, .. } => start + text.len() as u64 <= seen.text_bytes,
+            Self::End { .. } => seen.ended,
+        }
+    }
+
     /// The part of this piece that lies behind `seen`; `None` when nothing does.
     fn after(&self, seen: &Seen) -> Option<Self> {
         if self.message() != seen.message {

@@ -190,11 +190,14 @@ impl Repl {
         if streams + waits == 0 {
             return After::End(End::Left);
         }
-        let text = format!(
-            "{} and {}: Ctrl-D again stops them and keeps what came; /wait says when all is answered",
-            counted(streams, "answer is under way", "answers are under way"),
-            counted(waits, "message waits", "messages wait")
-        );
+        let what: Vec<String> =
+            [(streams, "answer is under way", "answers are under way"), (waits, "message waits", "messages wait")]
+                .into_iter()
+                .filter(|(count, ..)| *count > 0)
+                .map(|(count, one, many)| counted(count, one, many))
+                .collect();
+        let text =
+            format!("{}: Ctrl-D again leaves and keeps what came; /wait says when all is answered", what.join(" and "));
         self.show(Show::Notice(text)).await;
         After::Line(String::new())
     }

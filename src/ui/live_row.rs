@@ -199,6 +199,15 @@ impl LiveRow {
     /// Moves from the prompt's row to where the last token began.
     fn lift(&mut self, out: &mut String) {
         out.push_str("\x1b[A");
+        let settled = &self.row[..self.settled];
+        if GraphemeClusterMode::WcWidth.width(settled) != GraphemeClusterMode::Unicode.width(settled) {
+            // Where the cursor would go then depends on the terminal: only writing gets it there.
+            let settled = settled.to_owned();
+            out.push_str("\x1b[2K");
+            self.ink(out);
+            out.push_str(&settled);
+            return;
+        }
         if self.settled_column > 0 {
             out.push_str(&format!("\x1b[{}C", self.settled_column));
         }

@@ -157,12 +157,13 @@ pub fn start(options: Options) -> io::Result<Terminal> {
             let renderer = renderer(live_row::Kind::Whole);
             gate.open();
             let prompting = Arc::new(AtomicBool::new(false));
-            let sink = printer::Plain { prompting: Arc::clone(&prompting) };
+            let reading = Arc::new(AtomicBool::new(false));
+            let sink = printer::Plain { prompting: Arc::clone(&prompting), reading: Arc::clone(&reading), mode };
             Builder::new().name("printer".into()).spawn(move || {
                 let _printing = printing_out;
                 printer::run(frames_in, sink, renderer, &gate, &state);
             })?;
-            let reader = move || reader::run_plain(next_in, &reads_out, mode, &prompting);
+            let reader = move || reader::run_plain(next_in, &reads_out, mode, &prompting, &reading);
             Builder::new().name("reader".into()).spawn(reader)?;
             return Ok(Terminal { frames, next, reads, exit: Exit { printing, guard } });
         }

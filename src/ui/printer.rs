@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustyline::ExternalPrinter;
+use rustyline::{ExternalPrinter, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 
 use super::gate::Gate;
 use super::guard;
+use super::prompt::plain_prompt;
 use super::render::Renderer;
 use crate::domain::{Frame, PromptState};
 
@@ -27,6 +28,8 @@ pub(super) trait Sink {
     fn print(&mut self, text: String) -> io::Result<()>;
     /// Draws the prompt again, where there is one.
     fn redraw(&mut self) -> io::Result<()>;
+    /// Nothing more follows for now.
+    fn settle(&mut self, prompt: &PromptState) -> io::Result<()>;
 }
 
 /// Above rustyline's open prompt.
@@ -40,12 +43,20 @@ impl<P: ExternalPrinter> Sink for AbovePrompt<P> {
     fn redraw(&mut self) -> io::Result<()> {
         self.print(REDRAW.to_owned())
     }
+
+    fn settle(&mut self, _: &PromptState) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Straight to stdout, for terminals without cursor movement.
 pub(super) struct Plain {
-    /// A prompt was written and no line end came since: set by the reader.
+    /// A prompt was written and no line end came since.
     pub(super) prompting: Arc<AtomicBool>,
+    /// A line is awaited: set by the reader.
+    pub(super) reading: Arc<AtomicBool>,
+    /// How wide things are.
+    pub(super) mode: GraphemeClusterMode,
 }
 
 impl Sink for Plain {
@@ -59,6 +70,18 @@ impl Sink for Plain {
     }
 
     fn redraw(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The prompt that was written scrolled away: it is written again, once the answer is whole.
+    fn settle(&mut self, prompt: &PromptState) -> io::Result<()> {
+        if prompt.streaming || !self.reading.load(Ordering::Acquire) || self.prompting.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(plain_prompt(prompt, guard::columns(), self.mode).as_bytes())?;
+        stdout.flush()?;
+        self.prompting.store(true, Ordering::Release);
         Ok(())
     }
 }
@@ -87,6 +110,7 @@ pub(super) fn run(
             // One at a time: the rows are the same when the next prompt opens in between.
             prints.into_iter().try_for_each(|print| gate.pass(|| sink.print(print)))
         };
+        let printed = printed.and_then(|()| sink.settle(&frame.prompt));
         if printed.is_err() {
             // The terminal or the editor is gone; the sender finds the channel closed.
             return;

@@ -106,6 +106,11 @@ impl Shape {
     }
 }
 
+/// The prompt where nothing can be drawn again.
+pub(super) fn plain_prompt(state: &PromptState, width: usize, mode: GraphemeClusterMode) -> String {
+    Shape::new(state, false, width).draw(state, mode, None)
+}
+
 #[cfg(test)]
 mod tests {
     use rustyline::GraphemeClusterMode::WcWidth;

@@ -19,7 +19,7 @@ use super::helper::Prompter;
 use super::keys::{Ending, Endings, Wish};
 use super::live_row::{TAB_COLUMNS, columns};
 use super::multiline;
-use super::prompt::Shape;
+use super::prompt::{Shape, plain_prompt};
 use crate::domain::PromptState;
 use crate::domain::limits::{MAX_MESSAGE_BYTES, MAX_SCRIPT_LINE_BYTES};
 use crate::domain::text::visible;
@@ -209,20 +209,22 @@ fn say(text: &str) {
 }
 
 /// Reads lines where rustyline cannot edit (`TERM=dumb`, stdout is no terminal): no keys, no history, the kernel's own editing.
-/// `prompting` tells the printer that a prompt stands in the last row.
+/// `prompting` tells the printer that a prompt stands in the last row, `reading` that there shall be one.
 pub(super) fn run_plain(
     mut next: mpsc::Receiver<Next>,
     reads: &mpsc::Sender<Read>,
     mode: GraphemeClusterMode,
     prompting: &AtomicBool,
+    reading: &AtomicBool,
 ) {
     while let Some(Next { prompt, initial }) = next.blocking_recv() {
         // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
         let draft = if initial.is_empty() { String::new() } else { format!("(draft) {}\n", visible(&initial)) };
-        let raw = Shape::new(&prompt, false, guard::columns()).draw(&prompt, mode, None);
-        say(&format!("{draft}{raw}"));
+        say(&format!("{draft}{}", plain_prompt(&prompt, guard::columns(), mode)));
         prompting.store(true, Ordering::Release);
+        reading.store(true, Ordering::Release);
         let read = read_plain(&mut io::stdin().lock());
+        reading.store(false, Ordering::Release);
         // Enter ended the prompt's row; the end of the input did not.
         if prompting.swap(false, Ordering::AcqRel) && read == Read::Eof {
             say("\n");

@@ -6,9 +6,32 @@
 use portable_pty::{CommandBuilder, PtySize};
 
 mod child;
+#[path = "../support/pty.rs"]
 mod pty;
 
-use pty::{CHILD, COMMAND, Pty};
+use pty::{Pty, cells};
+
+/// Set in the child.
+const CHILD: &str = "CHATMUX_TEST_TERMINAL_CHILD";
+/// Where the shell of a test finds this binary.
+const COMMAND: &str = "CHATMUX_TEST_TERMINAL_COMMAND";
+
+fn start(columns: u16) -> Pty {
+    start_sized(cells(24, columns))
+}
+
+fn start_sized(size: PtySize) -> Pty {
+    let mut pty = Pty::spawn(size, child_command());
+    pty.wait_last("1:main>");
+    pty
+}
+
+fn child_command() -> CommandBuilder {
+    let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "as_child", "--nocapture", "--test-threads=1", "--quiet"]);
+    command.env(CHILD, "1");
+    command
+}
 
 /// Not a test of its own: what the others run in a pty.
 #[test]
@@ -24,7 +47,7 @@ fn at(rows: &[String], row: &str) -> usize {
 
 #[test]
 fn a_line_is_echoed_once_and_answered() {
-    let mut pty = Pty::start(80);
+    let mut pty = start(80);
     pty.type_keys("hello\r");
     let rows = pty.wait("the answer", |rows| rows.ends_with(&["you said \"hello\"".into(), "1:main>".into()]));
     assert_eq!(rows.iter().filter(|row| row.contains("hello")).count(), 2, "{rows:#?}");
@@ -36,7 +59,7 @@ fn a_line_is_echoed_once_and_answered() {
 
 #[test]
 fn typing_and_streaming_do_not_disturb_each_other() {
-    let mut pty = Pty::start(40);
+    let mut pty = start(40);
     pty.type_keys("stream 60\r");
     pty.wait("the stream", |rows| rows.iter().any(|row| row.starts_with("word0 ")));
     for key in "type ahead".chars() {
@@ -56,8 +79,8 @@ fn typing_and_streaming_do_not_disturb_each_other() {
 /// Readlines end all the time while tokens flow: the gate must let no print go astray.
 #[test]
 fn many_lines_during_a_stream_leave_every_word_in_its_place() {
-    let size = PtySize { rows: 90, cols: 60, pixel_width: 0, pixel_height: 0 };
-    let mut pty = Pty::start_sized(size);
+    let size = cells(90, 60);
+    let mut pty = start_sized(size);
     pty.type_keys("stream 200\r");
     pty.wait("the stream", |rows| rows.iter().any(|row| row.starts_with("word0 ")));
     for n in 0..40 {
@@ -82,7 +105,7 @@ fn many_lines_during_a_stream_leave_every_word_in_its_place() {
 
 #[test]
 fn lines_typed_ahead_in_one_go_keep_their_order_and_are_all_there() {
-    let mut pty = Pty::start(80);
+    let mut pty = start(80);
     let lines: Vec<String> = (0..8).map(|n| format!("line{n}")).collect();
     pty.type_keys(&(lines.join("\r") + "\rrest"));
     pty.wait_row("you said \"line7\"");
@@ -99,7 +122,7 @@ fn lines_typed_ahead_in_one_go_keep_their_order_and_are_all_there() {
 
 #[test]
 fn keys_switch_in_the_middle_of_a_line_and_the_draft_is_there_on_return() {
-    let mut pty = Pty::start(80);
+    let mut pty = start(80);
     pty.type_keys("half a thou\x18\x32");
     pty.wait_row("── 2:s2 ──");
     let rows = pty.wait("session 2", |rows| rows.last().is_some_and(|row| row.trim() == "2:s2>"));
@@ -121,7 +144,7 @@ fn keys_switch_in_the_middle_of_a_line_and_the_draft_is_there_on_return() {
 
 #[test]
 fn ctrl_c_clears_a_line_and_tells_on_an_empty_one() {
-    let mut pty = Pty::start(80);
+    let mut pty = start(80);
     pty.type_keys("nonsense");
     pty.wait_last("1:main> nonsense");
     pty.type_keys("\x03");
@@ -136,7 +159,7 @@ fn ctrl_c_clears_a_line_and_tells_on_an_empty_one() {
 
 #[test]
 fn texts_of_several_lines_stay_one_message() {
-    let mut pty = Pty::start(80);
+    let mut pty = start(80);
     let check = |pty: &mut Pty, keys: &str, said: &str| {
         pty.type_keys(keys);
         pty.wait_row(&format!("you said {said:?}"));
@@ -152,7 +175,7 @@ fn texts_of_several_lines_stay_one_message() {
 
 #[test]
 fn the_prompt_changes_while_it_is_open() {
-    let mut pty = Pty::start(80);
+    let mut pty = start(80);
     pty.type_keys("activity 2\rtyped");
     // Nothing was reserved in the first line: the sign stands where the blank was.
     pty.wait_last("1:main!>typed");
@@ -166,7 +189,7 @@ fn the_prompt_changes_while_it_is_open() {
 
 #[test]
 fn a_list_of_completions_does_not_tear_the_stream() {
-    let mut pty = Pty::start(60);
+    let mut pty = start(60);
     pty.type_keys("stream 40\r");
     pty.wait("the stream", |rows| rows.iter().any(|row| row.starts_with("word0 ")));
     pty.type_keys("/al\t\t");
@@ -184,14 +207,12 @@ fn a_list_of_completions_does_not_tear_the_stream() {
 
 #[test]
 fn a_narrow_terminal_and_a_new_width_are_usable() {
-    let mut pty = Pty::start(20);
+    let mut pty = start(20);
     pty.type_keys("a line that takes three rows of it\r");
     pty.wait("the answer", |rows| rows.iter().any(|row| row.contains("it\"")));
     let rows = pty.wait_last("1:main>");
     assert_eq!(rows.iter().filter(|row| row.contains("1:main> a line")).count(), 1, "{rows:#?}");
-    pty.master.resize(PtySize { rows: 24, cols: 60, pixel_width: 0, pixel_height: 0 }).unwrap();
-    pty.screen.screen_mut().set_size(24, 60);
-    pty.columns = 60;
+    pty.resize(cells(24, 60));
     pty.type_keys("now it is wider, and has room\r");
     pty.wait_row("you said \"now it is wider, and has room\"");
     pty.type_keys("\x04");
@@ -200,11 +221,12 @@ fn a_narrow_terminal_and_a_new_width_are_usable() {
 
 #[test]
 fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
-    let size = PtySize { rows: 24, cols: 100, pixel_width: 0, pixel_height: 0 };
+    let size = cells(24, 100);
     let mut shell = CommandBuilder::new("bash");
     shell.args(["--norc", "--noprofile", "-i"]);
     shell.env("PS1", "sh$ ");
     shell.env(COMMAND, std::env::current_exe().unwrap());
+    shell.env(CHILD, "1");
     let mut pty = Pty::spawn(size, shell);
     pty.wait_last("sh$");
     pty.type_keys(&format!("\"${COMMAND}\" --exact as_child --nocapture --test-threads=1 --quiet\r"));
@@ -223,9 +245,8 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
 
 #[test]
 fn a_dumb_terminal_gets_whole_rows() {
-    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-    let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "as_child", "--nocapture", "--test-threads=1", "--quiet"]);
+    let size = cells(24, 80);
+    let mut command = child_command();
     command.env("TERM", "dumb");
     let mut pty = Pty::spawn(size, command);
     pty.wait_last("1:main>");
@@ -239,7 +260,7 @@ fn a_dumb_terminal_gets_whole_rows() {
 
 #[test]
 fn leaving_while_a_line_is_open_gives_the_terminal_back() {
-    let mut pty = Pty::start(80);
+    let mut pty = start(80);
     pty.type_keys("leave\r");
     pty.wait_row("leaving 0");
     pty.end();
@@ -247,7 +268,7 @@ fn leaving_while_a_line_is_open_gives_the_terminal_back() {
 
 #[test]
 fn a_panic_gives_the_terminal_back() {
-    let mut pty = Pty::start(80);
+    let mut pty = start(80);
     pty.type_keys("panic\r");
     pty.wait("the panic", |rows| rows.iter().any(|row| row.contains("as asked")));
     pty.end();

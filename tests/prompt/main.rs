@@ -1,0 +1,14 @@
+//! The prompt as a person sees it: the real binary in a pty with an emulated screen. The tests type, and wait for what the
+//! screen shows; models are the tests' server, whose gates say what comes when, or the embedded demo.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod home;
+mod leaving;
+#[path = "../support/pty.rs"]
+mod pty;
+mod safety;
+#[path = "../support/server.rs"]
+mod server;
+mod streaming;
+mod switching;
