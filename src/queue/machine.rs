@@ -111,6 +111,11 @@ impl Queue {
         self.sessions.get(&session)?.running().map(|running| running.waiting.entry)
     }
 
+    /// The entry of `session` that waits for its next attempt.
+    pub fn retrying(&self, session: SessionId) -> Option<EntryId> {
+        self.sessions.get(&session)?.retrying()
+    }
+
     /// What waits in `session`, in order.
     pub fn waiting(&self, session: SessionId) -> Vec<Waiting> {
         self.sessions.get(&session).map(|queue| queue.waiting().copied().collect()).unwrap_or_default()
@@ -147,11 +152,12 @@ impl Queue {
             }
             Event::Enqueued { session, waiting } => self.enqueued(session, waiting, now, effects),
             Event::Started(session) => self.started(session, effects),
-            Event::StartRefused { session, wait } => self.start_refused(session, wait, now),
+            Event::StartRefused { session, wait } => self.start_refused(session, wait, now, effects),
             Event::Ended { session, outcome, has_text, roll } => {
                 self.ended(session, outcome, has_text, roll, now, effects);
             }
             Event::Settled(session) => self.settled(session, now, effects),
+            Event::Discarded(session) => self.discarded(session, now, effects),
             Event::Cancel(session) => self.cancel(session, now, effects),
             Event::Hold { session, held } => self.with(session, now, |queue| {
                 queue.held = held;
@@ -204,12 +210,19 @@ impl Queue {
         queue.phase = Phase::Running(running);
     }
 
-    fn start_refused(&mut self, session: SessionId, wait: Duration, now: Timestamp) {
+    fn start_refused(&mut self, session: SessionId, wait: Duration, now: Timestamp, effects: &mut Vec<Effect>) {
         let Some(queue) = self.sessions.get_mut(&session) else { return };
         let Phase::Starting(running) = std::mem::replace(&mut queue.phase, Phase::Idle) else { return };
         queue.not_before = Some(now.plus(wait));
-        queue.insert(running.waiting);
-        self.pending_total += 1;
+        if running.cause == Some(Cause::Person) {
+            // Cancelled while its start was being committed.
+            queue.phase = Phase::Discarding;
+            effects.push(Effect::Discard { session, entry: running.waiting.entry });
+        } else {
+            // Nobody was asked: it was no attempt.
+            queue.insert(Waiting { attempts: running.waiting.attempts - 1, ..running.waiting });
+            self.pending_total += 1;
+        }
         self.release(&running.provider);
         self.replace(session, now);
     }
@@ -235,7 +248,10 @@ impl Queue {
             Outcome::Complete => Settlement::Complete,
             Outcome::Stopped => match running.cause {
                 Some(Cause::Person) => Settlement::Cancelled,
-                Some(Cause::Quit) if !has_text => Settlement::Retry { not_before: now, attempt: attempts, error: None },
+                // Nothing came of it, and nobody wanted that: it is asked again, and the attempt does not count.
+                Some(Cause::Quit | Cause::Intervention) | None if !has_text => {
+                    Settlement::Retry { not_before: now, attempt: attempts, error: None }
+                }
                 Some(Cause::Quit | Cause::Intervention) | None => Settlement::Interrupted(None),
             },
             // The person wanted it to end, and it did.
@@ -274,8 +290,8 @@ impl Queue {
         match running.again {
             // Cancelled while the retry was being committed.
             Some(again) if running.cause == Some(Cause::Person) => {
+                queue.phase = Phase::Discarding;
                 effects.push(Effect::Discard { session, entry: again.entry });
-                effects.push(Effect::Idle(session));
             }
             Some(again) => {
                 queue.insert(again);
@@ -292,18 +308,25 @@ impl Queue {
         if queue.running().is_some() {
             return self.interrupt(session, Cause::Person, effects);
         }
-        let retrying = queue.waiting().find(|waiting| waiting.attempts > 0 && waiting.not_before.is_some());
-        if let Some(entry) = retrying.map(|waiting| waiting.entry) {
+        if let Some(entry) = queue.retrying() {
             self.forget(session, entry, now);
+            self.with(session, now, |queue| queue.phase = Phase::Discarding);
             effects.push(Effect::Discard { session, entry });
-            effects.push(Effect::Idle(session));
         }
+    }
+
+    fn discarded(&mut self, session: SessionId, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(queue) = self.sessions.get_mut(&session) else { return };
+        debug_assert_eq!(queue.phase, Phase::Discarding, "nothing was being discarded");
+        queue.phase = Phase::Idle;
+        effects.push(Effect::Idle(session));
+        self.replace(session, now);
     }
 
     fn interrupt(&mut self, session: SessionId, cause: Cause, effects: &mut Vec<Effect>) {
         let Some(queue) = self.sessions.get_mut(&session) else { return };
         let (running, tell) = match &mut queue.phase {
-            Phase::Idle => return,
+            Phase::Idle | Phase::Discarding => return,
             Phase::Running(running) => (running, true),
             Phase::Starting(running) | Phase::Settling(running) => (running, false),
         };

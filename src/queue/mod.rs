@@ -3,7 +3,7 @@
 //! thousands of seeded histories can be played against it (`simulation.rs`).
 //!
 //! SQLite is its journal, kept by the coordinator: an effect that must be durable ([`Effect::Start`], [`Effect::Settle`]) is
-//! committed first and then confirmed by an event ([`Event::Started`], [`Event::Settled`]). A session is therefore idle when,
+//! committed first and then confirmed by an event ([`Event::Started`], [`Event::Settled`], [`Event::Discarded`]). A session is therefore idle when,
 //! and only when, the end of its last turn is committed.
 //!
 //! ```text
@@ -133,6 +133,8 @@ pub enum Event {
     },
     /// [`Effect::Settle`] is committed.
     Settled(SessionId),
+    /// [`Effect::Discard`] is committed.
+    Discarded(SessionId),
     /// End the running turn, keep its partial, go on. A turn that waits for its next attempt counts as running.
     Cancel(SessionId),
     /// The queue of a session is held or goes on. Holding does not disturb the running turn.
@@ -183,7 +185,7 @@ pub enum Effect {
         /// What to commit.
         end: Settlement,
     },
-    /// Commit that a waiting entry is cancelled; nothing is answered.
+    /// Commit that an entry which waited for another attempt is cancelled, answer with [`Event::Discarded`].
     Discard {
         /// Where.
         session: SessionId,
@@ -218,7 +220,7 @@ pub enum Settlement {
         not_before: Timestamp,
         /// The attempt that will follow.
         attempt: u32,
-        /// Why. `None`: chatmux ends before anything came; the attempt does not count.
+        /// Why. `None`: it was ended from here before anything came; the attempt does not count.
         error: Option<ProviderError>,
     },
 }

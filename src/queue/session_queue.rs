@@ -16,6 +16,8 @@ pub(super) enum Phase {
     Running(Running),
     /// The end is being committed.
     Settling(Running),
+    /// The cancellation of an entry that waited for another attempt is being committed.
+    Discarding,
 }
 
 /// The entry whose turn it is.
@@ -82,6 +84,12 @@ impl SessionQueue {
         self.pending.values().find(|waiting| !waiting.held)
     }
 
+    /// The entry that waits for its next attempt, if there is one: to the person its turn is under way.
+    pub(super) fn retrying(&self) -> Option<EntryId> {
+        let next = self.next().filter(|waiting| waiting.attempts > 0 && waiting.not_before.is_some());
+        next.filter(|_| !self.held && self.phase == Phase::Idle).map(|waiting| waiting.entry)
+    }
+
     /// Whether something will happen here without the person: a turn runs, or an entry waits that is not held.
     pub(super) fn is_busy(&self) -> bool {
         self.phase != Phase::Idle || self.reserved > 0 || (!self.held && self.next().is_some())
@@ -89,7 +97,7 @@ impl SessionQueue {
 
     pub(super) fn running(&self) -> Option<&Running> {
         match &self.phase {
-            Phase::Idle => None,
+            Phase::Idle | Phase::Discarding => None,
             Phase::Starting(running) | Phase::Running(running) | Phase::Settling(running) => Some(running),
         }
     }

@@ -42,6 +42,7 @@ enum Stage {
     Starting,
     Running,
     Settling,
+    Discarding,
 }
 
 /// What became of an entry.
@@ -61,6 +62,12 @@ struct World {
     turns: BTreeMap<SessionId, (EntryId, Stage, &'static str)>,
     told_to_end: BTreeSet<SessionId>,
     fates: BTreeMap<EntryId, (SessionId, Priority, Fate)>,
+    /// Attempts that were really made.
+    attempts: BTreeMap<EntryId, u32>,
+    /// Entries that are held one by one.
+    held_entries: BTreeSet<EntryId>,
+    /// Whether the attempt that ends now brought text.
+    has_text: bool,
     held: BTreeSet<SessionId>,
     next_entry: i64,
     faults: bool,
@@ -87,6 +94,9 @@ impl World {
             turns: BTreeMap::new(),
             told_to_end: BTreeSet::new(),
             fates: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            held_entries: BTreeSet::new(),
+            has_text: false,
             held: BTreeSet::new(),
             next_entry: 0,
             faults: true,
@@ -118,10 +128,19 @@ impl World {
                 assert_eq!((turn.0, turn.1), (entry, Stage::Running));
                 turn.1 = Stage::Settling;
                 self.told_to_end.remove(&session);
+                if let Settlement::Retry { error: None, .. } = end {
+                    *self.attempts.get_mut(&entry).expect("known") -= 1;
+                }
+                let lost = matches!(end, Settlement::Interrupted(_)) && !self.has_text;
+                assert!(!lost, "an entry ended without an answer, and nobody wanted that");
                 let fate = self.fates.get_mut(&entry).expect("known");
                 fate.2 = if matches!(end, Settlement::Retry { .. }) { Fate::Waits } else { Fate::Ended };
             }
-            Effect::Discard { entry, .. } => {
+            Effect::Discard { session, entry } => {
+                assert!(!self.held_entries.contains(&entry), "what is held is nobody's turn");
+                let provider = self.sessions[&session];
+                let before = self.turns.insert(session, (entry, Stage::Discarding, provider));
+                assert_eq!(before, None, "discarded beside a turn");
                 let fate = self.fates.get_mut(&entry).expect("known");
                 assert_eq!(fate.2, Fate::Waits, "only what waits is discarded");
                 fate.2 = Fate::Ended;
@@ -140,11 +159,14 @@ impl World {
         assert_eq!(before, None, "two turns at once in one session");
         let (_, priority, fate) = self.fates[&entry];
         assert_eq!(fate, Fate::Waits, "started twice, or after its end");
-        assert!(attempt >= 1);
+        assert!(!self.held_entries.contains(&entry), "a held entry was started");
+        let made = self.attempts.entry(entry).or_default();
+        *made += 1;
+        assert_eq!(attempt, *made, "attempts are counted as they are made");
         let first = self
             .fates
             .iter()
-            .filter(|(_, (s, _, f))| *s == session && *f == Fate::Waits)
+            .filter(|(id, (s, _, f))| *s == session && *f == Fate::Waits && !self.held_entries.contains(id))
             .map(|(&id, &(_, p, _))| (p, id))
             .min();
         assert_eq!(first, Some((priority, entry)), "out of order");
@@ -152,10 +174,12 @@ impl World {
     }
 
     fn check_slots(&self) {
-        assert!(self.turns.len() <= self.limits.max_concurrent, "more turns than slots");
-        assert_eq!(self.queue.running_total(), self.turns.len());
+        let slots = |turn: &&(EntryId, Stage, &str)| turn.1 != Stage::Discarding;
+        let taken = self.turns.values().filter(slots).count();
+        assert!(taken <= self.limits.max_concurrent, "more turns than slots");
+        assert_eq!(self.queue.running_total(), taken);
         for (provider, &limit) in &self.limits.per_provider {
-            let taken = self.turns.values().filter(|turn| turn.2 == provider).count();
+            let taken = self.turns.values().filter(slots).filter(|turn| turn.2 == provider).count();
             assert!(taken <= limit, "{taken} turns at {provider}, {limit} slots");
         }
     }
@@ -165,7 +189,7 @@ impl World {
         let waiting_before = self.fates.values().filter(|f| f.2 == Fate::Waits).count();
         if self.queue.reserve(session).is_err() {
             let here = self.fates.values().filter(|f| f.0 == session && f.2 == Fate::Waits).count();
-            let settling = self.turns.values().filter(|t| t.1 == Stage::Settling).count();
+            let settling = self.turns.values().filter(|t| t.1 != Stage::Running).count();
             let full = here + settling >= self.limits.max_pending;
             assert!(full || waiting_before + settling >= self.limits.max_pending_total, "refused with room left");
             return;
@@ -177,7 +201,12 @@ impl World {
         let entry = EntryId(self.next_entry);
         let priority = Priority::ALL[self.rng.below(3) as usize];
         self.fates.insert(entry, (session, priority, Fate::Waits));
-        let waiting = Waiting { entry, priority, attempts: 0, held: false, not_before: None, since: self.now };
+        // As from the journal of an earlier process.
+        let held = self.faults && self.rng.chance(5);
+        if held {
+            self.held_entries.insert(entry);
+        }
+        let waiting = Waiting { entry, priority, attempts: 0, held, not_before: None, since: self.now };
         self.tell(Event::Enqueued { session, waiting });
     }
 
@@ -188,6 +217,7 @@ impl World {
             Stage::Starting if self.faults && self.rng.chance(10) => {
                 let (entry, _, _) = self.turns.remove(&session).expect("there");
                 self.fates.get_mut(&entry).expect("known").2 = Fate::Waits;
+                *self.attempts.get_mut(&entry).expect("known") -= 1;
                 self.tell(Event::StartRefused { session, wait: Duration::from_millis(100) });
             }
             Stage::Starting => {
@@ -197,11 +227,16 @@ impl World {
             Stage::Running => {
                 let outcome = self.outcome(session);
                 let (has_text, roll) = (self.rng.chance(50), self.rng.below(1_000) as f64 / 1_000.0);
+                self.has_text = has_text;
                 self.tell(Event::Ended { session, outcome, has_text, roll });
             }
             Stage::Settling => {
                 self.turns.remove(&session);
                 self.tell(Event::Settled(session));
+            }
+            Stage::Discarding => {
+                self.turns.remove(&session);
+                self.tell(Event::Discarded(session));
             }
         }
     }
@@ -221,6 +256,12 @@ impl World {
         Outcome::Failed(error)
     }
 
+    /// Going on also lets those go on that are held one by one.
+    fn release(&mut self, session: SessionId) {
+        let fates = &self.fates;
+        self.held_entries.retain(|entry| fates[entry].0 != session);
+    }
+
     fn step(&mut self) {
         let session = self.rng.pick(self.sessions.keys().copied()).expect("at least one");
         match self.rng.below(100) {
@@ -231,10 +272,11 @@ impl World {
             84..=86 => {
                 let held = self.rng.chance(40);
                 if held {
-                    self.held.insert(session)
+                    self.held.insert(session);
                 } else {
-                    self.held.remove(&session)
-                };
+                    self.held.remove(&session);
+                    self.release(session);
+                }
                 self.tell(Event::Hold { session, held });
             }
             87..=89 => {
@@ -256,7 +298,9 @@ impl World {
     /// The faults stop: everything that was accepted ends.
     fn come_to_rest(&mut self) {
         self.faults = false;
-        for session in std::mem::take(&mut self.held) {
+        self.held.clear();
+        for session in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.release(session);
             self.tell(Event::Hold { session, held: false });
         }
         for _ in 0..10_000 {
@@ -270,6 +314,7 @@ impl World {
             }
             // A HoldSession may still come from an attempt that failed before.
             for session in std::mem::take(&mut self.held) {
+                self.release(session);
                 self.tell(Event::Hold { session, held: false });
             }
         }

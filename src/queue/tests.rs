@@ -178,7 +178,7 @@ fn cancel_reaches_a_turn_at_every_stage() {
         b.enqueue(1, Priority::Normal);
         b.tell(Event::Started(SessionId(1)));
         b.end(1, Outcome::Failed(busy()), false);
-        let end = [Effect::Discard { session: SessionId(1), entry: EntryId(entry) }, Effect::Idle(SessionId(1))];
+        let end = [Effect::Discard { session: SessionId(1), entry: EntryId(entry) }];
         if settle_first {
             b.tell(Event::Settled(SessionId(1)));
             assert_eq!(b.tell(Event::Cancel(SessionId(1))), end);
@@ -186,6 +186,8 @@ fn cancel_reaches_a_turn_at_every_stage() {
             assert_eq!(b.tell(Event::Cancel(SessionId(1))), []);
             assert_eq!(b.tell(Event::Settled(SessionId(1))), end);
         }
+        assert!(b.queue.is_busy(SessionId(1)), "not idle before the cancellation is committed");
+        assert_eq!(b.tell(Event::Discarded(SessionId(1))), [Effect::Idle(SessionId(1))]);
         assert!(!b.queue.is_busy(SessionId(1)));
     }
 }
@@ -216,4 +218,46 @@ fn quitting_interrupts_what_runs_and_starts_nothing() {
     assert_eq!(b.end(1, Outcome::Stopped, false), [settle]);
     assert_eq!(b.tell(Event::Settled(SessionId(1))), []);
     assert_eq!(b.queue.reserve(SessionId(1)), Err(Refusal::Quitting));
+}
+
+#[test]
+fn a_low_turn_that_said_nothing_yet_is_asked_again_after_the_high_one() {
+    let mut b = Bench::new(1, 8);
+    b.enqueue(1, Priority::Low);
+    b.tell(Event::Started(SessionId(1)));
+    b.enqueue(1, Priority::High);
+    b.end(1, Outcome::Stopped, false);
+    assert_eq!(b.tell(Event::Settled(SessionId(1))), [start(1, 2, 1)]);
+    assert_eq!(b.complete(1), [Effect::Idle(SessionId(1)), start(1, 1, 1)]);
+}
+
+#[test]
+fn a_refused_start_is_no_attempt() {
+    let mut b = Bench::new(1, 8);
+    b.enqueue(1, Priority::Normal);
+    for _ in 0..10 {
+        assert_eq!(b.tell(Event::StartRefused { session: SessionId(1), wait: Duration::from_millis(100) }), []);
+        b.now = b.queue.next_wakeup().unwrap();
+        assert_eq!(b.tell(Event::Tick), [start(1, 1, 1)]);
+    }
+    b.tell(Event::Cancel(SessionId(1)));
+    let discard = Effect::Discard { session: SessionId(1), entry: EntryId(1) };
+    assert_eq!(b.tell(Event::StartRefused { session: SessionId(1), wait: Duration::ZERO }), [discard]);
+}
+
+#[test]
+fn cancel_does_not_touch_what_is_held() {
+    let mut b = Bench::new(1, 8);
+    let waiting = Waiting {
+        entry: EntryId(1),
+        priority: Priority::Normal,
+        attempts: 1,
+        held: true,
+        not_before: Some(NOW),
+        since: NOW,
+    };
+    b.tell(Event::Enqueued { session: SessionId(1), waiting });
+    assert_eq!(b.tell(Event::Cancel(SessionId(1))), []);
+    b.tell(Event::Hold { session: SessionId(1), held: true });
+    assert_eq!(b.tell(Event::Cancel(SessionId(1))), []);
 }
