@@ -95,9 +95,12 @@ impl Play {
         let verdict = loop {
             tokio::select! {
                 verdict = &mut script => break verdict,
-                Some(number) = signals.recv(), if signal.is_none() => {
-                    signal = Some(number);
+                Some(number) = signals.recv() => {
+                    let impatient = signal.replace(number).is_some();
                     enough.cancel();
+                    if impatient {
+                        break Verdict { failed: true };
+                    }
                 }
             }
         };

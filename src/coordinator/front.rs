@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{Delta, Event, Frame, Seen, Show};
 
@@ -74,8 +74,11 @@ pub struct TerminalFront {
     left_out: usize,
     /// How far the active session was shown.
     pub(super) cursor: Seen,
-    /// The store is being asked for what the replay buffer no longer has.
-    pub(super) catching_up: bool,
+    /// The store is being asked for what the replay buffer no longer has: which time. Answers to earlier questions are not
+    /// for the session, or the place in it, that is shown now.
+    pub(super) catching_up: Option<u64>,
+    /// How often it was asked.
+    pub(super) questions: u64,
     /// There is something to hand over.
     pub(super) dirty: bool,
 }
@@ -86,6 +89,8 @@ pub struct ScriptFront {
     pub(super) items: mpsc::Sender<Vec<ScriptItem>>,
     waiting: Vec<ScriptItem>,
     bytes: usize,
+    /// Who waits until less waits here; one at most, for a script does one thing at a time.
+    held_up: Vec<oneshot::Sender<()>>,
     /// Every delta is wanted (`--json`), not just those of messages that are waited for.
     all_deltas: bool,
 }
@@ -98,14 +103,15 @@ impl Front {
             shows: VecDeque::new(),
             left_out: 0,
             cursor: Seen::START,
-            catching_up: false,
+            catching_up: None,
+            questions: 0,
             dirty: true,
         })
     }
 
     /// A script's writer behind `items`, whose channel holds one.
     pub const fn script(items: mpsc::Sender<Vec<ScriptItem>>, all_deltas: bool) -> Self {
-        Self::Script(ScriptFront { items, waiting: Vec::new(), bytes: 0, all_deltas })
+        Self::Script(ScriptFront { items, waiting: Vec::new(), bytes: 0, held_up: Vec::new(), all_deltas })
     }
 
     /// Whether the streams shall wait.
@@ -134,6 +140,13 @@ impl TerminalFront {
         }
         self.shows.push_back((after, show));
         self.dirty = true;
+    }
+
+    /// The store is being asked (again): the number of the question.
+    pub(super) const fn ask(&mut self) -> u64 {
+        self.questions += 1;
+        self.catching_up = Some(self.questions);
+        self.questions
     }
 
     /// Another session's output follows: what waits stands before it.
@@ -173,8 +186,18 @@ impl ScriptFront {
         self.waiting.push(item);
     }
 
+    /// Answers `taken` when there is room for more.
+    pub(super) fn when_there_is_room(&mut self, taken: oneshot::Sender<()>) {
+        if self.bytes >= SCRIPT_BYTES {
+            self.held_up.push(taken);
+        } else {
+            let _ = taken.send(());
+        }
+    }
+
     pub(super) fn take(&mut self) -> Vec<ScriptItem> {
         self.bytes = 0;
+        self.held_up.drain(..).for_each(|taken| _ = taken.send(()));
         std::mem::take(&mut self.waiting)
     }
 }

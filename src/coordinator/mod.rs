@@ -124,6 +124,8 @@ struct Tracked {
     foreground: bool,
     since: Timestamp,
     first_start: Option<Timestamp>,
+    /// Its answer's row, once a turn of it has begun here.
+    answer: Option<MessageId>,
     done: Option<oneshot::Sender<EntryEnd>>,
     /// Who wants to know when its turn has ended: bounded by the requests that can wait.
     endings: Vec<oneshot::Sender<()>>,
@@ -230,7 +232,7 @@ impl Coordinator {
         self.queue.handle(event, self.clock.now(), &mut effects);
         for effect in effects {
             match effect {
-                Effect::Start { session, entry, attempt } => self.start_turn(session, entry, attempt),
+                Effect::Start { session, entry, .. } => self.start_turn(session, entry),
                 Effect::Interrupt { session, entry } => self.interrupt_turn(session, entry),
                 Effect::Settle { session, entry, end } => self.settle_turn(session, entry, end),
                 Effect::Discard { session, entry } => self.discard(session, entry),

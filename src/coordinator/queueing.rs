@@ -6,9 +6,9 @@ use tokio::sync::oneshot;
 
 use super::request::{Ending, EntryEnd, Error, Held, Queued, Reply, Submission};
 use super::{Coordinator, Tracked, Which};
-use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId, Show};
+use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId, SessionRef, Show};
 use crate::queue::{self, Waiting};
-use crate::store::{CancelEntries, Enqueue, EnqueueAll, HoldSessions};
+use crate::store::{CancelEntries, Enqueue, EnqueueAll, HoldSessions, StoreError};
 
 impl Coordinator {
     /// Accepts a message for one or more sessions: a place in each queue first, then one commit, then the acknowledgement.
@@ -38,6 +38,9 @@ impl Coordinator {
             }
             Err(error) => {
                 sessions.iter().for_each(|&session| c.queue.unreserve(session));
+                if let StoreError::NoSession(SessionRef::Id(gone)) = error {
+                    c.vanish(gone);
+                }
                 let _ = reply.send(Err(error.into()));
             }
         });
@@ -68,6 +71,7 @@ impl Coordinator {
             foreground,
             since: entry.created_at,
             first_start: None,
+            answer: None,
             done: Some(done),
             endings: Vec::new(),
         };
@@ -86,7 +90,15 @@ impl Coordinator {
     /// Takes in what waited when chatmux started.
     pub(super) fn track(&mut self, entry: Entry) {
         let (session, since) = (entry.session, entry.created_at);
-        let tracked = Tracked { session, foreground: false, since, first_start: None, done: None, endings: Vec::new() };
+        let tracked = Tracked {
+            session,
+            foreground: false,
+            since,
+            first_start: None,
+            answer: None,
+            done: None,
+            endings: Vec::new(),
+        };
         self.entries.insert(entry.id, tracked);
         self.tell(queue::Event::Enqueued { session, waiting: waiting(&entry) });
     }
@@ -99,11 +111,7 @@ impl Coordinator {
     fn cancel_all(&mut self, sessions: &[SessionId]) -> Vec<Ending> {
         let mut endings = Vec::new();
         for &session in sessions {
-            let retrying = || {
-                let waiting = self.queue.waiting(session);
-                waiting.iter().find(|w| w.attempts > 0 && w.not_before.is_some()).map(|w| w.entry)
-            };
-            let entry = self.queue.running(session).or_else(retrying);
+            let entry = self.queue.running(session).or_else(|| self.queue.retrying(session));
             if let Some(tracked) = entry.and_then(|entry| self.entries.get_mut(&entry)) {
                 let (ended, ending) = oneshot::channel();
                 tracked.endings.push(ended);
@@ -124,17 +132,26 @@ impl Coordinator {
             }
         };
         // `/stop` holds what waits. Where nothing waits there is nothing to hold, and what is typed next is answered.
-        let waits = |session: &SessionId| !self.queue.waiting(*session).is_empty();
+        let waits = |session: &SessionId| {
+            let retrying = self.queue.retrying(*session);
+            self.queue.waiting(*session).iter().any(|waiting| Some(waiting.entry) != retrying)
+        };
         let to_hold: Vec<_> = sessions.iter().copied().filter(|session| !cancel || waits(session)).collect();
+        // The turns first: what waits for another attempt counts as under way only while its session is not held.
+        let endings = if cancel { self.cancel_all(&sessions) } else { Vec::new() };
         // Before the commit already, so that nothing starts between the wish and its commit.
         if held {
-            to_hold.iter().for_each(|&session| self.tell(queue::Event::Hold { session, held }));
+            to_hold.iter().for_each(|&session| self.tell(queue::Event::Hold { session, held, release: false }));
         }
-        let endings = if cancel { self.cancel_all(&sessions) } else { Vec::new() };
         let sessions = to_hold;
         let commit = self.store.submit(HoldSessions { sessions: sessions.clone(), held });
         self.after(commit, move |c, result| {
             if let Err(error) = result {
+                // As the journal has it.
+                for session in sessions {
+                    let held = c.sessions.get(&session).is_some_and(|live| live.session.held);
+                    c.tell(queue::Event::Hold { session, held, release: false });
+                }
                 let _ = reply.send(Err(error.into()));
                 return;
             }
@@ -151,7 +168,7 @@ impl Coordinator {
                 if held {
                     c.let_go_of_waiters(session);
                 } else {
-                    c.tell(queue::Event::Hold { session, held });
+                    c.tell(queue::Event::Hold { session, held, release: true });
                 }
             }
             let _ = reply.send(Ok(Held { changed, endings }));
@@ -163,8 +180,10 @@ impl Coordinator {
     pub(super) fn let_go_of_waiters(&mut self, session: SessionId) {
         let waiting: BTreeSet<EntryId> = self.queue.waiting(session).iter().map(|waiting| waiting.entry).collect();
         for entry in waiting {
-            let tracked = self.entries.get_mut(&entry).filter(|tracked| tracked.foreground);
-            if let Some(done) = tracked.and_then(|tracked| tracked.done.take()) {
+            let Some(tracked) = self.entries.get_mut(&entry).filter(|tracked| tracked.foreground) else { continue };
+            // Nobody waits for it any more: when it is answered, that is in the background.
+            tracked.foreground = false;
+            if let Some(done) = tracked.done.take() {
                 let _ = done.send(EntryEnd::Held);
             }
         }
@@ -173,11 +192,13 @@ impl Coordinator {
     pub(super) fn drop_entries(&mut self, entries: &[EntryId], reply: Reply<()>) {
         let mut found = Vec::new();
         for &entry in entries {
-            let waits = |&&(session, _): &&(SessionId, EntryId)| {
-                self.queue.waiting(session).iter().any(|waiting| waiting.entry == entry)
-            };
-            match self.entries.get(&entry).map(|tracked| (tracked.session, entry)).as_ref().filter(waits) {
-                Some(&place) => found.push(place),
+            let session = self.entries.get(&entry).map(|tracked| tracked.session);
+            let place = session.and_then(|session| {
+                let waiting = self.queue.waiting(session).into_iter().find(|waiting| waiting.entry == entry)?;
+                Some((session, waiting))
+            });
+            match place {
+                Some(place) => found.push(place),
                 None => {
                     let _ = reply.send(Err(Error::UnknownEntry(entry)));
                     return;
@@ -185,16 +206,17 @@ impl Coordinator {
             }
         }
         // Out of the queue at once, so that none starts meanwhile.
-        for &(session, entry) in &found {
-            self.tell(queue::Event::Dropped { session, entry });
+        for &(session, waiting) in &found {
+            self.tell(queue::Event::Dropped { session, entry: waiting.entry });
         }
         let commit = self.store.submit(CancelEntries { ids: entries.to_vec(), now: self.clock.now() });
         self.after(commit, move |c, result| {
-            if let Err(error) = &result {
-                c.store_trouble(error);
-            }
-            for (session, entry) in found {
-                c.emit_discarded(session, entry);
+            for (session, waiting) in found {
+                match &result {
+                    Ok(_) => c.emit_discarded(session, waiting.entry),
+                    // As the journal has it: each in its place again.
+                    Err(_) => c.tell(queue::Event::Enqueued { session, waiting }),
+                }
             }
             let _ = reply.send(result.map(|_| ()).map_err(Error::from));
         });

@@ -184,7 +184,7 @@ pub struct Quiet {
 #[derive(Debug)]
 pub(super) enum Request {
     Submit(Submission, Reply<Vec<Queued>>),
-    Create { name: Option<SessionName>, model: Option<ModelName>, reply: Reply<Session> },
+    Create { name: Option<SessionName>, draft: Option<String>, reply: Reply<Session> },
     Switch { to: SwitchTo, draft: Option<String>, reply: Reply<Session> },
     Rename { which: Option<SessionRef>, name: SessionName, reply: Reply<Session> },
     Close { which: Option<SessionRef>, reply: Reply<Session> },
@@ -198,7 +198,7 @@ pub(super) enum Request {
     Views { reply: Reply<Vec<SessionView>> },
     Wait { which: Which, reply: Reply<Quiet> },
     Show(Show),
-    Script(ScriptItem),
+    Script(ScriptItem, oneshot::Sender<()>),
     Entered { reply: Reply<Seen> },
     Prompt { reply: Reply<PromptState> },
     Quit { draft: Option<String>, reply: Reply<()> },
@@ -225,12 +225,12 @@ impl Handle {
         self.ask(|reply| Request::Submit(submission, reply)).await
     }
 
-    /// Makes a session and goes there.
+    /// Makes a session and goes there. `draft` is what was left in the line of the one that is left.
     ///
     /// # Errors
     /// The name is taken; the store.
-    pub async fn create(&self, name: Option<SessionName>, model: Option<ModelName>) -> Result<Session, Error> {
-        self.ask(|reply| Request::Create { name, model, reply }).await
+    pub async fn create(&self, name: Option<SessionName>, draft: Option<String>) -> Result<Session, Error> {
+        self.ask(|reply| Request::Create { name, draft, reply }).await
     }
 
     /// Goes to a session; an archived one is opened again. `draft` is what was left in the line of the one that is left.
@@ -360,9 +360,12 @@ impl Handle {
         let _ = self.requests.send(Request::Show(show)).await;
     }
 
-    /// Gives something to the script's writer, in its place among all else. Nothing where there is none.
+    /// Gives something to the script's writer, in its place among all else. Waits while too much waits for the writer.
     pub async fn script(&self, item: ScriptItem) {
-        let _ = self.requests.send(Request::Script(item)).await;
+        let (taken, answer) = oneshot::channel();
+        // When the coordinator has ended there is nobody to write it.
+        let _ = self.requests.send(Request::Script(item, taken)).await;
+        let _ = answer.await;
     }
 
     /// Ends everything: running turns are interrupted and their partials kept, what waits stays, `draft` is kept, and all

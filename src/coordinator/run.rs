@@ -15,9 +15,6 @@ use crate::worker::{Ended, Report, What};
 /// Reports that are taken in one go before anything else has its turn.
 const REPORTS_AT_ONCE: usize = 64;
 
-/// How long the last load may wait for its reader.
-const LAST_LOAD: Duration = Duration::from_secs(2);
-
 /// What the loop woke up for.
 enum Woken {
     Request(Option<Request>),
@@ -40,7 +37,8 @@ impl Coordinator {
         while !self.is_done() {
             let news = display && self.front.has_news();
             let wakeup = self.until_wakeup();
-            let saturated = display && self.front.is_saturated();
+            // At the end what is under way is taken in whatever waits: it is bounded by the reports that can wait.
+            let saturated = display && !self.quit_begun && self.front.is_saturated();
             let woken = tokio::select! {
                 biased;
                 Some(then) = self.commits.next() => Woken::Then(then),
@@ -74,10 +72,10 @@ impl Coordinator {
             }
             self.answer_waiters();
         }
-        self.hand_over_the_rest(display).await;
         if let Some(reply) = self.quitting.take() {
             let _ = reply.send(Ok(()));
         }
+        self.hand_over_the_rest(display).await;
     }
 
     fn is_done(&self) -> bool {
@@ -94,8 +92,8 @@ impl Coordinator {
             && display
         {
             let rest = script.take();
-            // A reader that has stopped reading must not keep the program from its end.
-            let _ = tokio::time::timeout(LAST_LOAD, script.items.send(rest)).await;
+            // However slowly its reader reads; who does not want to wait for that ends the runtime.
+            let _ = script.items.send(rest).await;
         }
     }
 
@@ -137,7 +135,7 @@ impl Coordinator {
     fn answer(&mut self, request: Request) {
         match request {
             Request::Submit(submission, reply) => self.submit(submission, reply),
-            Request::Create { name, model, reply } => self.create(name, model, reply),
+            Request::Create { name, draft, reply } => self.create(name, draft, reply),
             Request::Switch { to, draft, reply } => self.switch(&to, draft, reply),
             Request::Rename { which, name, reply } => self.rename(which, name, reply),
             Request::Close { which, reply } => self.close(which, reply),
@@ -157,7 +155,7 @@ impl Coordinator {
             }
             Request::Wait { which, reply } => self.wait(&which, reply),
             Request::Show(show) => self.show(show),
-            Request::Script(item) => self.script(item),
+            Request::Script(item, taken) => self.script(item, taken),
             Request::Entered { reply } => {
                 let entered = self.sessions.get(&self.active).map(|live| live.entered).unwrap_or_default();
                 let _ = reply.send(Ok(entered));
@@ -182,6 +180,7 @@ impl Coordinator {
         if self.waiters.is_empty() {
             return;
         }
+        self.waiters.retain(|waiter| !waiter.reply.is_closed());
         let queue = &self.queue;
         let quiet = |waiter: &mut super::Waiter| !waiter.sessions.iter().any(|&session| queue.is_busy(session));
         let ready: Vec<_> = self.waiters.extract_if(.., quiet).collect();

@@ -45,20 +45,19 @@ impl Coordinator {
         self.sessions.values().filter(|live| live.session.closed_at.is_none()).map(|live| live.session.id)
     }
 
-    pub(super) fn create(&mut self, name: Option<SessionName>, model: Option<ModelName>, reply: Reply<Session>) {
+    pub(super) fn create(&mut self, name: Option<SessionName>, draft: Option<String>, reply: Reply<Session>) {
         if let Some(Err(error)) = name.as_ref().map(|name| self.name_is_free(name, None)) {
             let _ = reply.send(Err(error));
             return;
         }
-        let model = model.unwrap_or_else(|| self.model.clone());
-        let op = CreateSession { name, model, system: String::new(), now: self.clock.now() };
+        let op = CreateSession { name, model: self.model.clone(), system: String::new(), now: self.clock.now() };
         let commit = self.store.submit(op);
         self.after(commit, move |c, result| match result {
             Ok(session) => {
                 let id = session.id;
                 c.admit(session.clone(), Seen::START);
                 c.emit_change(id, SessionChange::Created);
-                c.go_to(id, None);
+                c.go_to(id, draft);
                 let _ = reply.send(Ok(session));
             }
             Err(error) => {
@@ -88,17 +87,10 @@ impl Coordinator {
             }
         };
         self.reopen(id);
+        // Where the prompt is now is no promise: it is not waited for.
         self.go_to(id, draft);
-        let commit = self.store.submit(SetActive { session: id });
-        self.after(commit, move |c, result| {
-            let session = c.sessions.get(&id).map(|live| live.session.clone());
-            let answer = match (result, session) {
-                (Err(error), _) => Err(error.into()),
-                (Ok(_), Some(session)) => Ok(session),
-                (Ok(_), None) => Err(Error::UnknownSession(SessionRef::Id(id))),
-            };
-            let _ = reply.send(answer);
-        });
+        let session = self.sessions.get(&id).map(|live| live.session.clone());
+        let _ = reply.send(session.ok_or_else(|| Error::UnknownSession(SessionRef::Id(id))));
     }
 
     fn reopen(&mut self, id: SessionId) {
@@ -122,7 +114,7 @@ impl Coordinator {
         live.session.held = false;
         let commit = self.store.submit(HoldSessions { sessions: vec![session], held: false });
         self.quietly(commit);
-        self.tell(queue::Event::Hold { session, held: false });
+        self.tell(queue::Event::Hold { session, held: false, release: true });
     }
 
     /// Makes `id` the active session.
@@ -223,8 +215,13 @@ impl Coordinator {
                 return;
             }
         };
-        self.tell(queue::Event::Hold { session, held: true });
+        // What waits stays and is held, so that nothing is sent unasked when the session is opened again.
+        if !self.queue.waiting(session).is_empty() {
+            let commit = self.store.submit(HoldSessions { sessions: vec![session], held: true });
+            self.quietly(commit);
+        }
         self.tell(queue::Event::Cancel(session));
+        self.tell(queue::Event::Hold { session, held: true, release: false });
         self.let_go_of_waiters(session);
         let now = self.clock.now();
         let commit = self.store.submit(CloseSession { session, now });
@@ -249,25 +246,34 @@ impl Coordinator {
             }
         };
         // Nothing starts there any more.
-        self.tell(queue::Event::Hold { session, held: true });
+        self.tell(queue::Event::Hold { session, held: true, release: false });
         let commit = self.store.submit(DeleteSession { session });
         self.after(commit, move |c, result| {
             if let Err(error) = result {
                 let held = c.sessions.get(&session).is_some_and(|live| live.session.held);
-                c.tell(queue::Event::Hold { session, held });
+                c.tell(queue::Event::Hold { session, held, release: false });
                 let _ = reply.send(Err(error.into()));
                 return;
             }
-            for waiting in c.queue.waiting(session) {
-                c.emit_discarded(session, waiting.entry);
+            if let Some(row) = c.vanish(session) {
+                let _ = reply.send(Ok(row));
             }
-            c.emit_change(session, SessionChange::Deleted);
-            c.tell(queue::Event::SessionRemoved(session));
-            if let Some(live) = c.sessions.remove(&session) {
-                let _ = reply.send(Ok(live.session));
-            }
-            c.previous = c.previous.filter(|&id| id != session);
         });
+    }
+
+    /// A session is no more: deleted here, or by another process. The active one, and one that still answers, stay until
+    /// they are left and have ended.
+    pub(super) fn vanish(&mut self, session: SessionId) -> Option<Session> {
+        if session == self.active || self.queue.running(session).is_some() {
+            return None;
+        }
+        for waiting in self.queue.waiting(session) {
+            self.emit_discarded(session, waiting.entry);
+        }
+        self.emit_change(session, SessionChange::Deleted);
+        self.tell(queue::Event::SessionRemoved(session));
+        self.previous = self.previous.filter(|&id| id != session);
+        self.sessions.remove(&session).map(|live| live.session)
     }
 
     /// Goes elsewhere if `id` is the active session: to the previous one if it is open, else to the first that is.

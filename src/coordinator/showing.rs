@@ -1,5 +1,7 @@
 //! What is shown: events to a script, the active session to a terminal, what was missed on return.
 
+use tokio::sync::oneshot;
+
 use super::front::{Front, ScriptItem};
 use super::{Coordinator, notices};
 use crate::domain::limits::CHECKPOINT_INTERVAL;
@@ -36,9 +38,10 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn script(&mut self, item: ScriptItem) {
+    pub(super) fn script(&mut self, item: ScriptItem, taken: oneshot::Sender<()>) {
         if let Front::Script(script) = &mut self.front {
             script.push(item);
+            script.when_there_is_room(taken);
         }
     }
 
@@ -75,7 +78,7 @@ impl Coordinator {
         let Front::Terminal(terminal) = &mut self.front else { return };
         terminal.settle_shows();
         terminal.cursor = seen;
-        terminal.catching_up = false;
+        terminal.catching_up = None;
         let news = live.replay.since(&seen);
         let unread = news.as_ref().is_none_or(|news| !news.is_empty());
         if news.is_none() {
@@ -90,19 +93,21 @@ impl Coordinator {
     /// Asks the store for what the replay buffer no longer has.
     fn catch_up(&mut self, session: SessionId, entering: bool) {
         let Front::Terminal(terminal) = &mut self.front else { return };
-        terminal.catching_up = true;
         let seen = terminal.cursor;
+        let question = terminal.ask();
         let read = self.store.query(OutputSince { session, seen, max_bytes: REPLAY_SHOWN_BYTES });
-        self.later(read, move |c, result| c.caught_up(session, seen, entering, result));
+        self.later(read, move |c, result| c.caught_up(session, question, entering, result));
     }
 
-    fn caught_up(&mut self, session: SessionId, asked: Seen, entering: bool, result: Result<Behind, StoreError>) {
+    fn caught_up(&mut self, session: SessionId, question: u64, entering: bool, result: Result<Behind, StoreError>) {
         let Front::Terminal(terminal) = &mut self.front else { return };
-        if session != self.active || !terminal.catching_up || terminal.cursor != asked {
-            // The person has gone elsewhere meanwhile.
+        if terminal.catching_up != Some(question) {
+            // The person has gone elsewhere meanwhile, and perhaps come back.
             return;
         }
-        terminal.catching_up = false;
+        terminal.catching_up = None;
+        // What was said meanwhile stands before what was missed, not among it.
+        terminal.settle_shows();
         let Some(live) = self.sessions.get_mut(&session) else { return };
         let name = live.session.name.clone();
         match result {
@@ -116,12 +121,14 @@ impl Coordinator {
                     terminal.cursor.advance(&output);
                     terminal.show(to_show(output, session, &name), None);
                 }
+                // What was cut is not asked for again.
+                terminal.cursor = replayed.end;
                 live.session.seen = terminal.cursor;
                 // All that the store has was shown; what it has not is in the buffer. Where the buffer does not reach back that
                 // far (it is small, or the disk is slow), the store will have it with the next checkpoint.
                 if !unread && live.replay.since(&terminal.cursor).is_none() {
-                    terminal.catching_up = true;
-                    self.later(tokio::time::sleep(CHECKPOINT_INTERVAL), move |c, ()| c.look_again(session, asked));
+                    let question = terminal.ask();
+                    self.later(tokio::time::sleep(CHECKPOINT_INTERVAL), move |c, ()| c.look_again(session, question));
                     return;
                 }
             }
@@ -133,9 +140,10 @@ impl Coordinator {
         terminal.dirty = true;
     }
 
-    fn look_again(&mut self, session: SessionId, asked: Seen) {
-        let Front::Terminal(terminal) = &mut self.front else { return };
-        if session == self.active && terminal.catching_up && terminal.cursor == asked {
+    fn look_again(&mut self, session: SessionId, question: u64) {
+        if let Front::Terminal(terminal) = &self.front
+            && terminal.catching_up == Some(question)
+        {
             self.catch_up(session, false);
         }
     }
@@ -147,7 +155,8 @@ impl Coordinator {
         let mut shows = Vec::new();
         if let (Front::Terminal(terminal), Some(live)) = (&mut self.front, self.sessions.get_mut(&active)) {
             terminal.dirty = false;
-            let news = if terminal.catching_up { Some(Vec::new()) } else { live.replay.since(&terminal.cursor) };
+            let news =
+                if terminal.catching_up.is_some() { Some(Vec::new()) } else { live.replay.since(&terminal.cursor) };
             again = news.is_none();
             let news = news.unwrap_or_default();
             for output in &news {

@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Coordinator, EntryEnd, RunningTurn, Tracked};
 use crate::domain::{
-    Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Output, SessionId, SessionName, Show,
-    StoredError, Timestamp,
+    Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Output, ReplayBuffer, Seen, SessionId,
+    SessionName, Show, StoredError, Timestamp, Usage,
 };
 use crate::queue::{self, Settlement};
 use crate::store::{CancelEntries, EndTurn, HoldSessions, StartTurn, StoreError, Turn};
@@ -21,10 +21,10 @@ const STORE_TROUBLE: Duration = Duration::from_secs(1);
 const LAST_ATTEMPTS: u32 = 4;
 
 impl Coordinator {
-    pub(super) fn start_turn(&mut self, session: SessionId, entry: EntryId, attempt: u32) {
+    pub(super) fn start_turn(&mut self, session: SessionId, entry: EntryId) {
         let commit = self.store.submit(StartTurn { entry, now: self.clock.now() });
         self.after(commit, move |c, result| match result {
-            Ok(turn) => c.turn_started(session, entry, attempt, turn),
+            Ok(turn) => c.turn_started(session, entry, turn),
             Err(StoreError::TurnRunning(_)) => {
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
             }
@@ -40,10 +40,15 @@ impl Coordinator {
         });
     }
 
-    fn turn_started(&mut self, session: SessionId, entry: EntryId, attempt: u32, turn: Turn) {
+    fn turn_started(&mut self, session: SessionId, entry: EntryId, turn: Turn) {
         self.trouble = None;
-        let now = self.clock.now();
+        let (now, attempt) = (self.clock.now(), turn.attempt);
         let Some(live) = self.sessions.get_mut(&session) else { return };
+        if turn.before > live.replay.end().message {
+            // Another process has answered here meanwhile: what it brought is in the store alone, and not yet seen.
+            live.replay = ReplayBuffer::new(self.replay_bytes, Seen::whole(turn.before));
+            live.follows = false;
+        }
         let cancel = CancellationToken::new();
         let assignment = Assignment {
             session,
@@ -53,7 +58,6 @@ impl Coordinator {
             attempt,
             provider: (self.providers)(&turn.model.provider),
             model: turn.model,
-            kept: (turn.reasoning_bytes, turn.text_bytes),
             system: live.session.system.clone(),
         };
         live.turn = Some(RunningTurn { entry, answer: turn.answer, cancel: cancel.clone(), ended: None });
@@ -61,6 +65,7 @@ impl Coordinator {
         let first_here = tracked.is_some_and(|tracked| {
             let first = tracked.first_start.is_none();
             tracked.first_start.get_or_insert(now);
+            tracked.answer = Some(turn.answer);
             first
         });
         let again = if turn.question > live.replay.end().message {
@@ -156,11 +161,16 @@ impl Coordinator {
                 self.note_end(session, state);
                 self.finish_entry(entry, state, error);
             }
+            // When the session is held now, that is said instead.
+            None if self.queue.is_held(session) => {}
             None => self.say_retry(session, entry, end),
         }
         self.touch(session);
         self.touch_prompt();
         self.tell(queue::Event::Settled(session));
+        if self.queue.is_held(session) {
+            self.let_go_of_waiters(session);
+        }
     }
 
     fn say_retry(&mut self, session: SessionId, entry: EntryId, end: &Settlement) {
@@ -232,17 +242,23 @@ impl Coordinator {
                 c.store_trouble(&error);
             }
             c.emit_discarded(session, entry);
+            c.tell(queue::Event::Discarded(session));
         });
     }
 
-    /// An entry that waited was cancelled.
+    /// An entry that waited is cancelled, or gone. An answer that was begun has its end with that.
     pub(super) fn emit_discarded(&mut self, session: SessionId, entry: EntryId) {
+        let begun = self.entries.get(&entry).and_then(|tracked| tracked.answer);
+        if let (Some(message), Some(live)) = (begun, self.sessions.get_mut(&session)) {
+            let (state, usage) = (AnswerState::Interrupted, Usage::default());
+            live.replay.push(Output::End { message, state, usage, error: None });
+        }
         let event = Event::Finished {
             session,
             entry,
             state: EndState::Cancelled,
             text: String::new(),
-            tokens: crate::domain::Usage::default(),
+            tokens: Usage::default(),
             wait_ms: self.entries.get(&entry).map_or(0, |tracked| whole_ms(self.clock.now().since(tracked.since))),
             first_ms: None,
             total_ms: 0,
@@ -259,7 +275,7 @@ impl Coordinator {
 
     fn forget(&mut self, session: SessionId, entry: EntryId) {
         self.tell(queue::Event::Dropped { session, entry });
-        self.finish_entry(entry, EndState::Cancelled, None);
+        self.emit_discarded(session, entry);
     }
 
     /// A server asked for more patience than is allowed: the queue holds it already, the journal follows.
@@ -331,6 +347,7 @@ fn end_turn(
         finish_reason: ended.finish_reason,
         usage: ended.usage,
         error: error.map(StoredError::from),
+        counts: !matches!(end, Settlement::Retry { error: None, .. }),
         not_before,
         first_at: ended.first_at,
         now,

@@ -136,6 +136,8 @@ impl Output {
         }
         let rest = |start: u64, text: &str, from: u64| {
             let skip = usize::try_from(from.saturating_sub(start)).unwrap_or(usize::MAX);
+            // A position is of whole characters; one that is not is taken back to one.
+            let skip = text.floor_char_boundary(skip);
             (skip < text.len()).then(|| (start + skip as u64, text[skip..].to_owned()))
         };
         match self {

@@ -159,9 +159,9 @@ impl Queue {
             Event::Settled(session) => self.settled(session, now, effects),
             Event::Discarded(session) => self.discarded(session, now, effects),
             Event::Cancel(session) => self.cancel(session, now, effects),
-            Event::Hold { session, held } => self.with(session, now, |queue| {
+            Event::Hold { session, held, release } => self.with(session, now, |queue| {
                 queue.held = held;
-                if !held {
+                if release {
                     queue.release_all();
                 }
             }),

@@ -141,8 +141,10 @@ pub enum Event {
     Hold {
         /// Where.
         session: SessionId,
-        /// Held or not. Resuming also resumes entries that are held one by one.
+        /// Held or not.
         held: bool,
+        /// Entries that are held one by one go on too: what the person means by resuming.
+        release: bool,
     },
     /// An entry that waited is cancelled.
     Dropped {

@@ -277,7 +277,7 @@ impl World {
                     self.held.remove(&session);
                     self.release(session);
                 }
-                self.tell(Event::Hold { session, held });
+                self.tell(Event::Hold { session, held, release: !held });
             }
             87..=89 => {
                 let waits: Vec<_> = self.queue.waiting(session).iter().map(|w| w.entry).collect();
@@ -301,7 +301,7 @@ impl World {
         self.held.clear();
         for session in self.sessions.keys().copied().collect::<Vec<_>>() {
             self.release(session);
-            self.tell(Event::Hold { session, held: false });
+            self.tell(Event::Hold { session, held: false, release: true });
         }
         for _ in 0..10_000 {
             if !self.turns.is_empty() {
@@ -315,7 +315,7 @@ impl World {
             // A HoldSession may still come from an attempt that failed before.
             for session in std::mem::take(&mut self.held) {
                 self.release(session);
-                self.tell(Event::Hold { session, held: false });
+                self.tell(Event::Hold { session, held: false, release: true });
             }
         }
         let left: Vec<_> = self.fates.iter().filter(|(_, f)| f.2 != Fate::Ended).collect();

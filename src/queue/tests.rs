@@ -258,6 +258,6 @@ fn cancel_does_not_touch_what_is_held() {
     };
     b.tell(Event::Enqueued { session: SessionId(1), waiting });
     assert_eq!(b.tell(Event::Cancel(SessionId(1))), []);
-    b.tell(Event::Hold { session: SessionId(1), held: true });
+    b.tell(Event::Hold { session: SessionId(1), held: true, release: false });
     assert_eq!(b.tell(Event::Cancel(SessionId(1))), []);
 }

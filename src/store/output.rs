@@ -26,12 +26,14 @@ pub struct OutputSince {
 }
 
 /// What lies behind a position.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
     /// Bytes that were left out before `outputs`, because there were more than asked for.
     pub cut_bytes: u64,
     /// In the order of output. An answer that may still grow has no [`Output::End`].
     pub outputs: Vec<Output>,
+    /// Where all of it ends, what was left out included.
+    pub end: Seen,
 }
 
 /// A message's measures, its texts not loaded.
@@ -102,6 +104,23 @@ impl Measured {
         self.reasoning.left() + self.text.left()
     }
 
+    /// Where the output ends if this is the last message.
+    fn end(&self, seen: &Seen) -> Seen {
+        match self.role {
+            Role::Assistant | Role::System if self.open => {
+                // The display may have more from memory than is on the disk yet.
+                let shown = if self.id == seen.message { (seen.reasoning_bytes, seen.text_bytes) } else { (0, 0) };
+                let (reasoning_bytes, text_bytes) = (self.reasoning.bytes.max(shown.0), self.text.bytes.max(shown.1));
+                if self.id != seen.message && reasoning_bytes + text_bytes == 0 {
+                    // Nothing of it has come yet: the end is that of the question before it.
+                    return *seen;
+                }
+                Seen { message: self.id, reasoning_bytes, text_bytes, ended: false }
+            }
+            Role::User | Role::Assistant | Role::System => Seen::whole(self.id),
+        }
+    }
+
     /// Loads what is to be given and appends it. Gives back the bytes that were lost to a cut character.
     fn load(self, conn: &Connection, seen: &Seen, outputs: &mut Vec<Output>) -> Result<u64, StoreError> {
         let message = self.id;
@@ -154,10 +173,13 @@ impl Read for OutputSince {
         )?;
         let mut rows = statement.query(params![self.session, self.seen.message])?;
         let (mut given, mut room, mut full) = (Vec::new(), self.max_bytes, false);
-        let mut behind = Behind::default();
+        let mut behind = Behind { cut_bytes: 0, outputs: Vec::new(), end: self.seen };
         // From the end back: once it is full only lengths are looked at.
         while let Some(row) = rows.next()? {
             let mut measured = Measured::read(row, &self.seen)?;
+            if behind.end == self.seen {
+                behind.end = measured.end(&self.seen);
+            }
             let left = measured.left();
             full |= given.len() == MAX_MESSAGES || (room == 0 && left > 0);
             // A question that does not fit is left out: it cannot be shown from its middle.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::{Enqueue, StoreError, Write};
-use crate::domain::{Entry, SessionId, SessionRef};
+use crate::domain::{Entry, SessionId};
 
 /// Acknowledges a message for several sessions: all or none. Fails with [`StoreError::NoSession`].
 #[derive(Debug, Clone)]
@@ -20,8 +20,8 @@ impl Write for EnqueueAll {
     }
 }
 
-/// Holds queues, or lets them go on; going on also lets those entries go on that are held one by one. Fails with
-/// [`StoreError::NoSession`].
+/// Holds queues, or lets them go on; going on also lets those entries go on that are held one by one. A session that was
+/// deleted meanwhile is passed over.
 #[derive(Debug, Clone)]
 pub struct HoldSessions {
     /// Which.
@@ -38,9 +38,7 @@ impl Write for HoldSessions {
         let mut release = conn
             .prepare_cached("UPDATE entries SET held = 0 WHERE session_id = ?1 AND state = 'pending' AND held = 1")?;
         for session in self.sessions {
-            if hold.execute(params![session, self.held])? == 0 {
-                return Err(StoreError::NoSession(SessionRef::Id(session)));
-            }
+            hold.execute(params![session, self.held])?;
             if !self.held {
                 release.execute([session])?;
             }

@@ -11,8 +11,8 @@ use crate::domain::{
 
 /// Starts an entry's turn: pending → running, one attempt more.
 ///
-/// The first time its question and answer rows are made. Later their rows are used again, with what the answer has
-/// so far; if other messages came between, they are made anew at the end, so that ids grow with time.
+/// Its question and answer rows are made, or used again when an earlier attempt left them empty at the session's end; so ids
+/// grow with time.
 ///
 /// Fails with [`StoreError::NoEntry`], [`StoreError::WrongState`], or [`StoreError::TurnRunning`] when the session has a
 /// turn under way in whatever process.
@@ -35,16 +35,14 @@ pub struct Turn {
     pub question: MessageId,
     /// The answer's row.
     pub answer: MessageId,
+    /// The session's last message before the question; 0: none.
+    pub before: MessageId,
     /// The question, verbatim.
     pub text: String,
     /// 1 for the first attempt.
     pub attempt: u32,
     /// The session's model at this moment, kept with the answer.
     pub model: ModelName,
-    /// Bytes of reasoning that the answer has from an earlier attempt.
-    pub reasoning_bytes: u64,
-    /// Bytes of text that the answer has from an earlier attempt.
-    pub text_bytes: u64,
 }
 
 impl Write for StartTurn {
@@ -75,11 +73,10 @@ impl Write for StartTurn {
             session,
             question: rows.question,
             answer: rows.answer,
+            before: before(conn, session, rows.question)?,
             text,
             attempt: attempts.saturating_add(1),
             model,
-            reasoning_bytes: rows.reasoning_bytes,
-            text_bytes: rows.text_bytes,
         })
     }
 }
@@ -91,11 +88,10 @@ fn expect_state(entry: EntryId, found: EntryState, expected: EntryState) -> Resu
 struct Rows {
     question: MessageId,
     answer: MessageId,
-    reasoning_bytes: u64,
-    text_bytes: u64,
 }
 
-/// The rows of a turn that starts now: those of an earlier attempt, if they are the session's last, else new ones.
+/// The rows of a turn that starts now: those of an earlier attempt, if they are the session's last and nothing came of it,
+/// else new ones. What came of an attempt that is made again (reasoning before a crash, say) is not added to.
 fn answer_rows(
     conn: &Connection,
     entry: EntryId,
@@ -105,43 +101,30 @@ fn answer_rows(
 ) -> Result<Rows, StoreError> {
     let old = conn
         .prepare_cached(
-            "SELECT q.id, a.id, octet_length(a.reasoning), octet_length(a.text), \
-                 a.id = (SELECT max(m.id) FROM messages m WHERE m.session_id = a.session_id) \
+            "SELECT q.id, a.id, a.reasoning = '' AND a.text = '' \
+                     AND a.id = (SELECT max(m.id) FROM messages m WHERE m.session_id = ?2) \
              FROM messages a JOIN messages q ON q.entry_id = a.entry_id AND q.role = 'user' \
              WHERE a.entry_id = ?1 AND a.role = 'assistant'",
         )?
-        .query_row([entry], |row| {
-            let (reasoning, text): (i64, i64) = (row.get(2)?, row.get(3)?);
-            let (reasoning_bytes, text_bytes) = (reasoning.unsigned_abs(), text.unsigned_abs());
-            let rows = Rows { question: row.get(0)?, answer: row.get(1)?, reasoning_bytes, text_bytes };
-            Ok((rows, row.get::<_, bool>(4)?))
+        .query_row(params![entry, session], |row| {
+            Ok((Rows { question: row.get(0)?, answer: row.get(1)? }, row.get::<_, bool>(2)?))
         })
         .optional()?;
-    match old {
-        None => {
-            let question = insert(conn, entry, Role::User, now)?;
-            let answer = insert(conn, entry, Role::Assistant, now)?;
-            begin(conn, answer, model)?;
-            Ok(Rows { question, answer, reasoning_bytes: 0, text_bytes: 0 })
-        }
-        Some((rows, true)) => {
-            begin(conn, rows.answer, model)?;
-            Ok(rows)
-        }
-        Some((rows, false)) => {
-            tracing::debug!(%entry, %session, "messages came between: the turn goes to the end");
-            let partial: (String, String) = conn
-                .prepare_cached("SELECT reasoning, text FROM messages WHERE id = ?1")?
-                .query_row([rows.answer], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = match old {
+        Some((rows, true)) => rows,
+        Some((_, false)) | None => {
             conn.prepare_cached("DELETE FROM messages WHERE entry_id = ?1")?.execute([entry])?;
             let question = insert(conn, entry, Role::User, now)?;
-            let answer = insert(conn, entry, Role::Assistant, now)?;
-            begin(conn, answer, model)?;
-            conn.prepare_cached("UPDATE messages SET reasoning = ?2, text = ?3 WHERE id = ?1")?
-                .execute(params![answer, partial.0, partial.1])?;
-            Ok(Rows { question, answer, ..rows })
+            Rows { question, answer: insert(conn, entry, Role::Assistant, now)? }
         }
-    }
+    };
+    begin(conn, rows.answer, model)?;
+    Ok(rows)
+}
+
+fn before(conn: &Connection, session: SessionId, question: MessageId) -> Result<MessageId, StoreError> {
+    let sql = "SELECT coalesce(max(id), 0) FROM messages WHERE session_id = ?1 AND id < ?2";
+    Ok(conn.prepare_cached(sql)?.query_row(params![session, question], |row| row.get(0))?)
 }
 
 /// Adds a row: a question with its entry's words, whole as it is, or an answer without any yet.
@@ -238,6 +221,8 @@ pub struct EndTurn {
     pub usage: Usage,
     /// What went wrong; kept with both.
     pub error: Option<StoredError>,
+    /// Whether the attempt counts. Not so when it was ended from here before anything came.
+    pub counts: bool,
     /// For a retry: not to be started earlier.
     pub not_before: Option<Timestamp>,
     /// When the first content of the attempt came.
@@ -297,13 +282,14 @@ impl Write for EndTurn {
         };
         let text = conn.prepare_cached(update)?.query_row(values, |row| row.get(0))?;
         conn.prepare_cached(
-            "UPDATE entries SET state = :state, not_before_ms = :not_before, finished_at_ms = :finished, \
-                 error_kind = :kind, error_status = :status, error_text = :text, error_request_id = :request \
+            "UPDATE entries SET state = :state, attempts = attempts - :uncounted, not_before_ms = :not_before, \
+                 finished_at_ms = :finished, error_kind = :kind, error_status = :status, error_text = :text, error_request_id = :request \
              WHERE id = :id",
         )?
         .execute(named_params! {
             ":id": self.entry,
             ":state": self.entry_state,
+            ":uncounted": i64::from(!self.counts),
             ":not_before": self.not_before.filter(|_| again),
             ":finished": finished_at,
             ":kind": error.kind,

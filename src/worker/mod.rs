@@ -51,8 +51,6 @@ pub struct Assignment {
     pub attempt: u32,
     /// Who answers.
     pub model: ModelName,
-    /// Bytes of reasoning and of text that the answer has from an earlier attempt.
-    pub kept: (u64, u64),
     /// Instructions; empty: none.
     pub system: String,
     /// The way to the model, or why there is none.
@@ -111,9 +109,9 @@ pub async fn run(
     reports: mpsc::Sender<Report>,
     cancel: CancellationToken,
 ) {
-    let Assignment { session, entry, answer, kept, .. } = assignment;
+    let Assignment { session, entry, answer, .. } = assignment;
     let mut turn =
-        Turn { session, entry, clock, reports, partial: Partial::new(store.clone(), answer), state: State::new(kept) };
+        Turn { session, entry, clock, reports, partial: Partial::new(store.clone(), answer), state: State::new() };
     let outcome = match begin(assignment, &store, &cancel).await {
         Ok(Some(pieces)) => turn.follow(pieces, &cancel).await,
         Ok(None) => Outcome::Stopped,
@@ -152,12 +150,12 @@ struct State {
 }
 
 impl State {
-    fn new((reasoning_bytes, text_bytes): (u64, u64)) -> Self {
+    fn new() -> Self {
         Self {
             began: Instant::now(),
             first: None,
-            reasoning_bytes,
-            text_bytes,
+            reasoning_bytes: 0,
+            text_bytes: 0,
             usage: Usage::default(),
             finish_reason: None,
         }
@@ -186,10 +184,16 @@ impl Turn {
                     self.send(gather.take().deltas).await;
                     return Outcome::Stopped;
                 }
-                () = self.partial.due() => {
-                    self.partial.checkpoint().await;
-                    continue;
-                }
+                due = self.partial.due() => match due {
+                    Ok(()) => {
+                        self.partial.checkpoint();
+                        continue;
+                    }
+                    Err(gone) => {
+                        let text = format!("the answer can no longer be kept: {gone}");
+                        return Outcome::Failed(ProviderError::fatal(ErrorKind::Configuration, text));
+                    }
+                },
                 batch = gather.next(), if !self.partial.is_full() => batch,
             };
             let Batch { deltas, usage, finish, end, .. } = batch;

@@ -52,31 +52,39 @@ impl Partial {
 
     /// Ready when [`Partial::checkpoint`] has something to do: the one under way ended, or the next one is due. Can be
     /// dropped and called again at any time.
-    pub(super) async fn due(&mut self) {
+    ///
+    /// # Errors
+    /// The answer's row is gone, or the store is closed: trying again does not help.
+    pub(super) async fn due(&mut self) -> Result<(), StoreError> {
         if let Some((checkpoint, held)) = &mut self.under_way {
             let result = checkpoint.await;
             let held = std::mem::take(held);
             self.under_way = None;
             if let Err(error) = result {
-                tracing::warn!(answer = %self.answer, %error, "a checkpoint failed and will be tried again");
                 self.put_back(held);
+                if !matches!(error, StoreError::Unusable { .. }) {
+                    return Err(error);
+                }
+                tracing::warn!(answer = %self.answer, %error, "a checkpoint failed and will be tried again");
             }
             if self.fresh.is_empty() {
                 return std::future::pending().await;
             }
         }
         if let Some(at) = self.retry_at {
-            return sleep_until(at).await;
+            sleep_until(at).await;
+            return Ok(());
         }
         match self.deadline {
             _ if self.fresh_bytes >= CHECKPOINT_BYTES => {}
             Some(deadline) => sleep_until(deadline).await,
             None => std::future::pending().await,
         }
+        Ok(())
     }
 
     /// Begins a checkpoint of all that waits.
-    pub(super) async fn checkpoint(&mut self) {
+    pub(super) fn checkpoint(&mut self) {
         if self.under_way.is_some() || self.fresh.is_empty() {
             return;
         }

@@ -59,7 +59,6 @@ fn start(pieces: Vec<Result<Piece, ProviderError>>, silent: bool) -> Bench {
         answer: turn.answer,
         attempt: 1,
         model: turn.model.clone(),
-        kept: (0, 0),
         system: String::new(),
         provider: Ok(Arc::new(Fixed { pieces, silent })),
     };

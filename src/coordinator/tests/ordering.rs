@@ -124,7 +124,8 @@ async fn stop_holds_what_waits_and_resume_goes_on() {
     let (front, _events) = Events::new();
     let mut b = bench(1, 8, 1 << 20, front);
     b.handle.submit(message(1, "long")).await.unwrap();
-    let mut waits = b.handle.submit(message(1, "next")).await.unwrap();
+    let next = crate::coordinator::Submission { foreground: true, ..message(1, "next") };
+    let mut waits = b.handle.submit(next).await.unwrap();
     let _asked = b.asked.recv().await.unwrap();
     let held = b.handle.stop(Which::Active).await.unwrap();
     assert_eq!(held.changed, [SessionId(1)]);

@@ -96,6 +96,7 @@ fn completed(turn: &Turn) -> EndTurn {
         finish_reason: Some(FinishReason::Stop),
         usage: Usage { input: Some(9), output: Some(12) },
         error: None,
+        counts: true,
         not_before: None,
         first_at: Some(NOW),
         now: NOW,

@@ -91,8 +91,11 @@ impl Both {
             let stored = self.since(*seen, u64::MAX);
             assert_eq!(stored.cut_bytes, 0);
             assert_eq!(stored.outputs, joined(self.buffer.since(seen).unwrap()), "behind {seen:?}");
+            assert_eq!(stored.end, self.buffer.end(), "behind {seen:?}");
+            assert_eq!(self.since(*seen, 1).end, self.buffer.end(), "behind {seen:?}, cut");
         }
-        assert_eq!(self.since(self.buffer.end(), u64::MAX), Behind::default());
+        let end = self.buffer.end();
+        assert_eq!(self.since(end, u64::MAX), Behind { cut_bytes: 0, outputs: vec![], end });
         assert_eq!(self.fresh.read(SessionEnds)[0].end, self.buffer.end());
     }
 }
@@ -172,12 +175,11 @@ proptest! {
 fn an_attempt_that_will_be_repeated_has_no_end() {
     let mut both = Both::new();
     let turn = both.start("q");
-    both.grow(&turn, &text("par"), &mut (0, 0));
     let again = EndTurn { answer_state: AnswerState::Failed, entry_state: EntryState::Pending, ..completed(&turn) };
     both.fresh.write(again);
     both.agree();
     let turn = both.fresh.write(StartTurn { entry: turn.entry, now: NOW });
-    both.grow(&turn, &text("tial"), &mut (turn.reasoning_bytes, turn.text_bytes));
+    both.grow(&turn, &text("whole"), &mut (0, 0));
     both.agree();
     both.end(&turn, AnswerState::Complete);
     both.agree();
@@ -201,5 +203,6 @@ fn a_long_answer_is_cut_at_a_whole_character() {
     both.end(&turn, AnswerState::Complete);
     check(&both, 11, 291, 292);
     assert_eq!(both.since(Seen::START, 301).cut_bytes, 0);
-    assert_eq!(both.since(Seen::whole(MessageId(1_000)), 10), Behind::default());
+    let end = Seen::whole(MessageId(1_000));
+    assert_eq!(both.since(end, 10), Behind { cut_bytes: 0, outputs: vec![], end });
 }

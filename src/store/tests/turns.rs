@@ -1,7 +1,7 @@
 //! Turns: started, checkpointed, ended, tried again; and what the model gets.
 
 use super::*;
-use crate::domain::{ErrorKind, Role, StoredError};
+use crate::domain::{ErrorKind, MessageId, Role, StoredError};
 
 fn failure() -> StoredError {
     let (kind, status) = (ErrorKind::Overloaded, Some(503));
@@ -31,7 +31,7 @@ fn a_turn_is_kept_from_its_start_to_its_end() {
     let session = fresh.session().id;
     let turn = fresh.start(session, "why?");
     assert_eq!((turn.attempt, turn.session, turn.model.to_string()), (1, session, "demo:tour".to_owned()));
-    assert_eq!((turn.reasoning_bytes, turn.text_bytes), (0, 0));
+    assert_eq!((turn.before, turn.text.as_str()), (MessageId(0), "why?"));
     let chunks = vec![
         (ChunkKind::Reasoning, "let me ".to_owned()),
         (ChunkKind::Reasoning, "think".to_owned()),
@@ -89,34 +89,43 @@ fn a_retry_goes_on_in_the_same_rows() {
     let fresh = Fresh::new();
     let session = fresh.session().id;
     let turn = fresh.start(session, "q");
-    fresh.write(EndTurn { chunks: text("par"), ..failed_once(&turn) });
+    fresh.write(failed_once(&turn));
     let entry = fresh.read(FindEntry(turn.entry)).unwrap();
     assert_eq!((entry.state, entry.attempts), (EntryState::Pending, 1));
     assert_eq!((entry.not_before, entry.error), (Some(Timestamp(NOW.0 + 1_500)), Some(failure())));
     fresh.write(SetModel { session, model: "local:tiny".parse().unwrap() });
     let again = fresh.write(StartTurn { entry: turn.entry, now: NOW });
     let model = "local:tiny".parse().unwrap();
-    assert_eq!(again, Turn { attempt: 2, model, text_bytes: 3, ..turn });
+    assert_eq!(again, Turn { attempt: 2, model, ..turn.clone() });
     let entry = fresh.read(FindEntry(turn.entry)).unwrap();
     assert_eq!((entry.state, entry.not_before, entry.error), (EntryState::Running, None, None));
-    fresh.write(EndTurn { chunks: text("tial"), ..completed(&again) });
+    fresh.write(EndTurn { chunks: text("whole"), ..completed(&again) });
     let answer = fresh.read(FindMessage(turn.answer)).unwrap();
-    assert_eq!((answer.text.as_str(), answer.state, answer.error), ("partial", AnswerState::Complete, None));
+    assert_eq!((answer.text.as_str(), answer.state, answer.error), ("whole", AnswerState::Complete, None));
 }
 
 #[test]
-fn a_retry_after_others_goes_to_the_end_with_its_partial() {
+fn an_attempt_that_was_ended_from_here_does_not_count() {
+    let fresh = Fresh::new();
+    let turn = fresh.start(fresh.session().id, "q");
+    fresh.write(EndTurn { counts: false, error: None, ..failed_once(&turn) });
+    assert_eq!(fresh.read(FindEntry(turn.entry)).map(|entry| entry.attempts), Some(0));
+    assert_eq!(fresh.write(StartTurn { entry: turn.entry, now: NOW }).attempt, 1);
+}
+
+#[test]
+fn a_retry_after_others_goes_to_the_end_and_begins_anew() {
     let fresh = Fresh::new();
     let session = fresh.session().id;
     let turn = fresh.start(session, "slow");
-    fresh.write(EndTurn { chunks: [reasoning("hm"), text("par")].concat(), ..failed_once(&turn) });
+    fresh.write(EndTurn { chunks: reasoning("hm"), ..failed_once(&turn) });
     let between = fresh.turn(session, "urgent", "yes");
     let again = fresh.write(StartTurn { entry: turn.entry, now: NOW });
     assert!(between.answer < again.question && again.question < again.answer);
-    assert_eq!((again.attempt, again.reasoning_bytes, again.text_bytes), (2, 2, 3));
-    fresh.write(EndTurn { chunks: text("tial"), ..completed(&again) });
+    assert_eq!((again.attempt, again.before), (2, between.answer));
+    fresh.write(EndTurn { chunks: text("whole"), ..completed(&again) });
     let texts: Vec<_> = fresh.read(History { session, last: 10 }).into_iter().map(|m| m.text).collect();
-    assert_eq!(texts, ["urgent", "yes", "slow", "partial"]);
+    assert_eq!(texts, ["urgent", "yes", "slow", "whole"]);
     assert_eq!(fresh.read(FindMessage(turn.answer)), None);
 }
 
