@@ -110,8 +110,14 @@ pub async fn run(
     cancel: CancellationToken,
 ) {
     let Assignment { session, entry, answer, kept, .. } = assignment;
-    let mut turn =
-        Turn { session, entry, clock, reports, partial: Partial::new(store.clone(), answer), state: State::new(kept) };
+    let mut turn = Turn {
+        session,
+        entry,
+        clock,
+        reports,
+        partial: Partial::new(store.clone(), answer, clock),
+        state: State::new(kept),
+    };
     let outcome = match begin(assignment, &store, &cancel).await {
         Ok(Some(pieces)) => turn.follow(pieces, &cancel).await,
         Ok(None) => Outcome::Stopped,
