@@ -1,5 +1,5 @@
 //! The SessionWorker: one task that runs one session's current turn. It asks the provider, reports what comes to the
-//! coordinator, keeps the partial in the store at most [`CHECKPOINT_INTERVAL`] or [`CHECKPOINT_BYTES`] behind, and ends when the
+//! coordinator, keeps the partial in the store at most `CHECKPOINT_INTERVAL` or `CHECKPOINT_BYTES` behind, and ends when the
 //! answer ends or it is told to. It decides nothing: how the turn goes on is the queue's business.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //!                        └────checkpoints────► store            (one under way at a time)
 //! ```
 //!
-//! Pieces that come within moments travel together ([`gather`]), so a fast stream costs a report a moment, not a report a token.
+//! Pieces that come within moments travel together (`gather`), so a fast stream costs a report a moment, not a report a token.
 
 mod gather;
 mod partial;
