@@ -5,8 +5,8 @@ mod support;
 
 use std::io::{self, Write};
 
-use support::figures::{Table, median, min, say, verdict};
-use support::sandbox::{self, Sandbox};
+use support::figures::{Table, median, min, ms, say, verdict};
+use support::sandbox::{self, Cost, Sandbox};
 use support::{raw, server, wire};
 
 /// Pieces of the answer.
@@ -24,8 +24,18 @@ fn main() -> io::Result<()> {
     }
     let kinds: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     say(&format!("firehose: {CHUNKS} chunks, CPU time (user + system), least and median of {RUNS} runs\n"))?;
-    let mut table =
-        Table::new(["kind", "framing", "output", "chatmux ms", "raw ms", "µs a chunk", "ratio", "median", "budget"]);
+    let mut table = Table::new([
+        "kind",
+        "framing",
+        "output",
+        "chatmux ms",
+        "raw ms",
+        "µs a chunk",
+        "ratio",
+        "median",
+        "budget",
+        "written a byte",
+    ]);
     for kind in wire::KINDS.iter().filter(|kind| kinds.is_empty() || kinds.iter().any(|k| k == *kind)) {
         measure(kind, 1, &mut table)?;
         measure(kind, PROXY_BYTES, &mut table)?;
@@ -34,20 +44,26 @@ fn main() -> io::Result<()> {
 }
 
 fn measure(kind: &str, chunk_bytes: usize, table: &mut Table) -> io::Result<()> {
-    let texts = (0..CHUNKS).map(|nth| if nth % 16 == 15 { "\\n".to_owned() } else { format!(" word{}", nth % 10) });
+    let text = |nth: usize| if nth % 16 == 15 { "\\n".to_owned() } else { format!(" word{}", nth % 10) };
+    // A line end is one byte when it was parsed.
+    let bytes: usize = (0..CHUNKS).map(|nth| if nth % 16 == 15 { 1 } else { text(nth).len() }).sum();
+    let texts = (0..CHUNKS).map(text);
     let response = wire::response(kind, chunk_bytes, texts);
     let address = server::start(move |_, mut connection| connection.write_all(&response))?;
     let sandbox = Sandbox::new()?;
     sandbox.configure(kind, address, 4)?;
-    let (mut text, mut json, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+    let mut costs: [Vec<Cost>; 3] = Default::default();
     for run in 0..RUNS {
         // A session each: the request stays the same.
-        let (of_text, of_json) = (format!("text{run}"), format!("json{run}"));
-        plain.push(sandbox::run(&mut raw::client(address, kind, "go")?, "")?.cpu.as_secs_f64() * 1e3);
-        text.push(sandbox::run(&mut sandbox.chatmux(&["-s", &of_text]), "go\n")?.cpu.as_secs_f64() * 1e3);
-        json.push(sandbox::run(&mut sandbox.chatmux(&["--json", "-s", &of_json]), "go\n")?.cpu.as_secs_f64() * 1e3);
+        let (text, json) = (format!("text{run}"), format!("json{run}"));
+        costs[0].push(sandbox::run(&mut raw::client(address, kind, "go")?, "")?);
+        costs[1].push(sandbox::run(&mut sandbox.chatmux(&["-s", &text]), "go\n")?);
+        costs[2].push(sandbox::run(&mut sandbox.chatmux(&["--json", "-s", &json]), "go\n")?);
     }
-    for (output, runs) in [("text", &text), ("--json", &json)] {
+    let cpu = |costs: &[Cost]| costs.iter().map(|cost| ms(cost.cpu)).collect::<Vec<_>>();
+    let written = |costs: &[Cost]| costs.iter().map(|cost| cost.written as f64 / bytes as f64).collect::<Vec<_>>();
+    let (plain, text, json) = (cpu(&costs[0]), cpu(&costs[1]), cpu(&costs[2]));
+    for (output, runs, written) in [("text", &text, written(&costs[1])), ("--json", &json, written(&costs[2]))] {
         let ratio = min(runs) / min(&plain);
         table.row([
             &kind,
@@ -59,6 +75,7 @@ fn measure(kind: &str, chunk_bytes: usize, table: &mut Table) -> io::Result<()> 
             &format!("{ratio:.2}"),
             &format!("{:.2}", median(runs) / median(&plain)),
             &format!("≤ {BUDGET}: {}", verdict(ratio <= BUDGET)),
+            &format!("{:.1}", median(&written)),
         ]);
     }
     Ok(())

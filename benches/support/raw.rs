@@ -22,11 +22,34 @@ pub(crate) fn client(address: std::net::SocketAddr, kind: &str, question: &str) 
     Ok(command)
 }
 
+/// The same for `streams` questions at once, each on a thread of its own.
+pub(crate) fn clients(
+    address: std::net::SocketAddr,
+    kind: &str,
+    question: &str,
+    streams: usize,
+) -> io::Result<Command> {
+    let mut command = client(address, kind, question)?;
+    command.arg(streams.to_string());
+    Ok(command)
+}
+
 /// Runs the client when this process was started as one; says whether it was.
 pub(crate) fn ran() -> io::Result<bool> {
     let arguments: Vec<_> = std::env::args().collect();
     match arguments.as_slice() {
-        [_, mark, address, kind, question, ..] if mark == MARK => ask(address, kind, question).map(|()| true),
+        [_, mark, address, kind, question] if mark == MARK => ask(address, kind, question).map(|()| true),
+        [_, mark, address, kind, question, streams] if mark == MARK => {
+            let streams: usize = streams.parse().map_err(io::Error::other)?;
+            let ask = || ask(address, kind, question);
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..streams).map(|_| scope.spawn(ask)).collect();
+                threads
+                    .into_iter()
+                    .try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())))
+            })?;
+            Ok(true)
+        }
         _ => Ok(false),
     }
 }
@@ -50,7 +73,7 @@ fn ask(address: &str, kind: &str, question: &str) -> io::Result<()> {
     while reader.read_until(b'\n', &mut line)? > 2 {
         line.clear();
     }
-    let mut out = io::stdout().lock();
+    let mut out = io::stdout();
     let mut lines = BufReader::with_capacity(BUFFER_BYTES, Unchunked { reader, left: 0, ended: false });
     loop {
         line.clear();

@@ -69,11 +69,13 @@ pub(crate) struct Cost {
     pub(crate) wall: Duration,
     /// User and system time.
     pub(crate) cpu: Duration,
+    /// Bytes that it sent to the disk.
+    pub(crate) written: u64,
 }
 
 /// Runs `command` with `input` on stdin, stdout to /dev/null. One at a time: the CPU time is that of all children.
 pub(crate) fn run(command: &mut Command, input: &str) -> io::Result<Cost> {
-    let (before, began) = (children_cpu()?, Instant::now());
+    let (before, written, began) = (children_cpu()?, children_written()?, Instant::now());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes())?;
@@ -81,7 +83,7 @@ pub(crate) fn run(command: &mut Command, input: &str) -> io::Result<Cost> {
     let output = child.wait_with_output()?;
     let wall = began.elapsed();
     check(command, output.status, &output.stderr)?;
-    Ok(Cost { wall, cpu: children_cpu()? - before })
+    Ok(Cost { wall, cpu: children_cpu()? - before, written: children_written()? - written })
 }
 
 /// A process that failed has measured nothing.
@@ -98,6 +100,13 @@ pub(crate) fn children_cpu() -> io::Result<Duration> {
     let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
     let all = micros(usage.user_time()) + micros(usage.system_time());
     Ok(Duration::from_micros(u64::try_from(all).unwrap_or(0)))
+}
+
+/// Bytes that children who were reaped sent to the disk, as the kernel counts them: whole pages.
+pub(crate) fn children_written() -> io::Result<u64> {
+    /// What the kernel counts in.
+    const BLOCK_BYTES: u64 = 512;
+    Ok(u64::try_from(getrusage(UsageWho::RUSAGE_CHILDREN)?.block_writes()).unwrap_or(0) * BLOCK_BYTES)
 }
 
 /// A figure of a living process from `/proc/PID/FILE`, such as `VmHWM` (KiB) of `status` or `write_bytes` of `io`.

@@ -17,7 +17,8 @@ use crate::store::{CloseSession, CreateSession, Store};
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String]) -> Result<u8, Failed> {
     let question = question(words)?;
-    let opened = if args.session.is_some() { open::open(args, config, places)? } else { fresh(args, config, places)? };
+    let opened =
+        if args.session.is_some() { open::open(args, config, places, true)? } else { fresh(args, config, places)? };
     let (sender, input) = mpsc::channel(1);
     // A question that begins with a slash is a question all the same.
     let line = if question.starts_with('/') { format!("/{question}") } else { question };

@@ -16,7 +16,7 @@ use crate::execute::Executor;
 use crate::provider::Providers;
 use crate::queue::{Limits, Queue, RetryPolicy};
 use crate::store::{
-    ActiveSession, CreateSession, HoldSessions, Opening, PendingEntries, ReopenSession, SessionEnds, Sessions,
+    ActiveSession, CreateSession, HoldEntries, Opening, PendingEntries, ReopenSession, SessionEnds, Sessions,
     SetActive, Store,
 };
 
@@ -44,12 +44,15 @@ pub(super) fn database_path(args: &Args, places: &Places) -> Result<PathBuf, Fai
 
 /// Opens the database and finds the session to begin with: the one that `--session` names (a name not known yet is created),
 /// else the one that was active last, else a first one.
-pub(super) fn open(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed> {
+///
+/// A `visit` (`chatmux ask`) leaves no trace in where the prompt begins next time, nor in what is archived.
+pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -> Result<Opened, Failed> {
     let now = CLOCK.now();
     let (store, opening) = Store::open(&database_path(args, places)?, now)?;
     if opening.sole && config.on_start == OnStart::Resume {
-        let held = opening.recovery.held.keys().copied().collect();
-        store.write_blocking(HoldSessions { sessions: held, held: false })?;
+        // What the last exit left, and not what the person had held.
+        let ids = opening.recovery.held.values().flatten().copied().collect();
+        store.write_blocking(HoldEntries { ids, held: false })?;
     }
     let mut sessions = store.read_blocking(Sessions { closed: true })?;
     let known = sessions.len();
@@ -70,10 +73,14 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places) -> Result<Open
         None => created(&store, &mut sessions, create(None))?,
     };
     if active.closed_at.take().is_some() {
-        store.write_blocking(ReopenSession { session: active.id })?;
+        if !visit {
+            store.write_blocking(ReopenSession { session: active.id })?;
+        }
         sessions.iter_mut().filter(|session| session.id == active.id).for_each(|session| session.closed_at = None);
     }
-    store.write_blocking(SetActive { session: active.id })?;
+    if !visit {
+        store.write_blocking(SetActive { session: active.id })?;
+    }
     let ends = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end)).collect();
     // What waits belongs to the process that lives; when that is another one, it is not ours to run.
     let pending = if opening.sole { store.read_blocking(PendingEntries)? } else { Vec::new() };

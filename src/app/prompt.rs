@@ -12,7 +12,7 @@ use crate::repl::{Completer, End, Names, Repl};
 use crate::ui;
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
-    let opened = open::open(args, config, places)?;
+    let opened = open::open(args, config, places, false)?;
     let greeting = greeting(&opened);
     let runtime = open::runtime()?;
     let store = opened.store.clone();
@@ -49,13 +49,14 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
         complete: Box::new(Completer { names: names_seen }),
         prompt,
     });
-    let terminal = terminal.map_err(|error| anyhow::Error::new(error).context("the terminal cannot be used"))?;
+    let ui::Terminal { display, input } =
+        terminal.map_err(|error| anyhow::Error::new(error).context("the terminal cannot be used"))?;
     let (store, draft) = (opened.store.clone(), opened.active.draft.clone());
-    let front = Front::terminal(terminal.frames.clone());
+    let front = Front::terminal(display.frames, display.ready);
     let handle = open::coordinate(opened, config, &open::providers(config), front);
     let executor = open::executor(handle, store, config, Origin::User, columns);
     let repl = Repl { executor, names, signals: signals::listen(), greeting, draft };
-    Ok(repl.run(terminal).await)
+    Ok(repl.run(input).await)
 }
 
 fn columns() -> usize {

@@ -27,7 +27,7 @@ const LOADS: usize = 1;
 const IMPATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
-    let opened = open::open(args, config, places)?;
+    let opened = open::open(args, config, places, false)?;
     let notices = open::recovery_report(&opened);
     let input = lines::spawn(BufReader::new(io::stdin())).map_err(anyhow::Error::new)?;
     let play = Play { json: args.json, fail_fast: args.fail_fast, numbered: true, notices };

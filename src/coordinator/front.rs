@@ -69,6 +69,8 @@ pub enum Front {
 #[derive(Debug)]
 pub struct TerminalFront {
     pub(super) frames: mpsc::Sender<Frame>,
+    /// The printer wants a frame.
+    pub(super) ready: mpsc::Receiver<()>,
     /// Each with the output of the active session that came before it: that is shown first.
     shows: VecDeque<(Option<Seen>, Show)>,
     left_out: usize,
@@ -96,10 +98,11 @@ pub struct ScriptFront {
 }
 
 impl Front {
-    /// A terminal's printer behind `frames`, whose channel holds one.
-    pub fn terminal(frames: mpsc::Sender<Frame>) -> Self {
+    /// A terminal's printer behind `frames`, which says when it wants one.
+    pub fn terminal(frames: mpsc::Sender<Frame>, ready: mpsc::Receiver<()>) -> Self {
         Self::Terminal(TerminalFront {
             frames,
+            ready,
             shows: VecDeque::new(),
             left_out: 0,
             cursor: Seen::START,

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::request::{Error, Request};
 use super::{Coordinator, Front, Which};
-use crate::domain::{ErrorKind, Frame, ProviderError, Usage};
+use crate::domain::{ErrorKind, ProviderError, Usage};
 use crate::queue::{Event, Outcome};
 use crate::worker::{Ended, Report, What};
 
@@ -22,7 +22,7 @@ enum Woken {
     Then(super::Then),
     Tick,
     Worker(Result<(tokio::task::Id, ()), tokio::task::JoinError>),
-    Frame(mpsc::OwnedPermit<Frame>),
+    Frame,
     Items(mpsc::OwnedPermit<Vec<super::ScriptItem>>),
     DisplayGone,
 }
@@ -44,7 +44,7 @@ impl Coordinator {
                 Some(then) = self.commits.next() => Woken::Then(then),
                 Some(then) = self.later.next() => Woken::Then(then),
                 request = requests.recv(), if open => Woken::Request(request),
-                hand_over = hand_over(&self.front), if news => hand_over,
+                hand_over = hand_over(&mut self.front), if news => hand_over,
                 _ = reports.recv_many(&mut batch, REPORTS_AT_ONCE), if !saturated => Woken::Reports,
                 Some(ended) = self.workers.join_next_with_id() => Woken::Worker(ended),
                 () = wait_until(wakeup) => Woken::Tick,
@@ -59,9 +59,12 @@ impl Coordinator {
                 }
                 Woken::Tick => self.tell(Event::Tick),
                 Woken::Worker(ended) => self.worker_gone(ended, &mut reports),
-                Woken::Frame(permit) => {
+                Woken::Frame => {
                     let frame = self.take_frame();
-                    permit.send(frame);
+                    if let Front::Terminal(terminal) = &self.front {
+                        // There is room, for it was asked for; without a printer nobody misses it.
+                        let _ = terminal.frames.try_send(frame);
+                    }
                 }
                 Woken::Items(permit) => {
                     if let Front::Script(script) = &mut self.front {
@@ -205,12 +208,9 @@ impl Coordinator {
 }
 
 /// Waits until the display takes the next load.
-async fn hand_over(front: &Front) -> Woken {
+async fn hand_over(front: &mut Front) -> Woken {
     match front {
-        Front::Terminal(terminal) => match terminal.frames.clone().reserve_owned().await {
-            Ok(permit) => Woken::Frame(permit),
-            Err(_) => Woken::DisplayGone,
-        },
+        Front::Terminal(terminal) => terminal.ready.recv().await.map_or(Woken::DisplayGone, |()| Woken::Frame),
         Front::Script(script) => match script.items.clone().reserve_owned().await {
             Ok(permit) => Woken::Items(permit),
             Err(_) => Woken::DisplayGone,

@@ -90,7 +90,7 @@ impl Coordinator {
         // Where the prompt is now is no promise: it is not waited for.
         self.go_to(id, draft);
         let session = self.sessions.get(&id).map(|live| live.session.clone());
-        let _ = reply.send(session.ok_or_else(|| Error::UnknownSession(SessionRef::Id(id))));
+        let _ = reply.send(session.ok_or(Error::UnknownSession(SessionRef::Id(id))));
     }
 
     fn reopen(&mut self, id: SessionId) {

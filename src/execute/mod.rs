@@ -173,7 +173,7 @@ impl Executor {
     }
 
     async fn new_session(&self, name: Option<SessionName>) -> Result<Done, Failure> {
-        let session = self.handle.create(name, None).await?;
+        let session = self.handle.create(name, self.empty_line()).await?;
         Ok(Done::Switched(Box::new(session)))
     }
 
@@ -182,8 +182,13 @@ impl Executor {
             command::SwitchTo::Previous => SwitchTo::Previous,
             command::SwitchTo::Session(session) => SwitchTo::Session(session),
         };
-        let session = self.handle.switch(to, None).await?;
+        let session = self.handle.switch(to, self.empty_line()).await?;
         Ok(Done::Switched(Box::new(session)))
+    }
+
+    /// What a command leaves behind in a person's line. A script has no line, and leaves the person's draft alone.
+    fn empty_line(&self) -> Option<String> {
+        (self.origin == Origin::User).then(String::new)
     }
 
     async fn cancel(&self, which: Which) -> Result<Done, Failure> {

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::coordinator::{SessionState, SwitchTo, Which};
 use crate::domain::{SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
-use crate::ui::{Next, Read, Terminal, Wish};
+use crate::ui::{Input, Next, Read, Wish};
 
 pub use completion::{Completer, Names};
 
@@ -48,10 +48,9 @@ enum After {
 
 impl Repl {
     /// Runs until the person leaves or a signal comes; all is committed when this returns.
-    pub async fn run(mut self, terminal: Terminal) -> End {
-        let Terminal { frames, next, mut reads, exit } = terminal;
-        // The coordinator has a sender of its own.
-        drop(frames);
+    pub async fn run(mut self, input: Input) -> End {
+        let Input { reader, next, mut reads, exit } = input;
+        tokio::task::spawn_blocking(reader);
         for line in std::mem::take(&mut self.greeting) {
             self.executor.handle.show(Show::Notice(line)).await;
         }
@@ -72,7 +71,7 @@ impl Repl {
             };
             let asked_again = std::mem::take(&mut warned);
             let after = match read {
-                None => After::End(End::Left),
+                None => After::End(End::Failed("no more lines can be read".to_owned())),
                 Some(Read::Failed(why)) => After::End(End::Failed(why)),
                 Some(Read::Line(line)) => self.line(line).await,
                 Some(Read::Key { wish, draft }) => self.go(wish, draft).await,
@@ -88,7 +87,9 @@ impl Repl {
                 After::End(end) => break end,
             }
         };
-        if let Err(error) = self.executor.handle.quit(None).await {
+        // Who leaves by hand leaves an empty line; of one that a signal cut off only the last draft is known.
+        let draft = (end == End::Left).then(String::new);
+        if let Err(error) = self.executor.handle.quit(draft).await {
             tracing::error!(%error, "the end could not be committed");
         }
         drop((next, self));
@@ -106,8 +107,8 @@ impl Repl {
             Ok(done) => self.follow(done).await,
             Err(failure) => {
                 self.show(Show::Error(failure.to_string())).await;
-                // A message that was not taken stays in the line.
-                After::Line(if is_command { String::new() } else { line })
+                // What was not taken stays in the line, to be mended.
+                After::Line(line)
             }
         }
     }

@@ -102,19 +102,24 @@ impl<R: BufRead> Lines<R> {
 
     fn continued(&mut self, mut text: String) -> Result<String, LineProblem> {
         let mut problem = None;
-        while text.ends_with('\\') {
+        let mut goes_on = text.ends_with('\\');
+        while goes_on {
             match self.physical() {
                 // Nothing follows: the backslash is meant.
                 None => break,
-                Some(Ok(line)) if text.len() + line.len() < MAX_SCRIPT_LINE_BYTES => {
-                    text.pop();
-                    text.push('\n');
-                    text.push_str(&line);
+                Some(Ok(line)) => {
+                    goes_on = line.ends_with('\\');
+                    if text.len() + line.len() > MAX_SCRIPT_LINE_BYTES {
+                        problem = Some(LineProblem::TooLong);
+                    } else {
+                        text.pop();
+                        text.push('\n');
+                        text.push_str(&line);
+                    }
                 }
-                Some(Ok(_)) => problem = Some(LineProblem::TooLong),
                 Some(Err(error)) => {
                     problem = Some(error);
-                    break;
+                    goes_on = false;
                 }
             }
         }
@@ -210,5 +215,9 @@ mod tests {
         let mut input = vec![b'x'; MAX_SCRIPT_LINE_BYTES + 1];
         input.extend_from_slice(b"\nb\n");
         assert_eq!(read(&input), [(1, Err(LineProblem::TooLong)), ok(2, "b")]);
+        let mut input = b"a\\\n".to_vec();
+        input.extend(vec![b'x'; MAX_SCRIPT_LINE_BYTES]);
+        input.extend_from_slice(b"\nb\n");
+        assert_eq!(read(&input), [(1, Err(LineProblem::TooLong)), ok(3, "b")]);
     }
 }

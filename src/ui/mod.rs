@@ -9,8 +9,8 @@
 //! The bytes are decided by pure code (`render` over `live_row`, `prompt`); the threads only carry them. This layer does not
 //! know what a message, a queue or a model is: it shows what it is told and hands back what was typed.
 //!
-//! The way out: a readline cannot be ended from outside, so both threads are plain ones that nothing joins, and no runtime waits
-//! for them. [`Exit::finish`] waits a bounded time for the last frame and gives the terminal back; a signal's task calls
+//! The way out: a readline cannot be ended from outside, so nothing joins these threads, and the runtime whose blocking thread the
+//! reader may have is shut down without waiting for it. [`Exit::finish`] waits a bounded time for the last frame and gives the terminal back; a signal's task calls
 //! [`guard::restore`].
 
 use std::io;
@@ -81,8 +81,25 @@ pub struct Options {
 
 /// The running terminal.
 pub struct Terminal {
-    /// What to show. Use `try_send`: a full channel means that the terminal is busy, and what comes is for the next frame.
+    /// For who shows.
+    pub display: Display,
+    /// For who reads.
+    pub input: Input,
+}
+
+/// The printer's end of things.
+#[derive(Debug)]
+pub struct Display {
+    /// What to show. The channel holds one.
     pub frames: mpsc::Sender<Frame>,
+    /// Says when the next frame is wanted: what comes until then is merged into it, so that none waits for another to be drawn.
+    pub ready: mpsc::Receiver<()>,
+}
+
+/// The reader's end of things.
+pub struct Input {
+    /// The reader: to be run on a thread that may block for as long as the program lives.
+    pub reader: Box<dyn FnOnce() + Send>,
     /// Asks for a line. One for each [`Read`].
     pub next: mpsc::Sender<Next>,
     /// What was typed, one for each [`Next`].
@@ -108,7 +125,7 @@ impl Exit {
     }
 }
 
-/// Takes the terminal and starts its two threads. Where there is no cursor to move (`TERM=dumb`, stdin or stdout is no terminal) the
+/// Takes the terminal, starts the printer's thread, and gives the reader back to be run on one. Where there is no cursor to move (`TERM=dumb`, stdin or stdout is no terminal) the
 /// same channels read and write plain lines.
 ///
 /// # Errors
@@ -120,6 +137,8 @@ pub fn start(options: Options) -> io::Result<Terminal> {
     let gate = Arc::new(gate::Gate::default());
     let endings = Arc::new(keys::Endings::default());
     let (frames, frames_in) = mpsc::channel(FRAMES);
+    let (ready_out, ready) = mpsc::channel(FRAMES);
+    let printing_in = printer::Feed { frames: frames_in, ready: ready_out };
     let (next, next_in) = mpsc::channel(LINES);
     let (reads_out, reads) = mpsc::channel(LINES);
     let (state, state_in) = watch::channel(prompt);
@@ -149,7 +168,7 @@ pub fn start(options: Options) -> io::Result<Terminal> {
             let (renderer, gate, state) = (renderer(live_row::Kind::Screen), Arc::clone(&gate), state.clone());
             Builder::new().name("printer".into()).spawn(move || {
                 let _printing = printing_out;
-                printer::run(frames_in, printer::AbovePrompt(above), renderer, &gate, &state);
+                printer::run(printing_in, printer::AbovePrompt(above), renderer, &gate, &state);
             })?;
         }
         Err(_) => {
@@ -161,14 +180,19 @@ pub fn start(options: Options) -> io::Result<Terminal> {
             let sink = printer::Plain { prompting: Arc::clone(&prompting), reading: Arc::clone(&reading), mode };
             Builder::new().name("printer".into()).spawn(move || {
                 let _printing = printing_out;
-                printer::run(frames_in, sink, renderer, &gate, &state);
+                printer::run(printing_in, sink, renderer, &gate, &state);
             })?;
-            let reader = move || reader::run_plain(next_in, &reads_out, mode, &prompting, &reading);
-            Builder::new().name("reader".into()).spawn(reader)?;
-            return Ok(Terminal { frames, next, reads, exit: Exit { printing, guard } });
+            let reader = Box::new(move || reader::run_plain(next_in, &reads_out, mode, &prompting, &reading));
+            return Ok(Terminal {
+                display: Display { frames, ready },
+                input: Input { reader, next, reads, exit: Exit { printing, guard } },
+            });
         }
     }
     let reader = reader::Reader { editor, gate, endings, mode, prompt: state, next: next_in, reads: reads_out };
-    Builder::new().name("reader".into()).spawn(move || reader.run())?;
-    Ok(Terminal { frames, next, reads, exit: Exit { printing, guard } })
+    let reader = Box::new(move || reader.run());
+    Ok(Terminal {
+        display: Display { frames, ready },
+        input: Input { reader, next, reads, exit: Exit { printing, guard } },
+    })
 }

@@ -86,15 +86,31 @@ impl Sink for Plain {
     }
 }
 
+/// Where frames come from.
+pub(super) struct Feed {
+    pub(super) frames: mpsc::Receiver<Frame>,
+    /// Asks for the next one.
+    pub(super) ready: mpsc::Sender<()>,
+}
+
+impl Feed {
+    /// Asks for a frame and waits for it: so it holds all that came while the last one was drawn.
+    fn next(&mut self) -> Option<Frame> {
+        // Full: it was asked for already. Closed: its sender has ended, and the frames say so.
+        let _ = self.ready.try_send(());
+        self.frames.blocking_recv()
+    }
+}
+
 /// Prints frames until their sender is gone or the terminal is.
 pub(super) fn run(
-    mut frames: mpsc::Receiver<Frame>,
+    mut feed: Feed,
     mut sink: impl Sink,
     mut renderer: Renderer,
     gate: &Gate,
     prompt: &watch::Sender<PromptState>,
 ) {
-    while let Some(frame) = frames.blocking_recv() {
+    while let Some(frame) = feed.next() {
         let began = Instant::now();
         // The width and what was disturbed are those of a prompt that is open.
         gate.pass(|| ());

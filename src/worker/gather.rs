@@ -1,4 +1,4 @@
-//! From pieces to batches. What came first goes at once; what follows within [`REPORT_INTERVAL`] travels together: a stream
+//! From pieces to batches. What came first goes at once; what follows within `REPORT_INTERVAL` travels together: a stream
 //! that is faster than anyone reads costs a report an interval, not a report (and three threads woken) a token.
 
 use std::pin::Pin;

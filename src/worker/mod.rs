@@ -7,7 +7,7 @@
 //!                        └────checkpoints────► store            (one under way at a time)
 //! ```
 //!
-//! Pieces that come within moments travel together ([`gather`]), so a fast stream costs a report a moment, not a report a token.
+//! Pieces that come within moments travel together (`gather`), so a fast stream costs a report a moment, not a report a token.
 
 mod gather;
 mod partial;
@@ -110,8 +110,8 @@ pub async fn run(
     cancel: CancellationToken,
 ) {
     let Assignment { session, entry, answer, .. } = assignment;
-    let mut turn =
-        Turn { session, entry, clock, reports, partial: Partial::new(store.clone(), answer), state: State::new() };
+    let partial = Partial::new(store.clone(), answer, clock);
+    let mut turn = Turn { session, entry, clock, reports, partial, state: State::new() };
     let outcome = match begin(assignment, &store, &cancel).await {
         Ok(Some(pieces)) => turn.follow(pieces, &cancel).await,
         Ok(None) => Outcome::Stopped,

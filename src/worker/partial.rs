@@ -1,13 +1,17 @@
 //! The partial answer on its way to the disk. What came is kept here until a checkpoint that holds it is committed; one
 //! checkpoint is under way at a time; a checkpoint that fails (a full disk) is tried again with all that is here.
+//!
+//! All streams make theirs at the same ticks of the clock, so that many of them cost one transaction, and the pages that it
+//! touches are written once.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use crate::domain::limits::{CHECKPOINT_BYTES, CHECKPOINT_INTERVAL};
-use crate::domain::{Delta, MessageId};
+use crate::domain::{Clock, Delta, MessageId, Timestamp};
 use crate::store::{AppendChunks, ChunkKind, Store, StoreError};
 
 /// Bytes that may wait for the disk; at the bound the stream waits. As many again may be under way.
@@ -18,6 +22,7 @@ type Checkpoint = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 pub(super) struct Partial {
     store: Store,
     answer: MessageId,
+    clock: Clock,
     /// What no checkpoint has been begun for.
     fresh: Vec<Delta>,
     fresh_bytes: usize,
@@ -30,13 +35,23 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    pub(super) fn new(store: Store, answer: MessageId) -> Self {
-        Self { store, answer, fresh: Vec::new(), fresh_bytes: 0, deadline: None, retry_at: None, under_way: None }
+    pub(super) fn new(store: Store, answer: MessageId, clock: Clock) -> Self {
+        Self {
+            store,
+            answer,
+            clock,
+            fresh: Vec::new(),
+            fresh_bytes: 0,
+            deadline: None,
+            retry_at: None,
+            under_way: None,
+        }
     }
 
     pub(super) fn push(&mut self, delta: &Delta) {
         self.fresh_bytes += delta.text().len();
-        self.deadline.get_or_insert_with(|| Instant::now() + CHECKPOINT_INTERVAL);
+        let clock = self.clock;
+        self.deadline.get_or_insert_with(|| Instant::now() + until_tick(clock.now()));
         match (self.fresh.last_mut(), delta) {
             (Some(Delta::Text(last)), Delta::Text(more)) | (Some(Delta::Reasoning(last)), Delta::Reasoning(more)) => {
                 last.push_str(more);
@@ -117,10 +132,31 @@ impl Partial {
     }
 }
 
+/// From `now` to the next tick: never longer than [`CHECKPOINT_INTERVAL`], never nothing.
+fn until_tick(now: Timestamp) -> Duration {
+    let interval = i64::try_from(CHECKPOINT_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+    Duration::from_millis((interval - now.0.rem_euclid(interval)).unsigned_abs())
+}
+
 /// A piece as the store takes it.
 pub fn chunk(delta: Delta) -> (ChunkKind, String) {
     match delta {
         Delta::Text(text) => (ChunkKind::Text, text),
         Delta::Reasoning(text) => (ChunkKind::Reasoning, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_tick_is_never_further_than_the_interval() {
+        let check = |now, ms| assert_eq!(until_tick(Timestamp(now)), Duration::from_millis(ms), "{now}");
+        check(0, 100);
+        check(1, 99);
+        check(1_735_689_600_099, 1);
+        check(1_735_689_600_100, 100);
+        check(-1, 1);
     }
 }

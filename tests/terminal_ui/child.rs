@@ -103,7 +103,9 @@ pub(crate) fn run() {
         complete: Box::new(Commands),
         prompt: prompt(1, &[]),
     };
-    let ui::Terminal { frames, next, mut reads, exit } = ui::start(options).unwrap();
+    let ui::Terminal { display, input } = ui::start(options).unwrap();
+    let (frames, ui::Input { reader, next, mut reads, exit }) = (display.frames, input);
+    std::thread::spawn(reader);
     let (shows, shows_in) = std::sync::mpsc::channel();
     let merged = frames.clone();
     std::thread::spawn(move || merge(&shows_in, &merged));

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-use super::{Asked, Bench, bench, message, terminal};
+use super::{Asked, Bench, Frames, bench, message, terminal};
 use crate::coordinator::{SwitchTo, Which};
 use crate::domain::{Frame, SessionId, SessionRef, Show};
 
@@ -61,7 +59,7 @@ async fn go_to(b: &Bench, session: i64) {
 }
 
 /// Takes frames until the end of `expected` is on the screen.
-async fn drain(frames: &mut mpsc::Receiver<Frame>, screen: &mut Screen, session: SessionId, expected: &str) {
+async fn drain(frames: &mut Frames, screen: &mut Screen, session: SessionId, expected: &str) {
     let end = &expected[expected.ceil_char_boundary(expected.len().saturating_sub(60))..];
     while !screen.shown.get(&session).is_some_and(|shown| shown.ends_with(end)) {
         // The deadline is for a broken coordinator; a whole one is asked for nothing but the next frame.
@@ -106,7 +104,7 @@ async fn play(seed: u64) {
             }
             7 | 8 => go_to(&b, session).await,
             _ => {
-                while let Ok(frame) = frames.try_recv() {
+                while let Some(frame) = frames.try_recv() {
                     screen.draw(frame);
                     b.handle.prompt().await.unwrap();
                 }

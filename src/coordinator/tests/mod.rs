@@ -132,7 +132,26 @@ impl Events {
     }
 }
 
-fn terminal() -> (Front, mpsc::Receiver<Frame>) {
+/// A terminal that wants a frame when it is asked for one.
+struct Frames {
+    frames: mpsc::Receiver<Frame>,
+    ready: mpsc::Sender<()>,
+}
+
+impl Frames {
+    fn try_recv(&mut self) -> Option<Frame> {
+        let _ = self.ready.try_send(());
+        self.frames.try_recv().ok()
+    }
+
+    async fn recv(&mut self) -> Option<Frame> {
+        let _ = self.ready.try_send(());
+        self.frames.recv().await
+    }
+}
+
+fn terminal() -> (Front, Frames) {
     let (sender, frames) = mpsc::channel(1);
-    (Front::terminal(sender), frames)
+    let (ready, wanted) = mpsc::channel(1);
+    (Front::terminal(sender, wanted), Frames { frames, ready })
 }
