@@ -24,7 +24,7 @@
 //!   journal: an effect that must be durable is committed before the next one runs, so a session is idle when the end of its
 //!   turn is committed, and never earlier.
 //! - One [`worker`] task runs one turn: it asks the [`provider`], hands what comes to the coordinator, and appends it to the
-//!   [`store`] every 100 ms or 4 KiB. It has no inbox: it is told to stop by a token.
+//!   [`store`] every 100 ms or 32 KiB. It has no inbox: it is told to stop by a token.
 //! - The [`store`] has a writer thread, which takes what waits into one transaction and answers after the commit, and a reader
 //!   thread with a read-only connection. SQL stands nowhere else.
 //! - [`repl`] and [`script`] are two shells around [`execute`], which carries out a line; the line became a type in [`command`].

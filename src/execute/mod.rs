@@ -74,19 +74,38 @@ pub struct Answer {
 
 /// Why a line could not be carried out, for people. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Failure(pub String);
+#[error("{text}")]
+pub struct Failure {
+    /// What is wrong, and the remedy.
+    pub text: String,
+    /// Nothing is wrong with the line itself: a queue is full, or the store cannot write. It may be sent again as it is.
+    pub refused: bool,
+}
+
+impl Failure {
+    /// The line is at fault.
+    fn of(text: impl Into<String>) -> Self {
+        Self { text: text.into(), refused: false }
+    }
+}
+
+impl From<coordinator::Error> for Failure {
+    fn from(error: coordinator::Error) -> Self {
+        let refused = matches!(error, coordinator::Error::Refused(_) | coordinator::Error::Store(_));
+        Self { text: error.to_string(), refused }
+    }
+}
 
 macro_rules! failure_from {
     ($($error:ty),+ $(,)?) => {
         $(impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self(error.to_string())
+                Self::of(error.to_string())
             }
         })+
     };
 }
-failure_from!(coordinator::Error, crate::store::StoreError, command::CommandError);
+failure_from!(crate::store::StoreError, command::CommandError);
 
 /// What carries lines out.
 #[derive(Clone)]
@@ -216,7 +235,7 @@ impl Executor {
 
     async fn model(&self, name: Option<ModelName>) -> Result<Done, Failure> {
         let Some(name) = name else { return self.show_model().await.map(Done::Answered) };
-        let model = (self.resolve)(name).map_err(Failure)?;
+        let model = (self.resolve)(name).map_err(Failure::of)?;
         self.quietly(self.handle.set_model(model)).await
     }
 
@@ -262,13 +281,13 @@ fn which(scope: Option<Scope>) -> Which {
 fn check_message(text: &str) -> Result<(), Failure> {
     if text.len() > MAX_MESSAGE_BYTES {
         let mib = text.len() as f64 / f64::from(1 << 20);
-        return Err(Failure(format!(
+        return Err(Failure::of(format!(
             "a message of {mib:.1} MiB is too long: the limit is {} MiB, so send it in parts",
             MAX_MESSAGE_BYTES >> 20
         )));
     }
     match text.bytes().position(|byte| byte == 0) {
-        Some(at) => Err(Failure(format!("byte {} of the message is NUL: take it out", at + 1))),
+        Some(at) => Err(Failure::of(format!("byte {} of the message is NUL: take it out", at + 1))),
         None => Ok(()),
     }
 }

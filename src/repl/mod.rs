@@ -107,8 +107,8 @@ impl Repl {
             Ok(done) => self.follow(done).await,
             Err(failure) => {
                 self.show(Show::Error(failure.to_string())).await;
-                // What was not taken stays in the line, to be mended.
-                After::Line(line)
+                // A message that was not taken stays in the line. A mistyped command is a key away in the history.
+                After::Line(if is_command && !failure.refused { String::new() } else { line })
             }
         }
     }
