@@ -35,6 +35,10 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String
 fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed> {
     let now = open::CLOCK.now();
     let (store, opening) = Store::open(&open::database_path(args, places)?, now)?;
+    if opening.created {
+        // The first session of a database is the prompt's own.
+        store.write_blocking(CreateSession { name: None, model: config.model.clone(), system: String::new(), now })?;
+    }
     let create = CreateSession { name: None, model: config.model.clone(), system: String::new(), now };
     let active = store.write_blocking(create)?;
     // Not waited for: it goes into one commit with the question.

@@ -9,8 +9,8 @@ use super::{open, print};
 use crate::cli::args::Args;
 use crate::config::Places;
 use crate::domain::text::visible;
-use crate::execute::queue_answer;
-use crate::store::{FindSession, QueueListing, SessionSummaries, SessionSummary, Store};
+use crate::execute::{hold_with_session, queue_answer};
+use crate::store::{FindSession, QueueListing, SessionSummaries, SessionSummary, Sessions, Store};
 
 /// Columns of a list where there is no terminal to ask.
 const COLUMNS: usize = 100;
@@ -33,6 +33,11 @@ pub(super) fn sessions(args: &Args, places: &Places) -> Result<u8, Failed> {
 
 pub(super) fn queue(args: &Args, places: &Places) -> Result<u8, Failed> {
     let store = visit(&open::database_path(args, places)?)?;
+    let held = match &store {
+        Some(store) => store.read_blocking(Sessions { closed: true })?,
+        None => Vec::new(),
+    };
+    let held = held.into_iter().filter(|session| session.held).map(|session| session.id).collect();
     let entries = match (store, &args.session) {
         (None, _) => Vec::new(),
         (Some(store), None) => store.read_blocking(QueueListing { session: None })?,
@@ -42,6 +47,8 @@ pub(super) fn queue(args: &Args, places: &Places) -> Result<u8, Failed> {
             store.read_blocking(QueueListing { session: Some(found.ok_or_else(unknown)?.id) })?
         }
     };
+    let mut entries = entries;
+    hold_with_session(&mut entries, &held);
     let answer = queue_answer(&entries, COLUMNS);
     let data = answer.data.as_array().cloned().unwrap_or_default();
     show(args.json, &data, &[answer.text], "")

@@ -35,8 +35,8 @@ pub enum Line {
 
 /// Reads one line, without its line end; a pasted or block line may have line ends inside.
 ///
-/// A line is a command if and only if its first character is `/` and its second is not. A line that begins with a blank is a
-/// message whatever follows: it is sent as it is.
+/// A line is a command if and only if the first character that is no blank is `/` and the next one is not `/`: a command with a
+/// blank before it, as one types it to keep it out of the history, must not go to a model.
 ///
 /// # Errors
 /// A line that begins as a command and is none that can be carried out. It is never taken for a message instead.
@@ -44,7 +44,8 @@ pub fn parse(line: &str) -> Result<Line, CommandError> {
     if line.trim().is_empty() {
         return Ok(Line::Blank);
     }
-    let Some(head) = scan::Head::of(line) else {
+    let command = without_blanks(line);
+    let Some(head) = scan::Head::of(command) else {
         // What is no command and begins with `/` begins with `//`: the first one says so and is not part of the message.
         return Ok(Line::Message(line.strip_prefix('/').unwrap_or(line).to_owned()));
     };
@@ -58,5 +59,15 @@ pub fn parse(line: &str) -> Result<Line, CommandError> {
         (table::find(head.name), head.end)
     };
     let spec = spec.ok_or_else(|| CommandError::Unknown(UnknownCommand::new(head.name)))?;
-    grammar::read(spec, &scan::Scan::of(spec, line, arguments_at)).map(Line::Command)
+    grammar::read(spec, &scan::Scan::of(spec, command, arguments_at)).map(Line::Command)
+}
+
+/// Whether a line is a command rather than a message, be it right or wrong.
+pub fn is_command(line: &str) -> bool {
+    let line = without_blanks(line);
+    line.starts_with('/') && !line.starts_with("//")
+}
+
+fn without_blanks(line: &str) -> &str {
+    line.trim_start_matches([' ', '\t'])
 }

@@ -41,7 +41,8 @@ fn lines_are_messages_blank_or_commands() {
     check("hello", message("hello"));
     check("  hello  ", message("  hello  "));
     check("a\n/quit\nb", message("a\n/quit\nb"));
-    check(" /help", message(" /help"));
+    check(" /help", Line::Command(Command::Help { command: None }));
+    check("\t/bg  x", Line::Command(Command::Bg { text: " x".to_owned() }));
     check("\n/help", message("\n/help"));
     check("\\help", message("\\help"));
     check("1/2", message("1/2"));

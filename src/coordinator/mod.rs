@@ -101,8 +101,6 @@ struct Live {
     turn: Option<RunningTurn>,
     /// Something ended that the person has not seen: `Finished` or `Failed`.
     unseen: Option<Activity>,
-    /// How far it had been seen when the person last went there.
-    entered: Seen,
     /// The position that the store has.
     saved_seen: Seen,
     /// Nothing of earlier was unseen when chatmux started: a script that shows all that comes has then shown all.
@@ -124,6 +122,8 @@ struct Tracked {
     foreground: bool,
     since: Timestamp,
     first_start: Option<Timestamp>,
+    /// It was said that another chatmux answers in its session.
+    told_to_wait: bool,
     /// Its answer's row, once a turn of it has begun here.
     answer: Option<MessageId>,
     done: Option<oneshot::Sender<EntryEnd>>,
@@ -215,7 +215,6 @@ impl Coordinator {
         let unseen = (end.message >= session.seen.message && end != session.seen).then_some(Activity::Finished);
         let live = Live {
             saved_seen: session.seen,
-            entered: session.seen,
             follows: unseen.is_none(),
             session,
             replay: ReplayBuffer::new(self.replay_bytes, end),

@@ -6,8 +6,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::front::ScriptItem;
 use crate::domain::{
-    Activity, EndState, EntryId, ModelName, Origin, Priority, PromptState, Seen, Session, SessionId, SessionName,
-    SessionRef, Show, StoredError,
+    Activity, EndState, EntryId, ModelName, Origin, Priority, PromptState, Session, SessionId, SessionName, SessionRef,
+    Show, StoredError,
 };
 use crate::queue::Refusal;
 use crate::store::StoreError;
@@ -158,6 +158,8 @@ pub struct SessionView {
     pub state: SessionState,
     /// Entries that wait.
     pub pending: usize,
+    /// Its queue is held.
+    pub held: bool,
     /// Why it wants attention.
     pub activity: Option<Activity>,
 }
@@ -199,7 +201,6 @@ pub(super) enum Request {
     Wait { which: Which, reply: Reply<Quiet> },
     Show(Show),
     Script(ScriptItem, oneshot::Sender<()>),
-    Entered { reply: Reply<Seen> },
     Prompt { reply: Reply<PromptState> },
     Quit { draft: Option<String>, reply: Reply<()> },
 }
@@ -336,14 +337,6 @@ impl Handle {
     /// There is no such session.
     pub async fn wait(&self, which: Which) -> Result<Quiet, Error> {
         self.ask(|reply| Request::Wait { which, reply }).await
-    }
-
-    /// How far the active session had been seen when the person last went there.
-    ///
-    /// # Errors
-    /// The coordinator has ended.
-    pub async fn entered(&self) -> Result<Seen, Error> {
-        self.ask(|reply| Request::Entered { reply }).await
     }
 
     /// What the prompt shows.

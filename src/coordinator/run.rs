@@ -159,10 +159,6 @@ impl Coordinator {
             Request::Wait { which, reply } => self.wait(&which, reply),
             Request::Show(show) => self.show(show),
             Request::Script(item, taken) => self.script(item, taken),
-            Request::Entered { reply } => {
-                let entered = self.sessions.get(&self.active).map(|live| live.entered).unwrap_or_default();
-                let _ = reply.send(Ok(entered));
-            }
             Request::Prompt { reply } => {
                 let _ = reply.send(Ok(self.prompt()));
             }

@@ -302,7 +302,8 @@ impl Coordinator {
             };
             let active = id == self.active;
             let activity = activity(live).filter(|_| !active);
-            SessionView { session: live.session.clone(), active, state, pending, activity }
+            let held = self.queue.is_held(id);
+            SessionView { session: live.session.clone(), active, state, pending, held, activity }
         };
         open.map(view).collect()
     }

@@ -74,7 +74,6 @@ impl Coordinator {
         let Some(live) = self.sessions.get_mut(&session) else { return };
         live.unseen = None;
         let seen = live.session.seen;
-        live.entered = seen;
         let Front::Terminal(terminal) = &mut self.front else { return };
         terminal.settle_shows();
         terminal.cursor = seen;

@@ -26,6 +26,10 @@ impl Coordinator {
         self.after(commit, move |c, result| match result {
             Ok(turn) => c.turn_started(session, entry, turn),
             Err(StoreError::TurnRunning(_)) => {
+                let tracked = c.entries.get_mut(&entry);
+                if tracked.is_some_and(|tracked| !std::mem::replace(&mut tracked.told_to_wait, true)) {
+                    c.notice(format!("#{entry} waits: another chatmux answers in session {session}"));
+                }
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
             }
             Err(StoreError::NoEntry(_) | StoreError::WrongState { .. }) => {

@@ -1,5 +1,7 @@
 //! What commands answer: as data for `--json`, and as text for people.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
@@ -7,7 +9,7 @@ use super::{Answer, Executor, Failure};
 use crate::command::{self, Scope};
 use crate::coordinator::{SessionState, SessionView};
 use crate::domain::text::one_line;
-use crate::domain::{AnswerState, Entry, EntryState, Message, Output, Role, Session, SessionId};
+use crate::domain::{AnswerState, Entry, EntryState, Message, Output, Role, Seen, Session, SessionId};
 use crate::store::{FindMessage, History, OutputSince, QueueListing};
 
 /// Characters of a message in a list.
@@ -32,7 +34,10 @@ impl Executor {
             Some(Scope::One(session)) => Some(self.handle.find(Some(session)).await?.id),
             None => Some(self.handle.find(None).await?.id),
         };
-        let entries = self.store.read(QueueListing { session }).await?;
+        let mut entries = self.store.read(QueueListing { session }).await?;
+        let views = self.handle.views().await?;
+        let held = views.iter().filter(|view| view.held).map(|view| view.session.id).collect();
+        hold_with_session(&mut entries, &held);
         Ok(queue_answer(&entries, (self.width)()))
     }
 
@@ -46,22 +51,23 @@ impl Executor {
         Ok(Answer { command: "history", data: Value::Array(data), text })
     }
 
-    /// What the last return to the session showed, uncut; when that was nothing, the last turn.
+    /// The session's output from its beginning; of more than [`REPLAY_BYTES`] the end.
     pub(super) async fn replay(&self) -> Result<Answer, Failure> {
         let session = self.handle.find(None).await?;
-        let seen = self.handle.entered().await?;
-        let behind = self.store.read(OutputSince { session: session.id, seen, max_bytes: REPLAY_BYTES }).await?;
+        let all = OutputSince { session: session.id, seen: Seen::START, max_bytes: REPLAY_BYTES };
+        let behind = self.store.read(all).await?;
         let mut messages = Vec::new();
         let ids = behind.outputs.iter().map(Output::message);
-        for id in ids.collect::<std::collections::BTreeSet<_>>() {
+        for id in ids.collect::<BTreeSet<_>>() {
             messages.extend(self.store.read(FindMessage(id)).await?);
-        }
-        if messages.is_empty() {
-            messages = self.store.read(History { session: session.id, last: 2 }).await?;
         }
         let data = messages.iter().map(message_data).collect();
         let text = messages.iter().map(|message| message_text(message, &session)).collect::<Vec<_>>().join("\n");
-        let text = if text.is_empty() { "nothing to replay yet".to_owned() } else { text };
+        let text = match (text.is_empty(), behind.cut_bytes) {
+            (true, _) => "nothing to replay yet".to_owned(),
+            (false, 0) => text,
+            (false, cut) => format!("[{cut} bytes before this are left out]\n{text}"),
+        };
         Ok(Answer { command: "replay", data: Value::Array(data), text })
     }
 
@@ -138,6 +144,13 @@ fn sessions_text(views: &[SessionView]) -> String {
 /// `text` and blanks up to `width` columns.
 fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// What waits in a session that is held is held, whatever its own mark says.
+pub fn hold_with_session(entries: &mut [Entry], held: &BTreeSet<SessionId>) {
+    for entry in entries.iter_mut().filter(|entry| entry.state == EntryState::Pending) {
+        entry.held |= held.contains(&entry.session);
+    }
 }
 
 /// A queue as `/queue` and `chatmux queue` show it.

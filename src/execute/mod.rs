@@ -3,7 +3,7 @@
 
 mod answers;
 
-pub use answers::queue_answer;
+pub use answers::{hold_with_session, queue_answer};
 
 use std::fmt;
 use std::sync::Arc;

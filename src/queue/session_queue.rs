@@ -69,9 +69,9 @@ impl SessionQueue {
         self.pending.len()
     }
 
-    /// Waiting entries that stand before `entry`.
+    /// Waiting entries whose turn comes before that of `entry`: one that is held has none.
     pub(super) fn before(&self, priority: Priority, entry: EntryId) -> usize {
-        self.pending.range(..(priority, entry)).count()
+        self.pending.range(..(priority, entry)).filter(|(_, waiting)| !waiting.held).count()
     }
 
     pub(super) fn release_all(&mut self) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::coordinator::{SessionState, SwitchTo, Which};
+use crate::command;
+use crate::coordinator::{Quiet, SessionState, SwitchTo, Which};
 use crate::domain::{SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
 use crate::ui::{Input, Next, Read, Wish};
@@ -99,7 +100,7 @@ impl Repl {
     }
 
     async fn line(&self, line: String) -> After {
-        let is_command = line.starts_with('/') && !line.starts_with("//");
+        let is_command = command::is_command(&line);
         if is_command && let Ok(session) = self.executor.handle.find(None).await {
             self.show(Show::Command { session: session.id, name: session.name, line: line.clone() }).await;
         }
@@ -134,7 +135,8 @@ impl Repl {
             // What counts as for ever: a month.
             let limit = timeout.unwrap_or(Duration::from_secs(30 * 86_400));
             let said = match tokio::time::timeout(limit, handle.wait(which)).await {
-                Ok(Ok(_)) => Show::Notice("all is answered".to_owned()),
+                Ok(Ok(Quiet { held })) if held.is_empty() => Show::Notice("all is answered".to_owned()),
+                Ok(Ok(_)) => Show::Notice("all is answered but what is held: /resume all goes on".to_owned()),
                 Ok(Err(error)) => Show::Error(error.to_string()),
                 Err(_) => Show::Notice("the time is over, and not all is answered".to_owned()),
             };
