@@ -11,13 +11,13 @@ use crate::cli::args::Args;
 use crate::config::{Config, OnStart, Places};
 use crate::coordinator::{self, Front, Handle, Setup};
 use crate::domain::limits::REPLAY_BUFFER_BYTES;
-use crate::domain::{Clock, Entry, ModelName, Origin, Session, SessionId, SessionRef, Timestamp};
+use crate::domain::{Clock, Entry, EntryState, ModelName, Origin, Session, SessionId, SessionRef, Timestamp};
 use crate::execute::Executor;
 use crate::provider::Providers;
 use crate::queue::{Limits, Queue, RetryPolicy};
 use crate::store::{
-    ActiveSession, CreateSession, HoldEntries, Opening, PendingEntries, ReopenSession, SessionEnds, Sessions,
-    SetActive, Store,
+    ActiveSession, CreateSession, HoldEntries, Opening, PendingEntries, QueueListing, ReopenSession, SessionEnds,
+    Sessions, SetActive, Store,
 };
 
 /// The system's clock.
@@ -76,6 +76,11 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -
         if !visit {
             store.write_blocking(ReopenSession { session: active.id })?;
         }
+        // What waited when it was archived is held. Where nothing waits, there is nothing that could start unasked.
+        let entries = store.read_blocking(QueueListing { session: Some(active.id) })?;
+        active.held &= entries.iter().any(|entry| entry.state == EntryState::Pending);
+        let (id, held) = (active.id, active.held);
+        sessions.iter_mut().filter(|session| session.id == id).for_each(|session| session.held = held);
         sessions.iter_mut().filter(|session| session.id == active.id).for_each(|session| session.closed_at = None);
     }
     if !visit {
@@ -162,6 +167,7 @@ pub(super) fn executor(
         resolve: Arc::new(move |name: ModelName| resolver.resolve_model(name).map_err(|error| error.to_string())),
         models: models(config),
         origin,
+        has_line: false,
         width,
     }
 }

@@ -54,7 +54,8 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
     let (store, draft) = (opened.store.clone(), opened.active.draft.clone());
     let front = Front::terminal(display.frames, display.ready);
     let handle = open::coordinate(opened, config, &open::providers(config), front);
-    let executor = open::executor(handle, store, config, Origin::User, columns);
+    let mut executor = open::executor(handle, store, config, Origin::User, columns);
+    executor.has_line = input.has_line;
     let repl = Repl { executor, names, signals: signals::listen(), greeting, draft };
     Ok(repl.run(input).await)
 }

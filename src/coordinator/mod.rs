@@ -112,6 +112,8 @@ struct RunningTurn {
     entry: EntryId,
     answer: MessageId,
     cancel: CancellationToken,
+    /// Its end holds the session, because the server asks for more patience than is allowed.
+    held_by_server: bool,
     /// What the worker brought, once it ended.
     ended: Option<Ended>,
 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::request::{Ending, EntryEnd, Error, Held, Queued, Reply, Submission};
 use super::{Coordinator, Tracked, Which};
-use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId, SessionRef, Show};
+use crate::domain::{Entry, EntryId, Event, SessionChange, SessionId, SessionRef, Show};
 use crate::queue::{self, Waiting};
 use crate::store::{CancelEntries, Enqueue, EnqueueAll, HoldSessions, StoreError};
 
@@ -20,9 +20,8 @@ impl Coordinator {
                 return;
             }
         };
-        let Submission { text, priority, origin, foreground, .. } = submission;
-        if origin == Origin::User {
-            // What was in the line is a message now.
+        let Submission { text, priority, origin, foreground, takes_line, .. } = submission;
+        if takes_line {
             self.save_draft(String::new());
         }
         let now = self.clock.now();

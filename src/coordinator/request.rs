@@ -109,6 +109,8 @@ pub struct Submission {
     pub origin: Origin,
     /// The caller waits for the answer and wants to see it as it comes.
     pub foreground: bool,
+    /// It was the active session's line: nothing of it is left as a draft.
+    pub takes_line: bool,
 }
 
 /// A message that is committed.

@@ -215,12 +215,12 @@ impl Coordinator {
                 return;
             }
         };
+        self.tell(queue::Event::Cancel(session));
         // What waits stays and is held, so that nothing is sent unasked when the session is opened again.
         if !self.queue.waiting(session).is_empty() {
             let commit = self.store.submit(HoldSessions { sessions: vec![session], held: true });
             self.quietly(commit);
         }
-        self.tell(queue::Event::Cancel(session));
         self.tell(queue::Event::Hold { session, held: true, release: false });
         self.let_go_of_waiters(session);
         let now = self.clock.now();

@@ -64,7 +64,13 @@ impl Coordinator {
             model: turn.model,
             system: live.session.system.clone(),
         };
-        live.turn = Some(RunningTurn { entry, answer: turn.answer, cancel: cancel.clone(), ended: None });
+        live.turn = Some(RunningTurn {
+            entry,
+            answer: turn.answer,
+            cancel: cancel.clone(),
+            held_by_server: false,
+            ended: None,
+        });
         let tracked = self.entries.get_mut(&entry);
         let first_here = tracked.is_some_and(|tracked| {
             let first = tracked.first_start.is_none();
@@ -165,8 +171,8 @@ impl Coordinator {
                 self.note_end(session, state);
                 self.finish_entry(entry, state, error);
             }
-            // When the session is held now, that is said instead.
-            None if self.queue.is_held(session) => {}
+            // That it is held, and for how long, is said instead.
+            None if turn.held_by_server => {}
             None => self.say_retry(session, entry, end),
         }
         self.touch(session);
@@ -178,7 +184,13 @@ impl Coordinator {
     }
 
     fn say_retry(&mut self, session: SessionId, entry: EntryId, end: &Settlement) {
-        let Settlement::Retry { not_before, attempt, error: Some(error) } = end else { return };
+        let Settlement::Retry { not_before, attempt, error } = end else { return };
+        let Some(error) = error else {
+            if !self.quit_begun {
+                self.notice(format!("#{entry} was interrupted before anything came of it, and waits again"));
+            }
+            return;
+        };
         let event = Event::Retry {
             session,
             entry,
@@ -252,8 +264,11 @@ impl Coordinator {
 
     /// An entry that waited is cancelled, or gone. An answer that was begun has its end with that.
     pub(super) fn emit_discarded(&mut self, session: SessionId, entry: EntryId) {
-        let begun = self.entries.get(&entry).and_then(|tracked| tracked.answer);
-        if let (Some(message), Some(live)) = (begun, self.sessions.get_mut(&session)) {
+        let Some(tracked) = self.entries.get(&entry) else { return };
+        // Where a later turn came between, the order of output has ended this one already.
+        if let (Some(message), Some(live)) = (tracked.answer, self.sessions.get_mut(&session))
+            && live.replay.end().message <= message
+        {
             let (state, usage) = (AnswerState::Interrupted, Usage::default());
             live.replay.push(Output::End { message, state, usage, error: None });
         }
@@ -286,6 +301,9 @@ impl Coordinator {
     pub(super) fn hold_until(&mut self, session: SessionId, until: Timestamp) {
         let Some(live) = self.sessions.get_mut(&session) else { return };
         live.session.held = true;
+        if let Some(turn) = &mut live.turn {
+            turn.held_by_server = true;
+        }
         let name: SessionName = live.session.name.clone();
         let wait = crate::domain::Span(until.since(self.clock.now()));
         let commit = self.store.submit(HoldSessions { sessions: vec![session], held: true });

@@ -187,6 +187,7 @@ impl ReplayBuffer {
 
     /// Appends the next piece of output. Pieces come in order: a piece's `start` is where the last one ended.
     pub fn push(&mut self, output: Output) {
+        debug_assert!(output.message() >= self.end.message, "output comes in the order of messages");
         self.end.advance(&output);
         if !self.merge(&output) {
             self.bytes += output.text_len() + PIECE_OVERHEAD_BYTES;

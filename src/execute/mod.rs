@@ -120,6 +120,8 @@ pub struct Executor {
     pub models: Arc<[String]>,
     /// Who types.
     pub origin: Origin,
+    /// There is a line in which a session's draft stands: not so for a script, and a terminal without cursor movement.
+    pub has_line: bool,
     /// Columns that an answer for people may take.
     pub width: fn() -> usize,
 }
@@ -149,7 +151,7 @@ impl Executor {
     /// It is too long, holds a NUL, or was refused.
     pub async fn submit(&self, to: Which, text: String, priority: Priority, foreground: bool) -> Result<Done, Failure> {
         check_message(&text)?;
-        let submission = Submission { to, text, priority, origin: self.origin, foreground };
+        let submission = Submission { to, text, priority, origin: self.origin, foreground, takes_line: self.has_line };
         let queued = self.handle.submit(submission).await?;
         Ok(Done::Queued { queued, wait: foreground })
     }
@@ -160,8 +162,8 @@ impl Executor {
             Command::Switch { to } => self.switch(to).await,
             Command::Sessions => self.sessions().await.map(Done::Answered),
             Command::Rename { name } => self.quietly(self.handle.rename(None, name)).await,
-            Command::Close { session } => self.quietly(self.handle.close(session)).await,
-            Command::Delete { session } => self.quietly(self.handle.delete(session)).await,
+            Command::Close { session } => self.leaving(self.handle.close(session)).await,
+            Command::Delete { session } => self.leaving(self.handle.delete(session)).await,
             Command::Send { to, text } => self.submit(targets(to), text, Priority::Normal, false).await,
             Command::Bg { text } => self.submit(Which::Active, text, Priority::Normal, false).await,
             Command::Now { text } => self.submit(Which::Active, text, Priority::High, true).await,
@@ -191,6 +193,14 @@ impl Executor {
         Ok(Done::Quietly)
     }
 
+    /// What may take the prompt elsewhere.
+    async fn leaving<T>(&self, asked: impl Future<Output = Result<T, coordinator::Error>>) -> Result<Done, Failure> {
+        let before = self.handle.find(None).await?.id;
+        asked.await?;
+        let now = self.handle.find(None).await?;
+        Ok(if now.id == before { Done::Quietly } else { Done::Switched(Box::new(now)) })
+    }
+
     async fn new_session(&self, name: Option<SessionName>) -> Result<Done, Failure> {
         let session = self.handle.create(name, self.empty_line()).await?;
         Ok(Done::Switched(Box::new(session)))
@@ -205,9 +215,9 @@ impl Executor {
         Ok(Done::Switched(Box::new(session)))
     }
 
-    /// What a command leaves behind in a person's line. A script has no line, and leaves the person's draft alone.
+    /// What a command leaves behind in a person's line. Where there is none, drafts are left alone.
     fn empty_line(&self) -> Option<String> {
-        (self.origin == Origin::User).then(String::new)
+        self.has_line.then(String::new)
     }
 
     async fn cancel(&self, which: Which) -> Result<Done, Failure> {

@@ -50,7 +50,7 @@ enum After {
 impl Repl {
     /// Runs until the person leaves or a signal comes; all is committed when this returns.
     pub async fn run(mut self, input: Input) -> End {
-        let Input { reader, next, mut reads, exit } = input;
+        let Input { reader, has_line, next, mut reads, exit } = input;
         tokio::task::spawn_blocking(reader);
         for line in std::mem::take(&mut self.greeting) {
             self.executor.handle.show(Show::Notice(line)).await;
@@ -89,7 +89,7 @@ impl Repl {
             }
         };
         // Who leaves by hand leaves an empty line; of one that a signal cut off only the last draft is known.
-        let draft = (end == End::Left).then(String::new);
+        let draft = (end == End::Left && has_line).then(String::new);
         if let Err(error) = self.executor.handle.quit(draft).await {
             tracing::error!(%error, "the end could not be committed");
         }

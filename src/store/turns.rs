@@ -123,7 +123,9 @@ fn answer_rows(
 }
 
 fn before(conn: &Connection, session: SessionId, question: MessageId) -> Result<MessageId, StoreError> {
-    let sql = "SELECT coalesce(max(id), 0) FROM messages WHERE session_id = ?1 AND id < ?2";
+    // An answer that waits for another attempt has put nothing out.
+    let sql = "SELECT coalesce(max(m.id), 0) FROM messages m JOIN entries e ON e.id = m.entry_id \
+               WHERE m.session_id = ?1 AND m.id < ?2 AND e.state <> 'pending'";
     Ok(conn.prepare_cached(sql)?.query_row(params![session, question], |row| row.get(0))?)
 }
 

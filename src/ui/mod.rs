@@ -100,6 +100,8 @@ pub struct Display {
 pub struct Input {
     /// The reader: to be run on a thread that may block for as long as the program lives.
     pub reader: Box<dyn FnOnce() + Send>,
+    /// Whether [`Next::initial`] stands in the line; where there is no cursor to move it is only shown.
+    pub has_line: bool,
     /// Asks for a line. One for each [`Read`].
     pub next: mpsc::Sender<Next>,
     /// What was typed, one for each [`Next`].
@@ -185,7 +187,7 @@ pub fn start(options: Options) -> io::Result<Terminal> {
             let reader = Box::new(move || reader::run_plain(next_in, &reads_out, mode, &prompting, &reading));
             return Ok(Terminal {
                 display: Display { frames, ready },
-                input: Input { reader, next, reads, exit: Exit { printing, guard } },
+                input: Input { reader, has_line: false, next, reads, exit: Exit { printing, guard } },
             });
         }
     }
@@ -193,6 +195,6 @@ pub fn start(options: Options) -> io::Result<Terminal> {
     let reader = Box::new(move || reader.run());
     Ok(Terminal {
         display: Display { frames, ready },
-        input: Input { reader, next, reads, exit: Exit { printing, guard } },
+        input: Input { reader, has_line: true, next, reads, exit: Exit { printing, guard } },
     })
 }

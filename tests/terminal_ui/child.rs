@@ -104,7 +104,7 @@ pub(crate) fn run() {
         prompt: prompt(1, &[]),
     };
     let ui::Terminal { display, input } = ui::start(options).unwrap();
-    let (frames, ui::Input { reader, next, mut reads, exit }) = (display.frames, input);
+    let (frames, ui::Input { reader, next, mut reads, exit, .. }) = (display.frames, input);
     std::thread::spawn(reader);
     let (shows, shows_in) = std::sync::mpsc::channel();
     let merged = frames.clone();

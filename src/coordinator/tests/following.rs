@@ -5,8 +5,8 @@ use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use super::{Asked, Bench, Frames, bench, message, terminal};
-use crate::coordinator::{SwitchTo, Which};
-use crate::domain::{Frame, SessionId, SessionRef, Show};
+use crate::coordinator::{Submission, SwitchTo, Which};
+use crate::domain::{ErrorKind, Frame, Priority, ProviderError, SessionId, SessionRef, Show};
 
 const SESSIONS: i64 = 3;
 /// Smaller than what streams while one looks away, so that the store has to help out.
@@ -152,4 +152,27 @@ async fn nothing_is_missing_or_doubled_whatever_one_does() {
 fn eprint_seed(seed: u64) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "following: seed {seed}");
+}
+
+#[tokio::test]
+async fn cancelling_what_was_overtaken_loses_nothing_of_what_streams() {
+    let (front, mut frames) = terminal();
+    let mut b = bench(1, 8, REPLAY_BYTES, front);
+    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    let queued = b.handle.submit(message(1, "first")).await.unwrap();
+    let busy = ProviderError::transient(ErrorKind::Overloaded, "busy");
+    b.asked.recv().await.unwrap().answer.send(Err(busy)).await.unwrap();
+    // What is urgent overtakes what waits for its next attempt, once that attempt's end is committed.
+    let urgent = Submission { priority: Priority::High, ..message(1, "urgent") };
+    b.handle.submit(urgent).await.unwrap();
+    let asked = b.asked.recv().await.unwrap();
+    assert_eq!(asked.question(), "urgent");
+    asked.say("one ").await;
+    drain(&mut frames, &mut screen, SessionId(1), "one ").await;
+    asked.say("two ").await;
+    b.handle.drop_entries(vec![queued[0].entry]).await.unwrap();
+    asked.say("three").await;
+    asked.finish().await;
+    drain(&mut frames, &mut screen, SessionId(1), "<end>").await;
+    assert_eq!(screen.shown[&SessionId(1)], "<first><urgent>one two three<end>");
 }

@@ -94,6 +94,7 @@ fn message(session: i64, text: &str) -> Submission {
         priority: Priority::Normal,
         origin: Origin::Script,
         foreground: false,
+        takes_line: false,
     }
 }
 
