@@ -44,15 +44,11 @@ pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Op
         }
         Event::Retry { session, attempt, of, in_ms, error, .. } => {
             let wait = Span(Duration::from_millis(*in_ms));
-            let status = error.status.map(|status| format!("{status} ")).unwrap_or_default();
-            let why = one_line(&format!("{status}{}", error.text), ERROR_CHARS);
+            let why = one_line(&error.to_string(), ERROR_CHARS);
             Some(format!("{} retrying in {wait} ({attempt} of {of}): {why}", tag(session)))
         }
         Event::Finished { session, state, tokens, total_ms, error, text, .. } => {
-            let why = error.as_ref().map(|error| {
-                let status = error.status.map(|status| format!("{status} ")).unwrap_or_default();
-                format!(": {}", one_line(&format!("{status}{}", error.text), ERROR_CHARS))
-            });
+            let why = error.as_ref().map(|error| format!(": {}", one_line(&error.to_string(), ERROR_CHARS)));
             let why = why.unwrap_or_default();
             let end = match state {
                 EndState::Complete => {

@@ -73,6 +73,15 @@ pub struct StoredError {
     pub request_id: Option<String>,
 }
 
+impl std::fmt::Display for StoredError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(status) = self.status {
+            write!(f, "{status} ")?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
 impl From<&super::error::ProviderError> for StoredError {
     fn from(e: &super::error::ProviderError) -> Self {
         Self { kind: e.kind, status: e.status, text: e.text.clone(), request_id: e.request_id.clone() }

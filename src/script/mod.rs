@@ -152,9 +152,8 @@ impl Script {
             Some(EntryEnd::Ended(_, None)) | None => return Flow::On,
             Some(EntryEnd::Held) => "the message is kept, but its queue is held: /resume goes on".to_owned(),
             Some(EntryEnd::Ended(state, Some(error))) => {
-                let status = error.status.map(|status| format!("{status} ")).unwrap_or_default();
                 let what = if *state == EndState::Failed { "failed" } else { "was interrupted" };
-                format!("the answer {what}: {status}{}", error.text)
+                format!("the answer {what}: {error}")
             }
         };
         self.report(number, &text).await;

@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Kind, Piece, Request};
 use crate::domain::{FinishReason, ProviderError, Role, Usage};
@@ -108,6 +108,21 @@ pub(crate) fn body(kind: Kind, request: &Request, options: Options, extra: &Map<
     for (name, value) in extra {
         body.members.insert(name.clone(), value.clone());
     }
+    body
+}
+
+/// What OpenAI's and Ollama's requests have in common: the system prompt is the conversation's first message.
+fn chat_body(request: &Request, options: Options) -> Map<String, Value> {
+    let system = (!request.system.is_empty()).then(|| (Role::System, request.system.clone()));
+    let messages: Vec<_> = system
+        .into_iter()
+        .chain(turns(request, options))
+        .map(|(role, text)| json!({ "role": role.as_str(), "content": text }))
+        .collect();
+    let mut body = Map::new();
+    body.insert("model".to_owned(), request.model.as_str().into());
+    body.insert("messages".to_owned(), messages.into());
+    body.insert("stream".to_owned(), true.into());
     body
 }
 

@@ -2,25 +2,15 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::super::Request;
 use super::super::verdict;
-use super::{Fault, Options, Said, turns};
-use crate::domain::{FinishReason, Role, Usage};
+use super::{Fault, Options, Said, chat_body};
+use crate::domain::{FinishReason, Usage};
 
 pub(super) fn body(request: &Request, options: Options) -> Map<String, Value> {
-    let system = (!request.system.is_empty()).then(|| (Role::System, request.system.clone()));
-    let messages: Vec<_> = system
-        .into_iter()
-        .chain(turns(request, options))
-        .map(|(role, text)| json!({ "role": role.as_str(), "content": text }))
-        .collect();
-    let mut body = Map::new();
-    body.insert("model".to_owned(), request.model.as_str().into());
-    body.insert("messages".to_owned(), messages.into());
-    body.insert("stream".to_owned(), true.into());
-    body
+    chat_body(request, options)
 }
 
 #[derive(Deserialize)]

@@ -6,23 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::super::Request;
 use super::super::verdict;
-use super::{Fault, Options, Said, turns};
-use crate::domain::{ErrorKind, FinishReason, ProviderError, Role, Usage};
+use super::{Fault, Options, Said, chat_body};
+use crate::domain::{ErrorKind, FinishReason, ProviderError, Usage};
 
 /// The end mark, which is no JSON.
 const DONE: &str = "[DONE]";
 
 pub(super) fn body(request: &Request, options: Options) -> Map<String, Value> {
-    let system = (!request.system.is_empty()).then(|| (Role::System, request.system.clone()));
-    let messages: Vec<_> = system
-        .into_iter()
-        .chain(turns(request, options))
-        .map(|(role, text)| json!({ "role": role.as_str(), "content": text }))
-        .collect();
-    let mut body = Map::new();
-    body.insert("model".to_owned(), request.model.as_str().into());
-    body.insert("messages".to_owned(), messages.into());
-    body.insert("stream".to_owned(), true.into());
+    let mut body = chat_body(request, options);
     if options.usage {
         body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     }
