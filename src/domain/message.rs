@@ -109,9 +109,17 @@ pub struct Entry {
     pub held: bool,
     /// Not to be started earlier (backoff).
     pub not_before: Option<Timestamp>,
+    /// Its place among the entries of its session and priority: the lower the earlier. It grows with arrival; `/move` changes it.
+    pub position: i64,
+    /// It was begun before, has a partial answer, and goes on from there when its turn comes again.
+    pub continues: bool,
     /// When it was acknowledged.
     pub created_at: Timestamp,
-    /// Why it is dead.
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it was done, cancelled or dead.
+    pub finished_at: Option<Timestamp>,
+    /// Why it is dead, or why its last attempt failed.
     pub error: Option<StoredError>,
 }
 

@@ -1,5 +1,6 @@
 //! Layer 0: the words of chatmux as types. Knows no clock, no file, no terminal, no network.
 
+pub mod auto_reply;
 pub mod display;
 pub mod error;
 pub mod event;
@@ -9,9 +10,11 @@ pub mod limits;
 pub mod message;
 pub mod names;
 pub mod replay;
+pub mod stats;
 pub mod text;
 pub mod time;
 
+pub use auto_reply::AutoReply;
 pub use display::{Activity, Frame, PromptState, Show};
 pub use error::{ErrorKind, ProviderError};
 pub use event::{Delta, Event};
@@ -20,4 +23,5 @@ pub use kinds::{AnswerState, EndState, EntryState, FinishReason, Origin, Priorit
 pub use message::{ChatMessage, Entry, Message, Session, StoredError, Usage};
 pub use names::{BadModel, BadName, ModelName, SessionName, SessionRef};
 pub use replay::{Output, ReplayBuffer, Seen};
-pub use time::{BadDuration, Clock, Span, Timestamp};
+pub use stats::{Depth, Spread, Stats};
+pub use time::{BadDuration, Clock, Span, TimeOfDay, Timestamp};

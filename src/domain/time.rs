@@ -34,6 +34,18 @@ impl Clock {
     }
 }
 
+/// How a point in time is called in the person's time zone: `12:04:31`, with the date when that is not today's. The program is
+/// given the system's zone, a test one of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeOfDay(pub fn(Timestamp) -> String);
+
+impl TimeOfDay {
+    /// The words for `at`.
+    pub fn of(self, at: Timestamp) -> String {
+        (self.0)(at)
+    }
+}
+
 /// A duration that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no duration: write a number and a unit, such as 800ms, 1.5s, 2m or 1h")]

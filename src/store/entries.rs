@@ -23,7 +23,11 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         attempts: row.get(6)?,
         held: row.get(7)?,
         not_before: row.get(8)?,
+        position: row.get(0)?,
+        continues: false,
         created_at: row.get(9)?,
+        started_at: None,
+        finished_at: None,
         error: stored_error(row, 10)?,
     })
 }
@@ -71,7 +75,11 @@ impl Write for Enqueue {
             attempts: 0,
             held: false,
             not_before: None,
+            position: conn.last_insert_rowid(),
+            continues: false,
             created_at: self.now,
+            started_at: None,
+            finished_at: None,
             error: None,
         })
     }

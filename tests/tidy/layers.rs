@@ -23,7 +23,11 @@ const MODULES: &[Module] = &[
     module("domain", 0, &["serde", "serde_json", "thiserror"]),
     module("command", 1, &["clap", "strsim", "thiserror", "unicode_width"]),
     module("queue", 1, &["thiserror"]),
-    module("store", 1, &["futures_util", "rusqlite", "rusqlite_migration", "thiserror", "tokio", "tracing"]),
+    module(
+        "store",
+        1,
+        &["futures_util", "hdrhistogram", "rusqlite", "rusqlite_migration", "thiserror", "tokio", "tracing"],
+    ),
     module(
         "provider",
         1,
@@ -65,7 +69,11 @@ const MODULES: &[Module] = &[
     module("cli", 5, &["clap", "clap_complete", "clap_mangen"]),
     module("logging", 5, &["tracing_subscriber"]),
     module("config", 6, &["directories", "serde_json", "strsim", "thiserror", "toml"]),
-    module("app", 6, &["anstream", "anyhow", "clap", "fastrand", "serde_json", "tokio", "tokio_util", "tracing"]),
+    module(
+        "app",
+        6,
+        &["anstream", "anyhow", "clap", "fastrand", "jiff", "serde_json", "tokio", "tokio_util", "tracing"],
+    ),
 ];
 
 /// `config` stands beside `app` and yet knows only what it makes.
