@@ -1,6 +1,8 @@
 //! The way to the models against a real socket: every scenario in all four formats. The servers are the tests' own.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "providers/continuing.rs"]
+mod continuing;
 #[path = "providers/requests.rs"]
 mod requests;
 #[path = "support/server.rs"]

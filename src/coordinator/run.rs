@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::request::{Error, Request};
 use super::{Coordinator, Front, Which};
 use crate::domain::{ErrorKind, ProviderError, Usage};
-use crate::queue::{Event, Outcome};
+use crate::queue::{Came, Event, Outcome};
 use crate::worker::{Ended, Report, What};
 
 /// Reports that are taken in one go before anything else has its turn.
@@ -119,14 +119,14 @@ impl Coordinator {
         }
         tracing::error!(%session, %entry, "a worker panicked");
         let error = ProviderError::fatal(ErrorKind::Protocol, "an internal error ended this answer; the log has more");
-        let has_text = self
+        let has_any = self
             .sessions
             .get(&session)
             .is_some_and(|live| live.turn.as_ref().is_some_and(|turn| live.replay.end().message == turn.answer));
         let ended = Ended {
             outcome: Outcome::Failed(error),
             tail: Vec::new(),
-            has_text,
+            came: if has_any { Came::Text } else { Came::Nothing },
             finish_reason: None,
             usage: Usage::default(),
             first_at: None,

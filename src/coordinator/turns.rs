@@ -6,10 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Coordinator, EntryEnd, RunningTurn, Tracked};
 use crate::domain::{
-    Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Output, ReplayBuffer, Seen, SessionId,
+    Activity, AnswerState, Delta, EndState, EntryId, EntryState, Event, Kept, Output, ReplayBuffer, Seen, SessionId,
     SessionName, Show, StoredError, Timestamp, Usage,
 };
-use crate::queue::{self, Settlement};
+use crate::queue::{self, Came, Settlement};
 use crate::store::{CancelEntries, EndTurn, HoldSessions, StartTurn, StoreError, Turn};
 use crate::worker::{self, Assignment, Ended, Report, What};
 
@@ -60,6 +60,7 @@ impl Coordinator {
             question: turn.question,
             answer: turn.answer,
             attempt,
+            kept: Kept::default(),
             provider: (self.providers)(&turn.model.provider),
             model: turn.model,
             system: live.session.system.clone(),
@@ -119,7 +120,7 @@ impl Coordinator {
                 self.touch(session);
             }
             What::Ended(ended) => {
-                let (outcome, has_text) = (ended.outcome.clone(), ended.has_text);
+                let (outcome, has_text) = (ended.outcome.clone(), ended.came > Came::Nothing);
                 turn.ended = Some(*ended);
                 self.tell(queue::Event::Ended { session, outcome, has_text, roll: (self.roll)() });
             }

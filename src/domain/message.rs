@@ -27,6 +27,22 @@ pub struct ChatMessage {
     pub text: String,
 }
 
+/// What an answer has before an attempt adds to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Its text, from which the model goes on; empty: it begins anew.
+    pub text: String,
+    /// Bytes of its reasoning, which no model is shown again.
+    pub reasoning_bytes: u64,
+}
+
+impl Kept {
+    /// Whether there is nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.reasoning_bytes == 0
+    }
+}
+
 /// One row of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

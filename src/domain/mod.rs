@@ -20,7 +20,7 @@ pub use error::{ErrorKind, ProviderError};
 pub use event::{Delta, Event};
 pub use ids::{EntryId, MessageId, SessionId};
 pub use kinds::{AnswerState, EndState, EntryState, FinishReason, Origin, Priority, Role, SessionChange, UnknownWord};
-pub use message::{ChatMessage, Entry, Message, Session, StoredError, Usage};
+pub use message::{ChatMessage, Entry, Kept, Message, Session, StoredError, Usage};
 pub use names::{BadModel, BadName, ModelName, SessionName, SessionRef};
 pub use replay::{Output, ReplayBuffer, Seen};
 pub use stats::{Depth, Spread, Stats};

@@ -1,7 +1,7 @@
 //! The answer as it comes: frames are decoded into pieces, and the end rule and the limit on silence are kept.
 //!
 //! Between the framer below and the worker above. An end without a stop reason is `Truncated`; behind a stop reason nothing can
-//! spoil the answer any more, so whatever happens there is a clean end.
+//! spoil the answer any more, so whatever happens there is a clean end. Where an answer is continued, [`Seam`] sees its text first.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,6 +12,7 @@ use futures_util::Stream;
 use tokio::time::{Instant, Sleep};
 
 use super::frames::{Frame, Frames};
+use super::seam::Seam;
 use super::secrets::Secrets;
 use super::wire::{self, Fault, Said};
 use super::{Kind, Piece};
@@ -34,8 +35,8 @@ pub(crate) struct About {
     pub(crate) request_id: Option<String>,
     /// What no error may show.
     pub(crate) secrets: Secrets,
-    /// Blanks that the model may say again although the beginning of the answer ends in them.
-    pub(crate) seam: String,
+    /// Where the answer is continued: what the model may say again.
+    pub(crate) seam: Seam,
 }
 
 impl About {
@@ -63,6 +64,8 @@ pub(crate) struct Answer<S, H> {
     /// pauses is no silence of the server.
     silent_since: Option<Instant>,
     state: State,
+    /// The end, behind what the seam withheld until then.
+    last: Option<Result<Piece, ProviderError>>,
     _held: H,
 }
 
@@ -72,7 +75,7 @@ enum State {
     Reading,
     /// The stop reason was seen; what may follow is read, for a while.
     Finished,
-    /// The last item was taken.
+    /// All was said, but for [`Answer::last`].
     Over,
 }
 
@@ -87,6 +90,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
             silence: None,
             silent_since: None,
             state: State::Reading,
+            last: None,
             _held: held,
         }
     }
@@ -122,29 +126,39 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
         )
     }
 
-    /// The next piece that was already said, without the blanks of the seam.
+    /// The next piece that was already said and that the seam lets pass.
     fn take(&mut self) -> Option<Piece> {
-        while let Some(piece) = self.said.pieces.pop_front() {
+        loop {
+            // What is withheld is not overtaken by thoughts that came behind it.
+            if self.about.seam.withholds()
+                && matches!(self.said.pieces.front(), Some(Piece::Reasoning(_)))
+                && let Some(text) = self.about.seam.close()
+            {
+                return Some(Piece::Text(text));
+            }
+            let piece = self.said.pieces.pop_front()?;
+            self.silent_since = None;
             match piece {
-                Piece::Text(text) if !self.about.seam.is_empty() => {
-                    let rest = join(&mut self.about.seam, &text);
-                    if !rest.is_empty() {
-                        return Some(Piece::Text(rest.to_owned()));
+                Piece::Text(text) => {
+                    if let Some(text) = self.about.seam.pass(text) {
+                        return Some(Piece::Text(text));
                     }
                 }
                 piece => return Some(piece),
             }
         }
-        None
     }
 
     /// Nothing more comes: a clean end if there was a stop reason, else `error`.
     fn end(&mut self, error: ProviderError) -> Option<Result<Piece, ProviderError>> {
         self.state = State::Over;
-        Some(match self.said.finish.take() {
+        let last = match self.said.finish.take() {
             Some(reason) => Ok(Piece::Finish(reason)),
             None => Err(self.about.present(error)),
-        })
+        };
+        let Some(withheld) = self.about.seam.close() else { return Some(last) };
+        self.last = Some(last);
+        Some(Ok(Piece::Text(withheld)))
     }
 
     /// Whether the silence has lasted too long.
@@ -175,11 +189,10 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if this.state == State::Over {
-            return Poll::Ready(None);
+            return Poll::Ready(this.last.take());
         }
         loop {
             if let Some(piece) = this.take() {
-                this.silent_since = None;
                 return Poll::Ready(Some(Ok(piece)));
             }
             if this.said.over {
@@ -206,35 +219,4 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
 
 fn truncated() -> ProviderError {
     ProviderError::transient(ErrorKind::Truncated, "the answer ended without a stop reason")
-}
-
-/// What is left of `text` when the blanks that `seam` already has are not said twice. The first other character ends the seam.
-fn join<'a>(seam: &mut String, text: &'a str) -> &'a str {
-    let doubled = seam.chars().zip(text.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
-    if doubled == text.len() {
-        seam.drain(..doubled);
-    } else {
-        seam.clear();
-    }
-    &text[doubled..]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_seam_is_neither_doubled_nor_lost() {
-        let check = |seam: &str, texts: &[&str], expected: &str| {
-            let mut seam = seam.to_owned();
-            let joined: String =
-                texts.iter().map(|text| if seam.is_empty() { text } else { join(&mut seam, text) }).collect();
-            assert_eq!(joined, expected, "{texts:?}");
-        };
-        check(" ", &[" word"], "word");
-        check(" ", &["word ", " x"], "word  x");
-        check("\n\n", &["\n", "\n", "\nx"], "\nx");
-        check("\n\n", &["\nx"], "x");
-        check("", &[" x"], " x");
-    }
 }

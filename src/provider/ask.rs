@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{About, Answer, MAX_ERROR_CHARS};
 use super::clients::{Clients, origin};
+use super::seam::Seam;
 use super::secrets::{self, Secrets};
 use super::verdict::{self, Complaint};
 use super::wire::{self, Body, Options};
@@ -67,7 +68,7 @@ impl Line {
             idle: self.timeouts.idle,
             request_id: None,
             secrets: Secrets::default(),
-            seam: String::new(),
+            seam: Seam::default(),
         };
         match self.open(request, &mut about).await {
             Ok((response, permits)) => {
@@ -103,7 +104,7 @@ impl Line {
                 return Ok((self.expect_stream(response, about).await?, permits));
             }
             let (error, complaint) = self.refused(response, request, &about.secrets).await;
-            match self.without(options, error.status, &complaint) {
+            match self.without(request, options, error.status, &complaint) {
                 Some(fewer) => options = fewer,
                 None => return Err(error),
             }
@@ -117,8 +118,9 @@ impl Line {
         ProviderError::transient(ErrorKind::Timeout, text)
     }
 
-    /// What to ask for instead, when the server refused an option by its name.
-    fn without(&self, options: Options, status: Option<u16>, complaint: &str) -> Option<Options> {
+    /// What to ask for instead, when the server refused an option: `stream_options` by its name; the beginning of an answer in
+    /// as many words as there are servers, so that any refusal of the request is taken for one of that.
+    fn without(&self, request: &Request, options: Options, status: Option<u16>, complaint: &str) -> Option<Options> {
         if !matches!(status, Some(400 | 422)) {
             return None;
         }
@@ -129,7 +131,7 @@ impl Line {
             self.no_usage.store(true, Relaxed);
             return Some(Options { usage: false, ..options });
         }
-        (options.prefill && complaint.contains("prefill")).then_some(Options { prefill: false, ..options })
+        (options.prefill && request.beginning().is_some()).then_some(Options { prefill: false, ..options })
     }
 
     /// The response, if it can be a stream.

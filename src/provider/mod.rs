@@ -8,6 +8,7 @@ mod endpoint;
 mod frames;
 mod profile;
 mod registry;
+mod seam;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 
-use crate::domain::{ChatMessage, FinishReason, ProviderError, Usage};
+use crate::domain::{ChatMessage, FinishReason, ProviderError, Role, Usage};
 
 pub use demo::Demo;
 pub use profile::{KeySource, Kind, Profile, Timeouts};
@@ -38,6 +39,14 @@ pub struct Request {
     pub messages: Vec<ChatMessage>,
     /// Which attempt at this question this is: 1 for the first. Only the embedded model looks at it.
     pub attempt: u32,
+}
+
+impl Request {
+    /// The beginning of the answer, when it is to be continued. Blanks alone are none.
+    fn beginning(&self) -> Option<&str> {
+        let last = self.messages.last().filter(|last| last.role == Role::Assistant)?;
+        (!last.text.trim().is_empty()).then_some(last.text.as_str())
+    }
 }
 
 /// A piece of an answer.

@@ -7,19 +7,18 @@ use futures_util::{StreamExt, stream};
 use proptest::prelude::*;
 
 use super::answer::{About, Answer};
+use super::seam::Seam;
 use super::secrets::Secrets;
 use super::{Kind, Piece};
 use crate::domain::ProviderError;
 
 /// The pieces of `chunks`, up to the end or the first error.
 fn pieces(kind: Kind, chunks: Vec<Vec<u8>>) -> Vec<Result<Piece, ProviderError>> {
-    let about = About {
-        kind,
-        idle: Duration::from_secs(60),
-        request_id: None,
-        secrets: Secrets::default(),
-        seam: String::new(),
-    };
+    continued(kind, chunks, Seam::default())
+}
+
+fn continued(kind: Kind, chunks: Vec<Vec<u8>>, seam: Seam) -> Vec<Result<Piece, ProviderError>> {
+    let about = About { kind, idle: Duration::from_secs(60), request_id: None, secrets: Secrets::default(), seam };
     let bytes = stream::iter(chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk))));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(Answer::new(bytes, about, ()).collect())
@@ -54,6 +53,29 @@ fn last(kind: Kind) -> &'static str {
 
 fn formats() -> impl Strategy<Value = Kind> {
     prop::sample::select(vec![Kind::OpenAi, Kind::Anthropic, Kind::Gemini, Kind::Ollama])
+}
+
+#[test]
+fn what_the_seam_withholds_comes_before_the_end_and_before_thoughts() {
+    let check = |body: &str, expected: &[&str]| {
+        let got = continued(Kind::Ollama, vec![body.into()], Seam::repeats("the quick brown fox"));
+        let said = |piece: Result<Piece, ProviderError>| match piece {
+            Ok(Piece::Text(text)) => text,
+            Ok(Piece::Reasoning(text)) => format!("({text})"),
+            Ok(Piece::Usage(_)) => "usage".to_owned(),
+            Ok(Piece::Finish(_)) => "end".to_owned(),
+            Err(e) => format!("{:?}", e.kind),
+        };
+        assert_eq!(got.into_iter().map(said).collect::<Vec<_>>(), expected, "{body}");
+    };
+    let word = |text: &str| event(Kind::Ollama, text, "\n");
+    let thought = "{\"message\":{\"thinking\":\"hm\"}}\n";
+    let (half, done) = (word("quick br"), last(Kind::Ollama));
+    check(&format!("{half}{done}"), &["quick br", "end"]);
+    check(&half, &["quick br", "Truncated"]);
+    check(&format!("{half}{thought}{}{done}", word("own")), &["quick br", "(hm)", "own", "end"]);
+    check(&format!("{thought}{half}{}{done}", word("own fox is")), &["(hm)", " is", "end"]);
+    check(&format!("{half}{}{done}", word("own fox")), &["end"]);
 }
 
 proptest! {

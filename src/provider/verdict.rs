@@ -153,8 +153,9 @@ pub(crate) fn on_response(
 /// How long the server asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
-    if let Some(ms) = text("retry-after-ms").and_then(|v| v.parse::<f64>().ok()) {
-        return Duration::try_from_secs_f64(ms / 1_000.0).ok();
+    let in_ms = text("retry-after-ms").and_then(|v| v.parse::<f64>().ok());
+    if let Some(wait) = in_ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1_000.0).ok()) {
+        return Some(wait);
     }
     let value = text(RETRY_AFTER.as_str())?;
     seconds(value).or_else(|| {
@@ -167,9 +168,10 @@ fn seconds(text: &str) -> Option<Duration> {
     text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok())
 }
 
-/// The provider's number for the request.
+/// The provider's number for the request: OpenAI's and most others' header, Anthropic's, Bedrock's, Azure's.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
-    let value = ["x-request-id", "request-id"].iter().find_map(|name| headers.get(*name))?;
+    let names = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];
+    let value = names.iter().find_map(|name| headers.get(*name))?;
     value.to_str().ok().map(str::to_owned)
 }
 
@@ -230,9 +232,31 @@ mod tests {
         check(&[("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")], Some(30_000));
         check(&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")], Some(0));
         check(&[("retry-after", "7"), ("retry-after-ms", "250")], Some(250));
+        check(&[("retry-after-ms", "-1"), ("retry-after", "7")], Some(7_000));
+        check(&[("retry-after-ms", "soon"), ("retry-after", "7")], Some(7_000));
+        check(&[("retry-after", " 7 ")], Some(7_000));
         check(&[("retry-after", "-3")], None);
         check(&[("retry-after", "soon")], None);
         check(&[("retry-after", "1e300")], None);
+    }
+
+    #[test]
+    fn the_wait_and_the_number_are_kept_whatever_the_status() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let waits =
+            [("retry-after", "3"), ("retry-after", "Sun, 06 Nov 1994 08:49:40 GMT"), ("retry-after-ms", "3000")];
+        let ids = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];
+        for status in [408, 429, 500, 502, 503, 504, 529] {
+            for (wait, id) in waits.into_iter().zip(ids.into_iter().cycle().skip(usize::from(status) % ids.len())) {
+                let e = on_response(status, &headers(&[wait, (id, "r1")]), &Complaint::default(), String::new(), now);
+                assert_eq!((e.retry_after, e.retryable), (Some(Duration::from_secs(3)), true), "{status} {wait:?}");
+                assert_eq!(e.request_id.as_deref(), Some("r1"), "{status} {id}");
+            }
+        }
+        // Where no header says it, the body may.
+        let body = json!({"error":{"details":[{"retryDelay":"3s"}]},"request_id":"r2"});
+        let e = on_response(503, &headers(&[]), &Complaint::read(&body), String::new(), now);
+        assert_eq!((e.retry_after, e.request_id.as_deref()), (Some(Duration::from_secs(3)), Some("r2")));
     }
 
     #[test]

@@ -81,6 +81,17 @@ pub enum Outcome {
     Failed(ProviderError),
 }
 
+/// What has come of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Came {
+    /// Nothing.
+    Nothing,
+    /// Reasoning, and no text yet.
+    Reasoning,
+    /// Text.
+    Text,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {

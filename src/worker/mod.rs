@@ -23,10 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::limits::MAX_ANSWER_BYTES;
 use crate::domain::{
-    Clock, Delta, EntryId, ErrorKind, FinishReason, MessageId, ModelName, ProviderError, SessionId, Timestamp, Usage,
+    ChatMessage, Clock, Delta, EntryId, ErrorKind, FinishReason, Kept, MessageId, ModelName, ProviderError, Role,
+    SessionId, Timestamp, Usage,
 };
 use crate::provider::{Pieces, Provider, Request};
-use crate::queue::Outcome;
+use crate::queue::{Came, Outcome};
 use crate::store::{Context, Store};
 
 use gather::{Batch, Gather};
@@ -49,6 +50,8 @@ pub struct Assignment {
     pub answer: MessageId,
     /// 1 for the first.
     pub attempt: u32,
+    /// What the answer's row has already. The attempt goes on from there.
+    pub kept: Kept,
     /// Who answers.
     pub model: ModelName,
     /// Instructions; empty: none.
@@ -73,7 +76,7 @@ pub struct Report {
 pub enum What {
     /// A piece of the answer.
     Delta {
-        /// Bytes of the same kind before it.
+        /// Bytes of the same kind before it, what was kept included.
         start: u64,
         /// The piece.
         delta: Delta,
@@ -89,8 +92,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// What is not in the store yet, to be committed with the end.
     pub tail: Vec<Delta>,
-    /// Whether anything came at all.
-    pub has_text: bool,
+    /// What has come of the whole answer, what was kept of it included.
+    pub came: Came,
     /// Why the model stopped.
     pub finish_reason: Option<FinishReason>,
     /// Tokens.
@@ -111,7 +114,7 @@ pub async fn run(
 ) {
     let Assignment { session, entry, answer, .. } = assignment;
     let partial = Partial::new(store.clone(), answer, clock);
-    let mut turn = Turn { session, entry, clock, reports, partial, state: State::new() };
+    let mut turn = Turn { session, entry, clock, reports, partial, state: State::new(&assignment.kept) };
     let outcome = match begin(assignment, &store, &cancel).await {
         Ok(Some(pieces)) => turn.follow(pieces, &cancel).await,
         Ok(None) => Outcome::Stopped,
@@ -128,34 +131,40 @@ async fn begin(
 ) -> Result<Option<Pieces>, ProviderError> {
     let provider = assignment.provider?;
     let context = store.read(Context { session: assignment.session, question: assignment.question });
-    let messages = tokio::select! {
+    let mut messages = tokio::select! {
         biased;
         () = cancel.cancelled() => return Ok(None),
         messages = context => messages.map_err(|e| {
             ProviderError::transient(ErrorKind::Configuration, format!("the conversation could not be read: {e}"))
         })?,
     };
-    let Assignment { model, system, attempt, .. } = assignment;
+    let Assignment { model, system, attempt, kept, .. } = assignment;
+    if !kept.text.is_empty() {
+        messages.push(ChatMessage { role: Role::Assistant, text: kept.text });
+    }
     Ok(Some(provider.stream(Request { model: model.model, system, messages, attempt })))
 }
 
 /// What is known of the attempt so far.
 struct State {
     began: Instant,
+    /// Of this attempt.
     first: Option<(Timestamp, Duration)>,
+    /// Of the whole answer.
     reasoning_bytes: u64,
+    /// Of the whole answer.
     text_bytes: u64,
     usage: Usage,
     finish_reason: Option<FinishReason>,
 }
 
 impl State {
-    fn new() -> Self {
+    fn new(kept: &Kept) -> Self {
         Self {
             began: Instant::now(),
             first: None,
-            reasoning_bytes: 0,
-            text_bytes: 0,
+            reasoning_bytes: kept.reasoning_bytes,
+            text_bytes: kept.text.len() as u64,
             usage: Usage::default(),
             finish_reason: None,
         }
@@ -246,11 +255,15 @@ impl Turn {
     }
 
     async fn end(mut self, outcome: Outcome) {
-        let has_text = self.state.reasoning_bytes + self.state.text_bytes > 0;
+        let came = match (self.state.text_bytes, self.state.reasoning_bytes) {
+            (1.., _) => Came::Text,
+            (0, 1..) => Came::Reasoning,
+            (0, 0) => Came::Nothing,
+        };
         let ended = Ended {
             outcome,
             tail: self.partial.take_tail().await,
-            has_text,
+            came,
             finish_reason: self.state.finish_reason,
             usage: self.state.usage,
             first_at: self.state.first.map(|(at, _)| at),

@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::{Assignment, Ended, What, run};
 use crate::domain::limits::MAX_ANSWER_BYTES;
 use crate::domain::{
-    Clock, Delta, EntryId, ErrorKind, FinishReason, Origin, Priority, ProviderError, SessionId, Timestamp, Usage,
+    Clock, Delta, EntryId, ErrorKind, FinishReason, Kept, Origin, Priority, ProviderError, SessionId, Timestamp, Usage,
 };
-use crate::provider::{Piece, Pieces, Provider, Request};
-use crate::queue::Outcome;
+use crate::provider::{Demo, Piece, Pieces, Provider, Request, Timeouts};
+use crate::queue::{Came, Outcome};
 use crate::store::{CreateSession, Enqueue, FindMessage, StartTurn, Store, Turn};
 
+const QUESTION: &str = "one two three four";
 const CLOCK: Clock = Clock(|| Timestamp(1_700_000_000_000));
 
 /// Yields these pieces, and then nothing, for ever or as an end.
@@ -36,6 +37,7 @@ impl Provider for Fixed {
 struct Bench {
     store: Store,
     turn: Turn,
+    kept: Kept,
     reports: mpsc::Receiver<super::Report>,
     cancel: CancellationToken,
     _folder: tempfile::TempDir,
@@ -43,11 +45,16 @@ struct Bench {
 
 /// Starts a turn with this model.
 fn start(pieces: Vec<Result<Piece, ProviderError>>, silent: bool) -> Bench {
+    start_with(Arc::new(Fixed { pieces, silent }), "m", 1, Kept::default())
+}
+
+/// Starts a turn whose answer has `kept` already.
+fn start_with(provider: Arc<dyn Provider>, model: &str, attempt: u32, kept: Kept) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(&folder.path().join("db"), CLOCK.now()).unwrap();
-    let (model, now) = ("fixed:m".parse().unwrap(), CLOCK.now());
+    let (model, now) = (format!("fixed:{model}").parse().unwrap(), CLOCK.now());
     let session = store.write_blocking(CreateSession { name: None, model, system: String::new(), now }).unwrap().id;
-    let (priority, origin, text) = (Priority::Normal, Origin::User, "q".to_owned());
+    let (priority, origin, text) = (Priority::Normal, Origin::User, QUESTION.to_owned());
     let entry = store.write_blocking(Enqueue { session, priority, origin, text, now }).unwrap().id;
     let turn = store.write_blocking(StartTurn { entry, now }).unwrap();
     let (sender, reports) = mpsc::channel(8);
@@ -57,13 +64,14 @@ fn start(pieces: Vec<Result<Piece, ProviderError>>, silent: bool) -> Bench {
         entry: EntryId(1),
         question: turn.question,
         answer: turn.answer,
-        attempt: 1,
+        attempt,
+        kept: kept.clone(),
         model: turn.model.clone(),
         system: String::new(),
-        provider: Ok(Arc::new(Fixed { pieces, silent })),
+        provider: Ok(provider),
     };
     tokio::spawn(run(assignment, store.clone(), CLOCK, sender, cancel.clone()));
-    Bench { store, turn, reports, cancel, _folder: folder }
+    Bench { store, turn, kept, reports, cancel, _folder: folder }
 }
 
 impl Bench {
@@ -73,11 +81,11 @@ impl Bench {
         loop {
             match self.reports.recv().await.unwrap().what {
                 What::Delta { start, delta: Delta::Text(more) } => {
-                    assert_eq!(start, text.len() as u64);
+                    assert_eq!(start, (self.kept.text.len() + text.len()) as u64);
                     text += &more;
                 }
                 What::Delta { start, delta: Delta::Reasoning(more) } => {
-                    assert_eq!(start, reasoning.len() as u64);
+                    assert_eq!(start, self.kept.reasoning_bytes + reasoning.len() as u64);
                     reasoning += &more;
                 }
                 What::Ended(ended) => return (text, reasoning, *ended),
@@ -113,7 +121,7 @@ async fn what_comes_is_reported_in_order_and_the_end_with_it() {
     assert_eq!(ended.outcome, Outcome::Complete);
     assert_eq!(ended.usage, Usage { input: Some(3), output: Some(2) });
     assert_eq!(ended.finish_reason, Some(FinishReason::Length));
-    assert!(ended.has_text && ended.first_at.is_some());
+    assert!(ended.came == Came::Text && ended.first_at.is_some());
 }
 
 #[tokio::test]
@@ -142,7 +150,7 @@ async fn a_partial_reaches_the_disk_while_the_stream_is_silent() {
     tokio::time::timeout(Duration::from_secs(20), on_disk).await.unwrap();
     b.cancel.cancel();
     let (_, _, ended) = b.all().await;
-    assert_eq!((ended.outcome, ended.tail, ended.has_text), (Outcome::Stopped, vec![], true));
+    assert_eq!((ended.outcome, ended.tail, ended.came), (Outcome::Stopped, vec![], Came::Text));
 }
 
 #[tokio::test]
@@ -167,6 +175,47 @@ async fn an_answer_without_end_is_ended_at_its_bound() {
 async fn a_model_that_is_not_there_is_a_failure_and_no_panic() {
     let mut b = start(vec![Err(ProviderError::fatal(ErrorKind::Configuration, "no key"))], false);
     let (_, _, ended) = b.all().await;
-    assert!(!ended.has_text);
+    assert_eq!(ended.came, Came::Nothing);
     assert!(matches!(ended.outcome, Outcome::Failed(e) if e.kind == ErrorKind::Configuration));
+}
+
+#[tokio::test]
+async fn an_answer_goes_on_from_what_was_kept() {
+    let demo = || Arc::new(Demo::new(Timeouts::default()));
+    let model = "echo?think=hm&fail=cut@3x1";
+    let mut b = start_with(demo(), model, 1, Kept::default());
+    let (said, thought, ended) = b.all().await;
+    assert_eq!((said.as_str(), thought.as_str(), ended.came), ("one two ", "hm", Came::Text));
+    assert!(matches!(ended.outcome, Outcome::Failed(e) if e.kind == ErrorKind::Truncated));
+    let mut b = start_with(demo(), model, 2, Kept { text: said.clone(), reasoning_bytes: 2 });
+    let (rest, thought, ended) = b.all().await;
+    assert_eq!((said + &rest, thought.as_str()), (QUESTION.to_owned(), ""));
+    assert_eq!((ended.outcome, ended.came), (Outcome::Complete, Came::Text));
+    let tail: String = ended.tail.iter().map(Delta::text).collect();
+    assert_eq!(b.stored().await + &tail, rest, "what was kept is in the store already and is not added again");
+}
+
+#[tokio::test]
+async fn what_came_counts_what_was_kept() {
+    let check = async |text: &str, reasoning_bytes, piece: Option<Piece>, expected| {
+        let pieces = piece.into_iter().map(Ok).collect();
+        let kept = Kept { text: text.to_owned(), reasoning_bytes };
+        let mut b = start_with(Arc::new(Fixed { pieces, silent: false }), "m", 1, kept);
+        assert_eq!(b.all().await.2.came, expected, "{text:?} {reasoning_bytes}");
+    };
+    check("", 0, None, Came::Nothing).await;
+    check("", 3, None, Came::Reasoning).await;
+    check("", 0, Some(Piece::Reasoning("r".into())), Came::Reasoning).await;
+    check("a", 3, None, Came::Text).await;
+    check("", 3, Some(Piece::Text("a".into())), Came::Text).await;
+    check("a", 0, Some(Piece::Reasoning("r".into())), Came::Text).await;
+}
+
+#[tokio::test]
+async fn the_bound_of_an_answer_counts_what_was_kept() {
+    let kept = Kept { text: "x".repeat(MAX_ANSWER_BYTES - 4), reasoning_bytes: 2 };
+    let mut b = start_with(Arc::new(Fixed { pieces: vec![text("abc")], silent: true }), "m", 2, kept);
+    let (said, _, ended) = b.all().await;
+    assert_eq!(said, "ab");
+    assert!(matches!(ended.outcome, Outcome::Failed(e) if e.kind == ErrorKind::TooLarge));
 }

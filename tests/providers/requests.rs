@@ -90,27 +90,6 @@ fn the_request_is_what_the_format_wants() {
 }
 
 #[test]
-fn an_answer_is_continued_where_the_format_takes_its_beginning() {
-    let cut = || Request {
-        messages: vec![message(Role::User, "tell"), message(Role::Assistant, "once upon ")],
-        ..question("")
-    };
-    for format in Format::ALL {
-        let server = Server::start();
-        server.next(Reply::words(&[" ", " a", " time"]));
-        let got = run(collect(&*provider(profile(format, server.base_url(format)), Timeouts::default()), cut()));
-        let (last_role, last_text) = server.requests()[0].turns().pop().unwrap();
-        let (role, text, answer) = match format {
-            Format::Anthropic => ("assistant", "once upon", " a time"),
-            Format::Ollama => ("assistant", "once upon ", "  a time"),
-            Format::OpenAi | Format::Gemini => ("user", "Go on exactly", "  a time"),
-        };
-        assert_eq!((last_role.as_str(), got.text.as_str()), (role, answer), "{format:?}");
-        assert!(last_text.starts_with(text), "{last_text}");
-    }
-}
-
-#[test]
 fn what_a_server_refuses_by_name_is_left_out() {
     let server = Server::start();
     let openai = provider(profile(Format::OpenAi, server.base_url(Format::OpenAi)), Timeouts::default());
@@ -123,18 +102,6 @@ fn what_a_server_refuses_by_name_is_left_out() {
     });
     let asked: Vec<_> = server.requests().iter().map(|r| r.body["stream_options"].clone()).collect();
     assert_eq!(asked, [json!({"include_usage":true}), Value::Null, Value::Null]);
-
-    let server = Server::start();
-    let anthropic = provider(profile(Format::Anthropic, server.base_url(Format::Anthropic)), Timeouts::default());
-    let refusal = "This model does not support assistant message prefill.";
-    server.next(Reply::status(
-        400,
-        json!({"type":"error","error":{"type":"invalid_request_error","message":refusal}}).to_string(),
-    ));
-    let cut = Request { messages: vec![message(Role::User, "q"), message(Role::Assistant, "a ")], ..question("") };
-    assert!(run(collect(&*anthropic, cut)).text.starts_with("echo: Go on exactly"));
-    let turns = server.requests()[1].turns();
-    assert_eq!(turns[1], ("assistant".to_owned(), "a ".to_owned()));
 }
 
 #[test]

@@ -4,22 +4,21 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::super::Request;
 use super::super::verdict;
-use super::{Body, Fault, Options, Said, alternating};
+use super::{Fault, Options, Said, alternating};
 use crate::domain::{FinishReason, Role, Usage};
 
 /// The API insists on a bound; this one every current model takes. `extra_body.max_tokens` replaces it.
 const MAX_TOKENS: u32 = 8_192;
 
-pub(super) fn body(request: &Request, options: Options) -> Body {
+pub(super) fn body(request: &Request, options: Options) -> Map<String, Value> {
     let mut turns = alternating(request, options);
-    let mut seam = String::new();
     if let Some((Role::Assistant, text)) = turns.last_mut() {
         // The API refuses an answer's beginning that ends in blanks.
-        seam = text.split_off(text.trim_end().len());
+        text.truncate(text.trim_end().len());
     }
     let messages: Vec<_> =
         turns.into_iter().map(|(role, text)| json!({ "role": role.as_str(), "content": text })).collect();
@@ -31,7 +30,7 @@ pub(super) fn body(request: &Request, options: Options) -> Body {
         members.insert("system".to_owned(), request.system.as_str().into());
     }
     members.insert("messages".to_owned(), messages.into());
-    Body { members, seam }
+    members
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
+use super::seam::Seam;
 use super::{Kind, Piece, Request};
 use crate::domain::{FinishReason, ProviderError, Role, Usage};
 
@@ -92,23 +93,35 @@ impl Options {
 pub(crate) struct Body {
     /// Its members.
     pub(crate) members: Map<String, Value>,
-    /// Blanks that the API did not take at the end of the answer's beginning: should the model say them again, they are dropped.
-    pub(crate) seam: String,
+    /// What the model may say again of the answer's beginning.
+    pub(crate) seam: Seam,
 }
 
 /// The request as `kind` wants it, `extra` members replacing ours.
 pub(crate) fn body(kind: Kind, request: &Request, options: Options, extra: &Map<String, Value>) -> Body {
-    let mut body = match kind {
-        Kind::OpenAi => Body { members: openai::body(request, options), seam: String::new() },
+    let members = match kind {
+        Kind::OpenAi => openai::body(request, options),
         Kind::Anthropic => anthropic::body(request, options),
-        Kind::Gemini => Body { members: gemini::body(request, options), seam: String::new() },
-        Kind::Ollama => Body { members: ollama::body(request, options), seam: String::new() },
-        Kind::Demo => Body { members: Map::new(), seam: String::new() },
+        Kind::Gemini => gemini::body(request, options),
+        Kind::Ollama => ollama::body(request, options),
+        Kind::Demo => Map::new(),
     };
+    let mut body = Body { members, seam: seam(kind, request, options) };
     for (name, value) in extra {
         body.members.insert(name.clone(), value.clone());
     }
     body
+}
+
+fn seam(kind: Kind, request: &Request, options: Options) -> Seam {
+    match (request.beginning(), request.messages.last()) {
+        (Some(said), _) if !options.prefill => Seam::repeats(said),
+        (Some(said), _) if kind == Kind::Anthropic => Seam::blanks(&said[said.trim_end().len()..]),
+        (Some(_), _) => Seam::default(),
+        // Blanks alone are not sent ([`turns`]).
+        (None, Some(last)) if last.role == Role::Assistant => Seam::blanks(&last.text),
+        (None, _) => Seam::default(),
+    }
 }
 
 /// What OpenAI's and Ollama's requests have in common: the system prompt is the conversation's first message.
@@ -129,8 +142,11 @@ fn chat_body(request: &Request, options: Options) -> Map<String, Value> {
 /// The conversation as it is sent, in order.
 fn turns(request: &Request, options: Options) -> Vec<(Role, String)> {
     let mut turns: Vec<_> = request.messages.iter().map(|m| (m.role, m.text.clone())).collect();
-    if !options.prefill && turns.last().is_some_and(|(role, _)| *role == Role::Assistant) {
-        turns.push((Role::User, GO_ON.to_owned()));
+    match request.beginning() {
+        Some(_) if options.prefill => {}
+        Some(_) => turns.push((Role::User, GO_ON.to_owned())),
+        // Of blanks alone no model goes on: it begins anew.
+        None => _ = turns.pop_if(|(role, _)| *role == Role::Assistant),
     }
     turns
 }

@@ -58,17 +58,54 @@ fn neighbours_of_one_role_are_merged_and_blank_messages_left_out() {
     check(&[(Role::System, "a"), (User, "b")], &[(User, "a\n\nb")]);
 }
 
+/// The request for going on from an answer's beginning, in each format, with and without a conversation before it.
 #[test]
-fn blanks_at_the_end_of_a_beginning_become_the_seam() {
-    let check = |kind, seam: &str, last: &str| {
-        let body =
-            body(kind, &request(&[(Role::User, "q"), (Role::Assistant, "a b \n")]), Options::of(kind), &Map::new());
-        let last_message = body.members["messages"].as_array().unwrap().last().unwrap();
-        assert_eq!((body.seam.as_str(), &last_message["content"]), (seam, &json!(last)), "{kind}");
+fn a_continuing_request_ends_with_the_answers_beginning_or_asks_to_go_on() {
+    use Role::{Assistant, User};
+    let said = "once upon a \n";
+    let turn = |role: &str, text: &str| json!({"role":role,"content":text});
+    let part = |role: &str, text: &str| json!({"role":role,"parts":[{"text":text}]});
+    let check = |kind, prefill: bool, list: &str, seam: Seam, before: &[Value], last: &[Value]| {
+        let options = Options { prefill, ..Options::of(kind) };
+        let earlier = [(User, "p"), (Assistant, "o"), (User, "q"), (Assistant, said)];
+        for (messages, before) in [(&earlier[..], before), (&earlier[2..], &before[..before.len() - 2])] {
+            let body = body(kind, &request(messages), options, &Map::new());
+            let question = if kind == Kind::Gemini { part("user", "q") } else { turn("user", "q") };
+            let system = before.iter().filter(|m| m["role"] == "system");
+            let talk = before.iter().filter(|m| m["role"] != "system");
+            let sent: Vec<_> = system.chain(talk).chain([&question]).chain(last).cloned().collect();
+            assert_eq!((&body.members[list], &body.seam), (&Value::Array(sent), &seam), "{kind} {prefill}");
+        }
     };
-    check(Kind::Anthropic, " \n", "a b");
-    check(Kind::Ollama, "", "a b \n");
-    check(Kind::OpenAi, "", GO_ON);
+    let chat = [turn("system", "s"), turn("user", "p"), turn("assistant", "o")];
+    let go_on = turn("user", GO_ON);
+    let blanks = || Seam::blanks(" \n");
+    check(Kind::OpenAi, false, "messages", Seam::repeats(said), &chat, &[turn("assistant", said), go_on.clone()]);
+    check(Kind::Ollama, true, "messages", Seam::Closed, &chat, &[turn("assistant", said)]);
+    check(Kind::Ollama, false, "messages", Seam::repeats(said), &chat, &[turn("assistant", said), go_on.clone()]);
+    check(Kind::Anthropic, true, "messages", blanks(), &chat[1..], &[turn("assistant", "once upon a")]);
+    check(Kind::Anthropic, false, "messages", Seam::repeats(said), &chat[1..], &[turn("assistant", said), go_on]);
+    let talk = [part("user", "p"), part("model", "o")];
+    check(Kind::Gemini, false, "contents", Seam::repeats(said), &talk, &[part("model", said), part("user", GO_ON)]);
+}
+
+#[test]
+fn the_system_prompt_goes_along_when_an_answer_is_continued() {
+    let check = |kind, member: &str, expected: Value| {
+        let cut = request(&[(Role::User, "q"), (Role::Assistant, "a")]);
+        assert_eq!(body(kind, &cut, Options::of(kind), &Map::new()).members[member], expected, "{kind}");
+    };
+    check(Kind::Anthropic, "system", json!("s"));
+    check(Kind::Gemini, "systemInstruction", json!({"parts":[{"text":"s"}]}));
+}
+
+#[test]
+fn from_blanks_alone_no_model_goes_on() {
+    for kind in [Kind::OpenAi, Kind::Anthropic, Kind::Gemini, Kind::Ollama] {
+        let said = body(kind, &request(&[(Role::User, "q"), (Role::Assistant, " \n")]), Options::of(kind), &Map::new());
+        let asked = body(kind, &request(&[(Role::User, "q")]), Options::of(kind), &Map::new());
+        assert_eq!((said.members, said.seam), (asked.members, Seam::blanks(" \n")), "{kind}");
+    }
 }
 
 type Decode = fn(&str, &mut Said) -> Result<(), Fault>;
