@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use chatmux::domain::{Origin, Priority, SessionId, Timestamp};
-use chatmux::store::{CancelPending, CreateSession, Enqueue, Store};
+use chatmux::store::{CancelEntries, CreateSession, Enqueue, PendingEntries, Store};
 use rusqlite::{Connection, params};
 use tokio::runtime::Builder;
 
@@ -47,11 +47,11 @@ fn measure() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         raw.push(a_second(SINGLE, || (0..SINGLE).try_for_each(|nth| insert(&bare, nth)))?);
         bulk.push(a_second(SENDERS * EACH, || commit_together(&bare))?);
         one.push(a_second(SINGLE, || Ok(runtime.block_on(send(store.clone(), sessions[0], SINGLE))?))?);
-        empty(&store, &bare, &sessions)?;
+        empty(&store, &bare)?;
         let before = store.writer_counts();
         many.push(a_second(SENDERS * EACH, || Ok(runtime.block_on(send_together(&store, &sessions))?))?);
         let after = store.writer_counts();
-        empty(&store, &bare, &sessions)?;
+        empty(&store, &bare)?;
         grouped.push((after.operations - before.operations) as f64 / (after.commits - before.commits) as f64);
     }
     store.close();
@@ -101,26 +101,26 @@ fn bare(path: &Path) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "synchronous", "full")?;
     conn.execute_batch(
         "CREATE TABLE entries (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id INTEGER NOT NULL, priority TEXT NOT NULL, \
-         origin TEXT NOT NULL, state TEXT NOT NULL, created_at_ms INTEGER NOT NULL, text TEXT NOT NULL) STRICT; \
-         CREATE INDEX entries_of_session ON entries (session_id); \
+         origin TEXT NOT NULL, state TEXT NOT NULL, created_at_ms INTEGER NOT NULL, text TEXT NOT NULL, \
+         position INTEGER NOT NULL) STRICT; \
+         CREATE INDEX entries_in_order ON entries (session_id, position); \
          CREATE INDEX entries_pending ON entries (session_id) WHERE state = 'pending';",
     )?;
     Ok(conn)
 }
 
 /// What waits is served between two rounds, as it would be.
-fn empty(store: &Store, bare: &Connection, sessions: &[SessionId]) -> Outcome {
-    for &session in sessions {
-        store.write_blocking(CancelPending { session, now: Timestamp(0) })?;
-    }
+fn empty(store: &Store, bare: &Connection) -> Outcome {
+    let ids = store.read_blocking(PendingEntries)?.into_iter().map(|entry| entry.id).collect();
+    store.write_blocking(CancelEntries { ids, now: Timestamp(0) })?;
     bare.execute("UPDATE entries SET state = 'done' WHERE state = 'pending'", [])?;
     Ok(())
 }
 
 fn insert(conn: &Connection, nth: usize) -> Outcome {
     conn.prepare_cached(
-        "INSERT INTO entries (session_id, priority, origin, state, created_at_ms, text) \
-         VALUES (?1 % 64 + 1, 'normal', 'user', 'pending', ?1, ?2)",
+        "INSERT INTO entries (session_id, priority, origin, state, created_at_ms, text, position) \
+         VALUES (?1 % 64 + 1, 'normal', 'user', 'pending', ?1, ?2, ?1)",
     )?
     .execute(params![i64::try_from(nth)?, TEXT])?;
     Ok(())

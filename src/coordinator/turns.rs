@@ -137,9 +137,9 @@ impl Coordinator {
         let again = op.clone();
         let commit = self.store.submit(op);
         self.after(commit, move |c, result| match result {
-            Ok(text) => {
+            Ok(ended) => {
                 c.trouble = None;
-                c.turn_settled(session, &end, text);
+                c.turn_settled(session, &end, ended.text);
             }
             // Its session was deleted meanwhile, by another process.
             Err(StoreError::NoEntry(_) | StoreError::WrongState { .. } | StoreError::NotStreaming(_)) => {
@@ -366,12 +366,15 @@ fn end_turn(
         chunks: ended.tail.into_iter().map(worker::chunk).collect(),
         answer_state,
         entry_state,
+        continues: false,
         finish_reason: ended.finish_reason,
         usage: ended.usage,
         error: error.map(StoredError::from),
         counts: !matches!(end, Settlement::Retry { error: None, .. }),
         not_before,
         first_at: ended.first_at,
+        first_after: ended.first_after,
+        follow: None,
         now,
     }
 }

@@ -56,6 +56,8 @@ pub struct Message {
     pub created_at: Timestamp,
     /// When the answer ended.
     pub finished_at: Option<Timestamp>,
+    /// Bytes of the text after which the answer was continued, ascending: it was cut there, and asked to go on.
+    pub seams: Vec<u64>,
 }
 
 /// A failure as it is kept with an answer or a dead letter.

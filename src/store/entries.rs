@@ -1,18 +1,20 @@
 //! The queue's rows. Which entry comes next is the queue's decision, not made here; here is what was decided.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::sql::{is_missing_parent, stored_error};
 use super::{Read, StoreError, Write};
 use crate::domain::{Entry, EntryId, EntryState, Origin, Priority, SessionId, SessionRef, Timestamp};
 
-const COLUMNS: &str = "id, session_id, priority, origin, state, text, attempts, held, not_before_ms, created_at_ms, \
-     error_kind, error_status, error_text, error_request_id";
+pub(super) const COLUMNS: &str = "id, session_id, priority, origin, state, text, attempts, held, not_before_ms, position, continues, \
+     created_at_ms, started_at_ms, finished_at_ms, error_kind, error_status, error_text, error_request_id";
 
-/// By rank, then by arrival: the order in which one session's entries are served.
-const SERVICE_ORDER: &str = "CASE priority WHEN 'high' THEN 0 WHEN 'normal' THEN 1 ELSE 2 END, id";
+/// By rank, then what was begun before, then by place: the order in which one session's entries are served.
+pub(super) const SERVICE_ORDER: &str =
+    "CASE priority WHEN 'high' THEN 0 WHEN 'normal' THEN 1 ELSE 2 END, continues DESC, position, id";
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+/// Reads [`COLUMNS`].
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         id: row.get(0)?,
         session: row.get(1)?,
@@ -23,21 +25,22 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         attempts: row.get(6)?,
         held: row.get(7)?,
         not_before: row.get(8)?,
-        position: row.get(0)?,
-        continues: false,
-        created_at: row.get(9)?,
-        started_at: None,
-        finished_at: None,
-        error: stored_error(row, 10)?,
+        position: row.get(9)?,
+        continues: row.get(10)?,
+        created_at: row.get(11)?,
+        started_at: row.get(12)?,
+        finished_at: row.get(13)?,
+        error: stored_error(row, 14)?,
     })
 }
 
-fn by_id(conn: &Connection, id: EntryId) -> Result<Option<Entry>, StoreError> {
+pub(super) fn by_id(conn: &Connection, id: EntryId) -> Result<Option<Entry>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM entries WHERE id = ?1");
     Ok(conn.prepare_cached(&sql)?.query_row([id], entry).optional()?)
 }
 
-/// Acknowledges a message: its reply is the promise that it will not be lost. Fails with [`StoreError::NoSession`].
+/// Acknowledges a message: its reply is the promise that it will not be lost. It stands behind all of its session that came
+/// before. Fails with [`StoreError::NoSession`].
 #[derive(Debug, Clone)]
 pub struct Enqueue {
     /// In whose queue.
@@ -56,15 +59,17 @@ impl Write for Enqueue {
     type Reply = Entry;
 
     fn apply(self, conn: &Connection) -> Result<Entry, StoreError> {
-        conn.prepare_cached(
-            "INSERT INTO entries (session_id, priority, origin, state, text, created_at_ms) \
-             VALUES (?1, ?2, ?3, 'pending', ?4, ?5)",
-        )?
-        .execute(params![self.session, self.priority, self.origin, self.text, self.now])
-        .map_err(|e| match is_missing_parent(&e) {
-            true => StoreError::NoSession(SessionRef::Id(self.session)),
-            false => e.into(),
-        })?;
+        let position = conn
+            .prepare_cached(
+                "INSERT INTO entries (session_id, priority, origin, state, text, created_at_ms, position) \
+                 VALUES (?1, ?2, ?3, 'pending', ?4, ?5, \
+                     (SELECT coalesce(max(position), 0) + 1 FROM entries WHERE session_id = ?1)) RETURNING position",
+            )?
+            .query_row(params![self.session, self.priority, self.origin, self.text, self.now], |row| row.get(0))
+            .map_err(|e| match is_missing_parent(&e) {
+                true => StoreError::NoSession(SessionRef::Id(self.session)),
+                false => e.into(),
+            })?;
         Ok(Entry {
             id: EntryId(conn.last_insert_rowid()),
             session: self.session,
@@ -75,7 +80,7 @@ impl Write for Enqueue {
             attempts: 0,
             held: false,
             not_before: None,
-            position: conn.last_insert_rowid(),
+            position,
             continues: false,
             created_at: self.now,
             started_at: None,
@@ -85,22 +90,26 @@ impl Write for Enqueue {
     }
 }
 
-/// Runs `sql`, which returns the id of a row that it changed, once for each id.
+/// Runs `sql`, an UPDATE of the row with the id `?1`, once for each id; gives the rows that it changed, as they are now.
 fn change_each(
     conn: &Connection,
     sql: &str,
     ids: &[EntryId],
-    value: impl rusqlite::ToSql,
-) -> Result<Vec<EntryId>, StoreError> {
-    let mut statement = conn.prepare_cached(sql)?;
+    value: Option<&dyn ToSql>,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut statement = conn.prepare_cached(&format!("{sql} RETURNING {COLUMNS}"))?;
     let mut changed = Vec::new();
     for id in ids {
-        changed.extend(statement.query_row(params![id, value], |row| row.get::<_, EntryId>(0)).optional()?);
+        let row = match value {
+            Some(value) => statement.query_row(params![id, value], entry),
+            None => statement.query_row([id], entry),
+        };
+        changed.extend(row.optional()?);
     }
     Ok(changed)
 }
 
-/// Takes pending entries out of the queue. The reply names those that were: others are left as they are.
+/// Takes entries out of the queue that wait, or are dead. The reply names those that were: others are left as they are.
 #[derive(Debug, Clone)]
 pub struct CancelEntries {
     /// Which.
@@ -113,34 +122,21 @@ impl Write for CancelEntries {
     type Reply = Vec<EntryId>;
 
     fn apply(self, conn: &Connection) -> Result<Vec<EntryId>, StoreError> {
-        let sql = "UPDATE entries SET state = 'cancelled', held = 0, not_before_ms = NULL, finished_at_ms = ?2 \
-                   WHERE id = ?1 AND state = 'pending' RETURNING id";
-        change_each(conn, sql, &self.ids, self.now)
-    }
-}
-
-/// Takes all pending entries of a session out of its queue. The reply names them.
-#[derive(Debug, Clone)]
-pub struct CancelPending {
-    /// Whose.
-    pub session: SessionId,
-    /// When.
-    pub now: Timestamp,
-}
-
-impl Write for CancelPending {
-    type Reply = Vec<EntryId>;
-
-    fn apply(self, conn: &Connection) -> Result<Vec<EntryId>, StoreError> {
-        let mut statement = conn.prepare_cached(
-            "UPDATE entries SET state = 'cancelled', held = 0, not_before_ms = NULL, finished_at_ms = ?2 \
-             WHERE session_id = ?1 AND state = 'pending' RETURNING id",
+        let mut cancel = conn.prepare_cached(
+            "UPDATE entries SET state = 'cancelled', held = 0, continues = 0, not_before_ms = NULL, finished_at_ms = ?2 \
+             WHERE id = ?1 AND state IN ('pending', 'dead')",
         )?;
-        Ok(statement.query_map(params![self.session, self.now], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        let mut cancelled = Vec::new();
+        for id in self.ids {
+            if cancel.execute(params![id, self.now])? > 0 {
+                cancelled.push(id);
+            }
+        }
+        Ok(cancelled)
     }
 }
 
-/// Holds pending entries, or lets them go. The reply names those that changed.
+/// Holds pending entries, or lets them go. The reply has those that changed.
 #[derive(Debug, Clone)]
 pub struct HoldEntries {
     /// Which.
@@ -150,36 +146,16 @@ pub struct HoldEntries {
 }
 
 impl Write for HoldEntries {
-    type Reply = Vec<EntryId>;
+    type Reply = Vec<Entry>;
 
-    fn apply(self, conn: &Connection) -> Result<Vec<EntryId>, StoreError> {
-        let sql = "UPDATE entries SET held = ?2 WHERE id = ?1 AND state = 'pending' AND held <> ?2 RETURNING id";
-        change_each(conn, sql, &self.ids, self.held)
+    fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
+        let sql = "UPDATE entries SET held = ?2 WHERE id = ?1 AND state = 'pending' AND held <> ?2";
+        change_each(conn, sql, &self.ids, Some(&self.held))
     }
 }
 
-/// Holds all pending entries of one session or of all, or lets them go. The reply names those that changed.
-#[derive(Debug, Clone)]
-pub struct HoldPending {
-    /// Whose; `None`: everyone's.
-    pub session: Option<SessionId>,
-    /// Whether they wait for the person.
-    pub held: bool,
-}
-
-impl Write for HoldPending {
-    type Reply = Vec<EntryId>;
-
-    fn apply(self, conn: &Connection) -> Result<Vec<EntryId>, StoreError> {
-        let mut statement = conn.prepare_cached(
-            "UPDATE entries SET held = ?2 \
-             WHERE (?1 IS NULL OR session_id = ?1) AND state = 'pending' AND held <> ?2 RETURNING id",
-        )?;
-        Ok(statement.query_map(params![self.session, self.held], |row| row.get(0))?.collect::<Result<_, _>>()?)
-    }
-}
-
-/// Gives dead letters all their attempts again and puts them back into their queues. The reply names those that were dead.
+/// Gives dead letters all their attempts again and puts them back into their queues, at the end, to start afresh. The
+/// reply has those that were dead.
 #[derive(Debug, Clone)]
 pub struct RequeueEntries {
     /// Which.
@@ -187,13 +163,114 @@ pub struct RequeueEntries {
 }
 
 impl Write for RequeueEntries {
-    type Reply = Vec<EntryId>;
+    type Reply = Vec<Entry>;
 
-    fn apply(self, conn: &Connection) -> Result<Vec<EntryId>, StoreError> {
-        let sql = "UPDATE entries SET state = 'pending', attempts = ?2, held = 0, not_before_ms = NULL, \
-                   finished_at_ms = NULL WHERE id = ?1 AND state = 'dead' RETURNING id";
-        change_each(conn, sql, &self.ids, 0)
+    fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
+        let sql = "UPDATE entries SET state = 'pending', attempts = 0, held = 0, continues = 0, not_before_ms = NULL, \
+                       started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
+                       error_text = NULL, error_request_id = NULL, \
+                       position = (SELECT max(o.position) + 1 FROM entries o WHERE o.session_id = entries.session_id) \
+                   WHERE id = ?1 AND state = 'dead'";
+        change_each(conn, sql, &self.ids, None)
     }
+}
+
+/// Lets pending entries start now that were not to be started before some time. The reply has those that changed.
+#[derive(Debug, Clone)]
+pub struct HurryEntries {
+    /// Which.
+    pub ids: Vec<EntryId>,
+}
+
+impl Write for HurryEntries {
+    type Reply = Vec<Entry>;
+
+    fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
+        let sql = "UPDATE entries SET not_before_ms = NULL \
+                   WHERE id = ?1 AND state = 'pending' AND not_before_ms IS NOT NULL";
+        change_each(conn, sql, &self.ids, None)
+    }
+}
+
+/// Makes pending entries more or less urgent. Among their new equals they stand where they arrived. The reply has
+/// those that changed.
+#[derive(Debug, Clone)]
+pub struct SetPriority {
+    /// Which.
+    pub ids: Vec<EntryId>,
+    /// How urgent.
+    pub priority: Priority,
+}
+
+impl Write for SetPriority {
+    type Reply = Vec<Entry>;
+
+    fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
+        let sql = "UPDATE entries SET priority = ?2 WHERE id = ?1 AND state = 'pending' AND priority <> ?2";
+        change_each(conn, sql, &self.ids, Some(&self.priority))
+    }
+}
+
+/// Moves a pending entry next to another one of its session, whose priority it takes on. The positions of that priority's
+/// entries are dealt out anew in the new order, so that a later arrival still stands behind. What was begun before goes
+/// first wherever it is moved to. The reply has every entry whose position or priority changed, in the new order.
+///
+/// Fails with [`StoreError::NoEntry`], [`StoreError::WrongState`] when one of the two does not wait, and
+/// [`StoreError::OtherSession`].
+#[derive(Debug, Clone, Copy)]
+pub struct MoveEntry {
+    /// Which.
+    pub entry: EntryId,
+    /// Next to which.
+    pub beside: EntryId,
+    /// Before it rather than after it.
+    pub before: bool,
+}
+
+impl Write for MoveEntry {
+    type Reply = Vec<Entry>;
+
+    fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
+        let moved = pending(conn, self.entry)?;
+        let beside = pending(conn, self.beside)?;
+        if moved.session != beside.session {
+            return Err(StoreError::OtherSession { entry: self.entry, beside: self.beside });
+        }
+        if moved.id == beside.id {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entries WHERE session_id = ?1 AND state = 'pending' AND priority = ?2 AND id <> ?3 \
+             ORDER BY {SERVICE_ORDER}"
+        );
+        let mut equals = conn.prepare_cached(&sql)?;
+        let equals = equals.query_map(params![beside.session, beside.priority, moved.id], entry)?;
+        let mut order = equals.collect::<Result<Vec<_>, _>>()?;
+        let at = order.iter().position(|e| e.id == beside.id).unwrap_or(0) + usize::from(!self.before);
+        order.insert(at, moved);
+        let mut positions: Vec<i64> = order.iter().map(|e| e.position).collect();
+        positions.sort_unstable();
+        let mut place = conn.prepare_cached("UPDATE entries SET position = ?2, priority = ?3 WHERE id = ?1")?;
+        let mut changed = Vec::new();
+        for (mut entry, position) in order.into_iter().zip(positions) {
+            if (entry.position, entry.priority) != (position, beside.priority) {
+                (entry.position, entry.priority) = (position, beside.priority);
+                place.execute(params![entry.id, position, entry.priority])?;
+                changed.push(entry);
+            }
+        }
+        Ok(changed)
+    }
+}
+
+fn pending(conn: &Connection, id: EntryId) -> Result<Entry, StoreError> {
+    let entry = by_id(conn, id)?.ok_or(StoreError::NoEntry(id))?;
+    expect_state(id, entry.state, EntryState::Pending)?;
+    Ok(entry)
+}
+
+pub(super) fn expect_state(entry: EntryId, found: EntryState, expected: EntryState) -> Result<(), StoreError> {
+    if found == expected { Ok(()) } else { Err(StoreError::WrongState { entry, found, expected }) }
 }
 
 /// The entry of that number, in whatever state.
@@ -208,7 +285,7 @@ impl Read for FindEntry {
     }
 }
 
-/// All that waits, in every session, by priority and then by arrival.
+/// All that waits, session by session, each session's in the order of service.
 #[derive(Debug, Clone, Copy)]
 pub struct PendingEntries;
 
@@ -216,36 +293,8 @@ impl Read for PendingEntries {
     type Reply = Vec<Entry>;
 
     fn fetch(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM entries WHERE state = 'pending' ORDER BY {SERVICE_ORDER}");
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE state = 'pending' ORDER BY session_id, {SERVICE_ORDER}");
         let mut statement = conn.prepare_cached(&sql)?;
         Ok(statement.query_map([], entry)?.collect::<Result<_, _>>()?)
-    }
-}
-
-/// What runs, waits and failed, session by session: the running entry, the pending ones in their order, the dead ones.
-#[derive(Debug, Clone, Copy)]
-pub struct QueueListing {
-    /// Whose; `None`: everyone's.
-    pub session: Option<SessionId>,
-}
-
-impl Read for QueueListing {
-    type Reply = Vec<Entry>;
-
-    fn fetch(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
-        let mut listing: Vec<Entry> = Vec::new();
-        // One query a state: each has its partial index.
-        for state in ["running", "pending", "dead"] {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM entries WHERE state = '{state}' AND (?1 IS NULL OR session_id = ?1) \
-                 ORDER BY session_id, {SERVICE_ORDER}"
-            );
-            for row in conn.prepare_cached(&sql)?.query_map([self.session], entry)? {
-                listing.push(row?);
-            }
-        }
-        // Stable: within a session the order of the queries stays.
-        listing.sort_by_key(|e| e.session);
-        Ok(listing)
     }
 }

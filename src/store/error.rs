@@ -43,6 +43,14 @@ pub enum StoreError {
         /// The state that was needed.
         expected: EntryState,
     },
+    /// An entry is moved within its session only.
+    #[error("#{entry} and #{beside} are of different sessions: an entry is moved within its own")]
+    OtherSession {
+        /// The entry to be moved.
+        entry: EntryId,
+        /// The one it was to stand next to.
+        beside: EntryId,
+    },
     /// Chunks came for an answer that has ended, or a turn was to end with an answer that is not its own.
     #[error("message {0} is no answer under way")]
     NotStreaming(MessageId),

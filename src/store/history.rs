@@ -1,5 +1,6 @@
 //! Conversations as they are read back: for the person, and for the model.
 
+use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql::{ChunkKind, stored_error, to_u64};
@@ -7,7 +8,7 @@ use super::{Read, StoreError};
 use crate::domain::{AnswerState, ChatMessage, Message, MessageId, SessionId, Usage};
 
 const COLUMNS: &str = "id, session_id, entry_id, role, text, reasoning, state, model, finish_reason, \
-     input_tokens, output_tokens, error_kind, error_status, error_text, error_request_id, created_at_ms, finished_at_ms";
+     input_tokens, output_tokens, error_kind, error_status, error_text, error_request_id, created_at_ms, finished_at_ms, seams";
 
 /// Reads the two token columns that begin at `at`.
 pub(super) fn usage(row: &Row<'_>, at: usize) -> rusqlite::Result<Usage> {
@@ -30,7 +31,15 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         error: stored_error(row, 11)?,
         created_at: row.get(15)?,
         finished_at: row.get(16)?,
+        seams: seams(row, 17)?,
     })
+}
+
+/// Reads the column `seams`, which stands at `at`.
+fn seams(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<u64>> {
+    let text = row.get_ref(at)?.as_str()?;
+    let offsets = text.split_whitespace().map(str::parse);
+    offsets.collect::<Result<_, _>>().map_err(|e| FromSqlError::other(e).into())
 }
 
 /// Joins the chunk rows in, where the answer has not ended yet.
@@ -89,8 +98,9 @@ impl Read for FindMessage {
 /// What the model gets with a question: the turns before it in the order they were sent, then the question.
 ///
 /// An interrupted or failed answer goes along as far as it came. An answer without text does not, and a turn without
-/// any answer text only if it is done: what is dead, cancelled or waits to be tried again is not part of the
-/// conversation, so questions and answers alternate as the APIs want it.
+/// any answer text only if it is done: what is dead or cancelled is not part of the conversation then, so questions and
+/// answers alternate as the APIs want it. What waits is never part of it, whatever it has of an answer. The partial of the
+/// turn under way, where it is continued, is for the caller to add ([`Kept`](super::Kept)).
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
     /// Whose.
@@ -107,6 +117,7 @@ impl Read for Context {
             "SELECT m.role, m.text FROM messages m JOIN entries e ON e.id = m.entry_id \
              WHERE m.session_id = ?1 AND m.id <= ?2 AND CASE \
                  WHEN m.id = ?2 THEN 1 \
+                 WHEN e.state = 'pending' THEN 0 \
                  WHEN m.role = 'assistant' THEN octet_length(m.text) > 0 \
                  WHEN e.state = 'done' THEN 1 \
                  ELSE EXISTS (SELECT 1 FROM messages a WHERE a.entry_id = m.entry_id AND a.role = 'assistant' \

@@ -8,25 +8,31 @@
 //! ```
 //!
 //! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
-//! `turns`, `recover`, `history`, `output`. SQL stands nowhere else in the program.
+//! `turns`, `ends`, `auto_replies`, `gates`, `listing`, `stats`, `recover`, `history`, `output`. SQL stands nowhere else in
+//! the program.
 //!
 //! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
 //! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
-//! others came between gets new rows at the end ([`StartTurn`]).
+//! others came between gets new rows at the end, and takes along what there is of an answer that it continues ([`StartTurn`]).
 //!
 //! Who lives is known by a lock on `<db>.lock`: [`Store::open`] finds out whether it is alone, and only then repairs what
 //! a dead process left, before anyone else can start a turn. [`Store::visit`] takes no part in that.
 
+mod auto_replies;
+mod ends;
 mod entries;
 mod error;
+mod gates;
 mod history;
 mod lane;
+mod listing;
 mod open;
 mod output;
 mod reader;
 mod recover;
 mod sessions;
 mod sql;
+mod stats;
 mod together;
 mod turns;
 mod writer;
@@ -44,23 +50,29 @@ use rusqlite::Connection;
 use crate::domain::Timestamp;
 use lane::Lane;
 
+pub use auto_replies::{
+    AutoReplies, AutoRepliesEnded, AutoReplyBegun, BeginAutoReply, EndAutoReplies, Follow, FollowUp, QueueAutoReply,
+};
+pub use ends::{EndTurn, TurnEnd};
 pub use entries::{
-    CancelEntries, CancelPending, Enqueue, FindEntry, HoldEntries, HoldPending, PendingEntries, QueueListing,
-    RequeueEntries,
+    CancelEntries, Enqueue, FindEntry, HoldEntries, HurryEntries, MoveEntry, PendingEntries, RequeueEntries,
+    SetPriority,
 };
 pub use error::{StoreError, Trouble};
+pub use gates::{Gates, SetGate};
 pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
+pub use listing::{DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
 pub use output::{Behind, OutputSince};
 pub use recover::{Interrupted, Recovery};
 pub use sessions::{
     ActiveSession, CloseSession, CreateSession, DeleteSession, FindSession, RenameSession, ReopenSession, SessionEnd,
-    SessionEnds, SessionSummaries, SessionSummary, Sessions, SetActive, SetDraft, SetHeld, SetModel, SetSeen,
-    SetSystem,
+    SessionEnds, SessionSummaries, SessionSummary, Sessions, SetActive, SetDraft, SetModel, SetSeen, SetSystem,
 };
 pub use sql::ChunkKind;
+pub use stats::{AllStats, StatsOf};
 pub use together::{EnqueueAll, HoldSessions};
-pub use turns::{AppendChunks, EndTurn, StartTurn, Turn};
+pub use turns::{AppendChunks, Kept, StartTurn, Turn};
 
 /// How long a transaction waits for another process's before it is an error. Theirs take milliseconds.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -14,7 +14,10 @@ use rusqlite_migration::{M, Migrations};
 use super::{BUSY_TIMEOUT, StoreError, Trouble};
 
 /// Every schema change since the first, in order. Released ones are never touched again.
-const STEPS: &[M<'static>] = &[M::up(include_str!("../../migrations/0001_sessions_queue_messages.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("../../migrations/0001_sessions_queue_messages.sql")),
+    M::up(include_str!("../../migrations/0002_queue.sql")),
+];
 /// The same, as the migration crate takes them.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// `user_version` after the last step.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::StoreError;
-use super::turns::take_chunks;
+use super::ends::take_chunks;
 use crate::domain::{EntryId, ErrorKind, MessageId, SessionId, Timestamp};
 
 /// The reason kept with an answer that a dead process streamed.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::sql::{is_unique_violation, seen, to_i64};
-use super::{Read, StoreError, Write};
+use super::{Read, StoreError, Write, stats};
 use crate::domain::{MessageId, ModelName, Seen, Session, SessionId, SessionName, SessionRef, Timestamp};
 
 /// The key in `state` under which the active session's number stands.
@@ -157,13 +157,6 @@ setter!(
     "UPDATE sessions SET draft = ?2 WHERE id = ?1"
 );
 setter!(
-    /// Holds a session's queue, or lets it go on.
-    SetHeld,
-    /// Whether the queue waits.
-    held: bool,
-    "UPDATE sessions SET held = ?2 WHERE id = ?1"
-);
-setter!(
     /// Archives a session; once archived the time stays.
     CloseSession,
     /// When.
@@ -186,7 +179,8 @@ impl Write for ReopenSession {
     }
 }
 
-/// Removes a session with its queue and its messages. A turn under way loses its rows: its next operation fails.
+/// Removes a session with its queue, its messages, its auto-reply loop and its figures; it stays in the figures of all. A
+/// turn under way loses its rows: its next operation fails.
 #[derive(Debug, Clone)]
 pub struct DeleteSession {
     /// Which.
@@ -197,7 +191,8 @@ impl Write for DeleteSession {
     type Reply = ();
 
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
-        change(conn, self.session, "DELETE FROM sessions WHERE id = ?1", [self.session])
+        change(conn, self.session, "DELETE FROM sessions WHERE id = ?1", [self.session])?;
+        stats::forget(conn, self.session)
     }
 }
 
@@ -363,7 +358,8 @@ impl Read for SessionSummaries {
     type Reply = Vec<SessionSummary>;
 
     fn fetch(self, conn: &Connection) -> Result<Vec<SessionSummary>, StoreError> {
-        // The last message and the last entry by number are the last in time, so two look-ups do.
+        // The last message and the last entry in order are the last in time, but for what was moved or queued again; of what
+        // waits the latest is looked for. So a few look-ups do.
         let sql = format!(
             "SELECT {COLUMNS}, \
                  (SELECT count(*) FROM messages m WHERE m.session_id = s.id), \
@@ -371,7 +367,9 @@ impl Read for SessionSummaries {
                      coalesce((SELECT coalesce(m.finished_at_ms, m.created_at_ms) FROM messages m \
                                WHERE m.session_id = s.id ORDER BY m.id DESC LIMIT 1), 0), \
                      coalesce((SELECT e.created_at_ms FROM entries e \
-                               WHERE e.session_id = s.id ORDER BY e.id DESC LIMIT 1), 0)), \
+                               WHERE e.session_id = s.id ORDER BY e.position DESC LIMIT 1), 0), \
+                     coalesce((SELECT max(e.created_at_ms) FROM entries e \
+                               WHERE e.session_id = s.id AND e.state = 'pending'), 0)), \
                  (SELECT count(*) FROM entries e WHERE e.session_id = s.id AND e.state = 'pending'), \
                  (SELECT count(*) FROM entries e WHERE e.session_id = s.id AND e.state = 'dead'), \
                  EXISTS (SELECT 1 FROM entries e WHERE e.session_id = s.id AND e.state = 'running') \

@@ -11,7 +11,10 @@ mod turns;
 use std::path::PathBuf;
 
 use super::*;
-use crate::domain::{AnswerState, Entry, EntryState, FinishReason, Origin, Priority, Session, SessionId, Usage};
+use crate::domain::{
+    AnswerState, Entry, EntryId, EntryState, ErrorKind, FinishReason, Origin, Priority, Session, SessionId,
+    StoredError, Usage,
+};
 
 /// All tests' now, unless time matters to them.
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -66,6 +69,14 @@ impl Fresh {
         self.write(StartTurn { entry, now: NOW })
     }
 
+    /// A dead letter.
+    fn dead(&self, session: SessionId, question: &str) -> EntryId {
+        let turn = self.start(session, question);
+        let (entry_state, answer_state) = (EntryState::Dead, AnswerState::Failed);
+        self.write(EndTurn { entry_state, answer_state, error: Some(failure()), ..completed(&turn) });
+        turn.entry
+    }
+
     /// A whole turn.
     fn turn(&self, session: SessionId, question: &str, answer: &str) -> Turn {
         let turn = self.start(session, question);
@@ -76,6 +87,15 @@ impl Fresh {
 
 fn enqueue(session: SessionId, text: &str) -> Enqueue {
     Enqueue { session, priority: Priority::Normal, origin: Origin::User, text: text.to_owned(), now: NOW }
+}
+
+fn ids(entries: &[Entry]) -> Vec<EntryId> {
+    entries.iter().map(|e| e.id).collect()
+}
+
+fn failure() -> StoredError {
+    let (kind, status) = (ErrorKind::Overloaded, Some(503));
+    StoredError { kind, status, text: "busy".to_owned(), request_id: Some("r1".to_owned()) }
 }
 
 fn text(text: &str) -> Vec<(ChunkKind, String)> {
@@ -93,12 +113,15 @@ fn completed(turn: &Turn) -> EndTurn {
         chunks: Vec::new(),
         answer_state: AnswerState::Complete,
         entry_state: EntryState::Done,
+        continues: false,
         finish_reason: Some(FinishReason::Stop),
         usage: Usage { input: Some(9), output: Some(12) },
         error: None,
         counts: true,
         not_before: None,
         first_at: Some(NOW),
+        first_after: None,
+        follow: None,
         now: NOW,
     }
 }

@@ -80,7 +80,7 @@ fn a_database_of_a_newer_chatmux_is_left_alone() {
     let text = refusal(&path);
     assert_eq!(
         text,
-        "was written by a newer chatmux (schema 7, this one knows 1): upgrade chatmux, or use another with --db"
+        "was written by a newer chatmux (schema 7, this one knows 2): upgrade chatmux, or use another with --db"
     );
 }
 

@@ -45,7 +45,7 @@ fn every_setting_is_kept() {
     fresh.write(SetModel { session, model: "ollama:qwen3:8b".parse().unwrap() });
     fresh.write(SetSystem { session, system: "short".to_owned() });
     fresh.write(SetDraft { session, draft: "half a l\0ine".to_owned() });
-    fresh.write(SetHeld { session, held: true });
+    fresh.write(HoldSessions { sessions: vec![session], held: true });
     fresh.write(SetSeen { session, seen });
     fresh.write(CloseSession { session, now: Timestamp(5) });
     fresh.write(CloseSession { session, now: Timestamp(6) });

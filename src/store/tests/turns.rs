@@ -1,12 +1,7 @@
 //! Turns: started, checkpointed, ended, tried again; and what the model gets.
 
 use super::*;
-use crate::domain::{ErrorKind, MessageId, Role, StoredError};
-
-fn failure() -> StoredError {
-    let (kind, status) = (ErrorKind::Overloaded, Some(503));
-    StoredError { kind, status, text: "busy".to_owned(), request_id: Some("r1".to_owned()) }
-}
+use crate::domain::{MessageId, Role};
 
 /// An attempt that will be repeated.
 fn failed_once(turn: &Turn) -> EndTurn {
@@ -147,7 +142,7 @@ fn the_model_gets_the_conversation_and_nothing_else() {
     fresh.turn(fresh.session().id, "another session's", "words");
     let waits = fresh.start(session, "waits to be tried again");
     fresh.write(failed_once(&waits));
-    fresh.write(CancelPending { session, now: NOW });
+    fresh.write(CancelEntries { ids: vec![waits.entry], now: NOW });
     let turn = fresh.start(session, "now");
     fresh.write(AppendChunks { answer: turn.answer, chunks: text("begun") });
     let expected = [

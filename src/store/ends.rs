@@ -1,0 +1,233 @@
+//! The end of an attempt: its chunks are folded, answer and entry get their states, the figures are counted, and what
+//! follows of an auto-reply loop is queued. All of it is one operation, so one commit.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::auto_replies::{Follow, FollowUp};
+use super::entries::expect_state;
+use super::sql::{ChunkKind, ErrorColumns, to_i64};
+use super::stats::{self, Counted, Sample};
+use super::{StoreError, Write};
+use crate::domain::{
+    AnswerState, EndState, Entry, EntryId, EntryState, FinishReason, MessageId, SessionId, StoredError, Timestamp,
+    Usage,
+};
+
+/// Ends an attempt: folds the chunks into the answer, says what becomes of answer and entry, counts it in the figures, and
+/// queues what follows, in one commit. Only after its reply is the session idle.
+///
+/// Fails with [`StoreError::NoEntry`] when the session was deleted, with [`StoreError::WrongState`] when the entry
+/// does not run or is to be `Running` afterwards, and with [`StoreError::NotStreaming`] when the answer is not its.
+#[derive(Debug, Clone)]
+pub struct EndTurn {
+    /// Whose turn.
+    pub entry: EntryId,
+    /// Its answer.
+    pub answer: MessageId,
+    /// What came since the last checkpoint.
+    pub chunks: Vec<(ChunkKind, String)>,
+    /// What the answer is now. While the entry is `Pending` its output has no end, whatever this says. `Streaming` is
+    /// kept as `Interrupted`: an attempt that ended streams no more.
+    pub answer_state: AnswerState,
+    /// What the entry is now: `Pending` for a retry; never `Running`.
+    pub entry_state: EntryState,
+    /// With `Pending`: the next attempt goes on from this one's answer, which is `Interrupted`, and stands before all of its
+    /// priority.
+    pub continues: bool,
+    /// Why the model stopped.
+    pub finish_reason: Option<FinishReason>,
+    /// Tokens of the attempt.
+    pub usage: Usage,
+    /// What went wrong; kept with both.
+    pub error: Option<StoredError>,
+    /// Whether the attempt counts. Not so when it was ended from here.
+    pub counts: bool,
+    /// For a retry: not to be started earlier.
+    pub not_before: Option<Timestamp>,
+    /// When the first content of the attempt came.
+    pub first_at: Option<Timestamp>,
+    /// From the start of the attempt until then, for the figures.
+    pub first_after: Option<Duration>,
+    /// Decides what follows of the session's auto-reply loop. Not asked when another attempt follows.
+    pub follow: Option<Follow>,
+    /// When it ended.
+    pub now: Timestamp,
+}
+
+/// An attempt that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnEnd {
+    /// The answer's whole text.
+    pub text: String,
+    /// The auto-reply that was queued.
+    pub queued: Option<Entry>,
+    /// What was decided and done about the session's loop; `None` when nobody was asked. A loop that was gone already has
+    /// `Nothing`, whatever was decided.
+    pub follow_up: Option<FollowUp>,
+}
+
+/// A running entry, as far as its end needs it.
+struct Running {
+    session: SessionId,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+}
+
+impl Write for EndTurn {
+    type Reply = TurnEnd;
+
+    fn apply(mut self, conn: &Connection) -> Result<TurnEnd, StoreError> {
+        let running = self.running(conn)?;
+        let chunks = std::mem::take(&mut self.chunks);
+        let text = self.end_answer(conn, take_chunks(conn, self.answer, chunks)?)?;
+        self.end_entry(conn)?;
+        let what = self.counted(&running);
+        stats::record(conn, Sample { session: running.session, what, usage: self.usage })?;
+        let decided = match &self.follow {
+            Some(Follow(follow)) if !self.again() => Some(follow(&text)),
+            Some(_) | None => None,
+        };
+        let Some(decided) = decided else { return Ok(TurnEnd { text, queued: None, follow_up: None }) };
+        let (done, queued) = decided.apply(conn, running.session, self.now)?;
+        Ok(TurnEnd { text, queued, follow_up: Some(done) })
+    }
+}
+
+impl EndTurn {
+    fn again(&self) -> bool {
+        self.entry_state == EntryState::Pending
+    }
+
+    fn continues(&self) -> bool {
+        self.again() && self.continues
+    }
+
+    /// The entry, after a look whether the turn can be ended so.
+    fn running(&self, conn: &Connection) -> Result<Running, StoreError> {
+        let found = conn
+            .prepare_cached("SELECT session_id, created_at_ms, started_at_ms, state FROM entries WHERE id = ?1")?
+            .query_row([self.entry], |row| {
+                let running = Running { session: row.get(0)?, created_at: row.get(1)?, started_at: row.get(2)? };
+                Ok((running, row.get(3)?))
+            })
+            .optional()?;
+        let (running, state) = found.ok_or(StoreError::NoEntry(self.entry))?;
+        expect_state(self.entry, state, EntryState::Running)?;
+        if self.entry_state == EntryState::Running {
+            let (entry, found, expected) = (self.entry, EntryState::Running, EntryState::Done);
+            return Err(StoreError::WrongState { entry, found, expected });
+        }
+        let own = conn
+            .prepare_cached("SELECT 1 FROM messages WHERE id = ?1 AND entry_id = ?2 AND role = 'assistant'")?
+            .exists(params![self.answer, self.entry])?;
+        if own { Ok(running) } else { Err(StoreError::NotStreaming(self.answer)) }
+    }
+
+    fn end_answer(&self, conn: &Connection, grown: Grown) -> Result<String, StoreError> {
+        let error = ErrorColumns::from(self.error.as_ref());
+        let answer_state = match self.answer_state {
+            _ if self.continues() => AnswerState::Interrupted,
+            AnswerState::Streaming => AnswerState::Interrupted,
+            ended @ (AnswerState::Complete | AnswerState::Interrupted | AnswerState::Failed) => ended,
+        };
+        let update = "UPDATE messages SET text = text || :grown_text, reasoning = reasoning || :grown_reasoning, \
+                 state = :state, finish_reason = :reason, input_tokens = :input, output_tokens = :output, \
+                 first_at_ms = :first, finished_at_ms = :finished, error_kind = :kind, error_status = :status, \
+                 error_text = :text, error_request_id = :request WHERE id = :id RETURNING text";
+        let values = named_params! {
+            ":id": self.answer,
+            ":grown_text": grown.text,
+            ":grown_reasoning": grown.reasoning,
+            ":state": answer_state,
+            ":reason": self.finish_reason,
+            ":input": self.usage.input.map(to_i64),
+            ":output": self.usage.output.map(to_i64),
+            ":first": self.first_at,
+            ":finished": (!self.again()).then_some(self.now),
+            ":kind": error.kind,
+            ":status": error.status,
+            ":text": error.text,
+            ":request": error.request_id,
+        };
+        Ok(conn.prepare_cached(update)?.query_row(values, |row| row.get(0))?)
+    }
+
+    fn end_entry(&self, conn: &Connection) -> Result<(), StoreError> {
+        let error = ErrorColumns::from(self.error.as_ref());
+        conn.prepare_cached(
+            "UPDATE entries SET state = :state, attempts = attempts - :uncounted, continues = :continues, \
+                 not_before_ms = :not_before, finished_at_ms = :finished, error_kind = :kind, error_status = :status, \
+                 error_text = :text, error_request_id = :request WHERE id = :id",
+        )?
+        .execute(named_params! {
+            ":id": self.entry,
+            ":state": self.entry_state,
+            ":uncounted": !self.counts,
+            ":continues": self.continues(),
+            ":not_before": self.not_before.filter(|_| self.again()),
+            ":finished": (!self.again()).then_some(self.now),
+            ":kind": error.kind,
+            ":status": error.status,
+            ":text": error.text,
+            ":request": error.request_id,
+        })?;
+        Ok(())
+    }
+
+    /// What the figures count this as.
+    fn counted(&self, running: &Running) -> Counted {
+        let how = match (self.entry_state, self.answer_state) {
+            // An attempt that failed without counting (a closed gate) is followed by another all the same.
+            (EntryState::Pending, _) if self.counts || self.error.is_some() => return Counted::Retry,
+            (EntryState::Pending, _) => return Counted::Preemption,
+            (EntryState::Cancelled, _) => EndState::Cancelled,
+            (EntryState::Dead, _) | (EntryState::Done | EntryState::Running, AnswerState::Failed) => EndState::Failed,
+            (EntryState::Done | EntryState::Running, AnswerState::Complete) => EndState::Complete,
+            (EntryState::Done | EntryState::Running, AnswerState::Interrupted | AnswerState::Streaming) => {
+                EndState::Interrupted
+            }
+        };
+        let started_at = running.started_at.unwrap_or(self.now);
+        Counted::End {
+            how,
+            gave_way: how == EndState::Interrupted && self.error.is_none(),
+            wait: started_at.since(running.created_at),
+            processing: self.now.since(started_at),
+            first: self.first_after,
+        }
+    }
+}
+
+/// What an answer grew by since it was folded last.
+pub(super) struct Grown {
+    pub(super) text: String,
+    pub(super) reasoning: String,
+}
+
+/// Takes an answer's chunk rows out of the database, and `last` behind them, for the caller to put into the message with
+/// the one UPDATE that ends it: each UPDATE of a message writes its whole text anew. First out, then in: the pages that
+/// the chunks leave are those that the text takes.
+pub(super) fn take_chunks(
+    conn: &Connection,
+    answer: MessageId,
+    last: Vec<(ChunkKind, String)>,
+) -> Result<Grown, StoreError> {
+    let mut grown = Grown { text: String::new(), reasoning: String::new() };
+    let mut grow = |kind: ChunkKind, piece: &str| match kind {
+        ChunkKind::Text => grown.text.push_str(piece),
+        ChunkKind::Reasoning => grown.reasoning.push_str(piece),
+    };
+    let mut stored = conn.prepare_cached("SELECT kind, text FROM chunks WHERE message_id = ?1 ORDER BY id")?;
+    let mut rows = stored.query([answer])?;
+    while let Some(row) = rows.next()? {
+        grow(row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+    }
+    drop(rows);
+    conn.prepare_cached("DELETE FROM chunks WHERE message_id = ?1")?.execute([answer])?;
+    for (kind, piece) in &last {
+        grow(*kind, piece);
+    }
+    Ok(grown)
+}

@@ -1,0 +1,284 @@
+//! Figures: counted in the commit that ends an attempt, in one row a session and one for all, which outlives them.
+//!
+//! Lengths of time are kept as histograms of two significant digits (each figure within 1 %), as text: there are few distinct
+//! lengths, and what is small stays small on the disk.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+
+use super::sql::{to_i64, to_u64};
+use super::{Read, StoreError};
+use crate::domain::{Depth, EndState, Priority, SessionId, SessionName, Spread, Stats, Usage};
+
+/// The row of all sessions; no session has this number.
+const ALL: SessionId = SessionId(0);
+/// Of the histograms.
+const SIGNIFICANT_DIGITS: u8 = 2;
+/// A length of time is counted as this at most (a year): what is longer comes from a clock that was set.
+const MAX_MS: u64 = 366 * 86_400_000;
+/// Tokens of one attempt are counted as this at most, so that no provider's nonsense makes the sums overflow.
+const MAX_TOKENS: u64 = 1 << 40;
+
+const COLUMNS: &str = "complete, interrupted, failed, cancelled, retries, preemptions, input_tokens, output_tokens, \
+     wait_max_ms, processing_max_ms, first_max_ms, wait, processing, first";
+
+/// An attempt that ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    pub(super) session: SessionId,
+    pub(super) what: Counted,
+    pub(super) usage: Usage,
+}
+
+/// What an attempt's end counts as.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Counted {
+    /// It failed, and another follows.
+    Retry,
+    /// It had to give way, and another follows.
+    Preemption,
+    /// The turn has ended.
+    End {
+        how: EndState,
+        /// Although nothing went wrong, and no person ended it.
+        gave_way: bool,
+        wait: Duration,
+        processing: Duration,
+        first: Option<Duration>,
+    },
+}
+
+/// Lengths of time in their three kinds, to be added to a row.
+#[derive(Default)]
+struct Lengths {
+    wait: Option<Duration>,
+    processing: Option<Duration>,
+    first: Option<Duration>,
+}
+
+/// Adds an attempt to the rows of its session and of all.
+pub(super) fn record(conn: &Connection, sample: Sample) -> Result<(), StoreError> {
+    let lengths = match sample.what {
+        Counted::Retry | Counted::Preemption => Lengths::default(),
+        Counted::End { wait, processing, first, .. } => {
+            Lengths { wait: Some(wait), processing: Some(processing), first }
+        }
+    };
+    for row in [sample.session, ALL] {
+        add(conn, row, &sample, &lengths)?;
+    }
+    Ok(())
+}
+
+fn add(conn: &Connection, session: SessionId, sample: &Sample, lengths: &Lengths) -> Result<(), StoreError> {
+    let kept = conn
+        .prepare_cached("SELECT wait, processing, first FROM stats WHERE session_id = ?1")?
+        .query_row([session], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
+        .optional()?;
+    let [wait, processing, first] = kept.unwrap_or_else(|| [const { String::new() }; 3]);
+    let ended = |wanted: EndState| matches!(sample.what, Counted::End { how, .. } if how == wanted);
+    let gave_way = matches!(sample.what, Counted::Preemption | Counted::End { gave_way: true, .. });
+    let tokens = |count: Option<u64>| to_i64(count.unwrap_or(0).min(MAX_TOKENS));
+    let longest = |length: Option<Duration>| to_i64(length.map_or(0, whole_ms));
+    conn.prepare_cached(
+        "INSERT INTO stats (session_id, complete, interrupted, failed, cancelled, retries, preemptions, input_tokens, \
+             output_tokens, wait_max_ms, processing_max_ms, first_max_ms, wait, processing, first) \
+         VALUES (:session, :complete, :interrupted, :failed, :cancelled, :retries, :preemptions, :input, :output, \
+             :wait_max, :processing_max, :first_max, :wait, :processing, :first) \
+         ON CONFLICT (session_id) DO UPDATE SET complete = complete + excluded.complete, \
+             interrupted = interrupted + excluded.interrupted, failed = failed + excluded.failed, \
+             cancelled = cancelled + excluded.cancelled, retries = retries + excluded.retries, \
+             preemptions = preemptions + excluded.preemptions, input_tokens = input_tokens + excluded.input_tokens, \
+             output_tokens = output_tokens + excluded.output_tokens, \
+             wait_max_ms = max(wait_max_ms, excluded.wait_max_ms), \
+             processing_max_ms = max(processing_max_ms, excluded.processing_max_ms), \
+             first_max_ms = max(first_max_ms, excluded.first_max_ms), \
+             wait = excluded.wait, processing = excluded.processing, first = excluded.first",
+    )?
+    .execute(named_params! {
+        ":session": session,
+        ":complete": ended(EndState::Complete),
+        ":interrupted": ended(EndState::Interrupted),
+        ":failed": ended(EndState::Failed),
+        ":cancelled": ended(EndState::Cancelled),
+        ":retries": matches!(sample.what, Counted::Retry),
+        ":preemptions": gave_way,
+        ":input": tokens(sample.usage.input),
+        ":output": tokens(sample.usage.output),
+        ":wait_max": longest(lengths.wait),
+        ":processing_max": longest(lengths.processing),
+        ":first_max": longest(lengths.first),
+        ":wait": with(wait, lengths.wait),
+        ":processing": with(processing, lengths.processing),
+        ":first": with(first, lengths.first),
+    })?;
+    Ok(())
+}
+
+fn whole_ms(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX).min(MAX_MS)
+}
+
+/// A histogram's text with one length more.
+fn with(text: String, length: Option<Duration>) -> String {
+    let Some(length) = length else { return text };
+    let Some(mut histogram) = histogram(&text) else { return text };
+    histogram.saturating_record(whole_ms(length));
+    let mut text = String::with_capacity(text.len() + 16);
+    for step in histogram.iter_recorded() {
+        let blank = if text.is_empty() { "" } else { " " };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{blank}{}:{}", step.value_iterated_to(), step.count_at_value());
+    }
+    text
+}
+
+/// Reads what [`with`] wrote. A pair that makes no sense is left out: figures are no reason to fail. `None` only if the
+/// precision were out of the crate's bounds.
+fn histogram(text: &str) -> Option<Histogram<u64>> {
+    let mut histogram = Histogram::new(SIGNIFICANT_DIGITS).ok()?;
+    let pairs = text.split(' ').filter_map(|pair| pair.split_once(':'));
+    for (value, count) in pairs.filter_map(|(value, count)| Some((value.parse().ok()?, count.parse().ok()?))) {
+        let value: u64 = value;
+        histogram.saturating_record_n(value.min(2 * MAX_MS), count);
+    }
+    Some(histogram)
+}
+
+fn spread(text: &str, max_ms: i64) -> Spread {
+    let Some(histogram) = histogram(text) else { return Spread::default() };
+    let max_ms = to_u64(max_ms);
+    // A bucket's value is its upper end.
+    let quantile = |q| histogram.value_at_quantile(q).min(max_ms);
+    Spread { count: histogram.len(), p50_ms: quantile(0.5), p95_ms: quantile(0.95), max_ms }
+}
+
+/// Reads [`COLUMNS`].
+fn stats(row: &Row<'_>) -> rusqlite::Result<Stats> {
+    let count = |at| row.get::<_, i64>(at).map(to_u64);
+    let spread = |text, max| -> rusqlite::Result<Spread> { Ok(spread(row.get_ref(text)?.as_str()?, row.get(max)?)) };
+    Ok(Stats {
+        depth: Depth::default(),
+        running: 0,
+        dead: 0,
+        complete: count(0)?,
+        interrupted: count(1)?,
+        failed: count(2)?,
+        cancelled: count(3)?,
+        retries: count(4)?,
+        preemptions: count(5)?,
+        input_tokens: count(6)?,
+        output_tokens: count(7)?,
+        wait: spread(11, 8)?,
+        processing: spread(12, 9)?,
+        first: spread(13, 10)?,
+    })
+}
+
+fn row_of(conn: &Connection, session: SessionId) -> Result<Stats, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM stats WHERE session_id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_row([session], stats).optional()?.unwrap_or_default())
+}
+
+/// Removes the row of a session that is deleted.
+pub(super) fn forget(conn: &Connection, session: SessionId) -> Result<(), StoreError> {
+    conn.prepare_cached("DELETE FROM stats WHERE session_id = ?1")?.execute([session])?;
+    Ok(())
+}
+
+/// What waits, runs and is dead now, by session.
+fn now_of(
+    conn: &Connection,
+    session: Option<SessionId>,
+    mut add: impl FnMut(SessionId, Now),
+) -> Result<(), StoreError> {
+    // One query a state: each has its partial index.
+    for state in ["pending", "running", "dead"] {
+        let of = if session.is_some() { "session_id = ?1" } else { "?1 IS NULL" };
+        let sql = format!(
+            "SELECT session_id, priority, count(*) FROM entries WHERE state = '{state}' AND {of} GROUP BY session_id, priority"
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![session])?;
+        while let Some(row) = rows.next()? {
+            let (priority, count) = (row.get(1)?, to_u64(row.get(2)?));
+            add(
+                row.get(0)?,
+                match state {
+                    "pending" => Now::Waits(priority, count),
+                    "running" => Now::Runs(count),
+                    _ => Now::Dead(count),
+                },
+            );
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Now {
+    Waits(Priority, u64),
+    Runs(u64),
+    Dead(u64),
+}
+
+impl Now {
+    const fn add_to(self, stats: &mut Stats) {
+        match self {
+            Self::Waits(Priority::High, count) => stats.depth.high += count,
+            Self::Waits(Priority::Normal, count) => stats.depth.normal += count,
+            Self::Waits(Priority::Low, count) => stats.depth.low += count,
+            Self::Runs(count) => stats.running += count,
+            Self::Dead(count) => stats.dead += count,
+        }
+    }
+}
+
+/// One session's figures, or those of all.
+#[derive(Debug, Clone, Copy)]
+pub struct StatsOf {
+    /// Whose; `None`: of all, deleted ones included.
+    pub session: Option<SessionId>,
+}
+
+impl Read for StatsOf {
+    type Reply = Stats;
+
+    fn fetch(self, conn: &Connection) -> Result<Stats, StoreError> {
+        let mut stats = row_of(conn, self.session.unwrap_or(ALL))?;
+        now_of(conn, self.session, |_, now| now.add_to(&mut stats))?;
+        Ok(stats)
+    }
+}
+
+/// The figures of all, and of each session that has any, by number.
+#[derive(Debug, Clone, Copy)]
+pub struct AllStats;
+
+impl Read for AllStats {
+    type Reply = (Stats, Vec<(SessionId, SessionName, Stats)>);
+
+    fn fetch(self, conn: &Connection) -> Result<Self::Reply, StoreError> {
+        let mut rows: BTreeMap<SessionId, Stats> = BTreeMap::new();
+        let sql = format!("SELECT {COLUMNS}, session_id FROM stats");
+        for row in conn.prepare_cached(&sql)?.query_map([], |row| Ok((row.get(14)?, stats(row)?)))? {
+            let (session, stats) = row?;
+            rows.insert(session, stats);
+        }
+        let mut all = rows.remove(&ALL).unwrap_or_default();
+        now_of(conn, None, |session, now| {
+            now.add_to(&mut all);
+            now.add_to(rows.entry(session).or_default());
+        })?;
+        let mut name = conn.prepare_cached("SELECT name FROM sessions WHERE id = ?1")?;
+        let mut each = Vec::with_capacity(rows.len());
+        for (session, stats) in rows {
+            each.push((session, name.query_row([session], |row| row.get(0))?, stats));
+        }
+        Ok((all, each))
+    }
+}
