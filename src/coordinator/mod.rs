@@ -21,6 +21,7 @@ mod run;
 mod sessions;
 mod showing;
 mod turns;
+mod wishes;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ pub use request::{
     Ending, EntryEnd, Error, Handle, Held, Queued, Quiet, REQUESTS, SessionState, SessionView, Submission, SwitchTo,
     Which,
 };
+pub use wishes::{AutoWish, Requeue, Retried};
 
 /// How a provider is found by its name.
 pub type ProviderLookup = Arc<dyn Fn(&str) -> Result<Arc<dyn Provider>, ProviderError> + Send + Sync>;

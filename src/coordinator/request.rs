@@ -5,6 +5,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::front::ScriptItem;
+use super::wishes::Wish;
 use crate::domain::{
     Activity, EndState, EntryId, ModelName, Origin, Priority, PromptState, Session, SessionId, SessionName, SessionRef,
     Show, StoredError,
@@ -201,6 +202,7 @@ pub(super) enum Request {
     Find { which: Option<SessionRef>, reply: Reply<Session> },
     Views { reply: Reply<Vec<SessionView>> },
     Wait { which: Which, reply: Reply<Quiet> },
+    Wish(Wish),
     Show(Show),
     Script(ScriptItem, oneshot::Sender<()>),
     Prompt { reply: Reply<PromptState> },
@@ -214,7 +216,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Error> {
+    pub(super) async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(request(reply)).await.map_err(|_| Error::Ending)?;
         answer.await.map_err(|_| Error::Ending)?

@@ -135,6 +135,7 @@ impl Coordinator {
         self.take_report(Report { session, entry, what: What::Ended(Box::new(ended)) });
     }
 
+    #[expect(clippy::unimplemented, reason = "the coordinator's side of the wishes follows")]
     fn answer(&mut self, request: Request) {
         match request {
             Request::Submit(submission, reply) => self.submit(submission, reply),
@@ -157,6 +158,7 @@ impl Coordinator {
                 let _ = reply.send(Ok(self.views()));
             }
             Request::Wait { which, reply } => self.wait(&which, reply),
+            Request::Wish(wish) => unimplemented!("{wish:?}"),
             Request::Show(show) => self.show(show),
             Request::Script(item, taken) => self.script(item, taken),
             Request::Prompt { reply } => {
