@@ -41,6 +41,8 @@ pub(super) enum Counted {
     Retry,
     /// It had to give way, and another follows.
     Preemption,
+    /// Its process died: the turn has ended as an interrupted answer, nobody knows when.
+    Cut,
     /// The turn has ended.
     End {
         how: EndState,
@@ -63,7 +65,7 @@ struct Lengths {
 /// Adds an attempt to the rows of its session and of all.
 pub(super) fn record(conn: &Connection, sample: Sample) -> Result<(), StoreError> {
     let lengths = match sample.what {
-        Counted::Retry | Counted::Preemption => Lengths::default(),
+        Counted::Retry | Counted::Preemption | Counted::Cut => Lengths::default(),
         Counted::End { wait, processing, first, .. } => {
             Lengths { wait: Some(wait), processing: Some(processing), first }
         }
@@ -102,7 +104,7 @@ fn add(conn: &Connection, session: SessionId, sample: &Sample, lengths: &Lengths
     .execute(named_params! {
         ":session": session,
         ":complete": ended(EndState::Complete),
-        ":interrupted": ended(EndState::Interrupted),
+        ":interrupted": ended(EndState::Interrupted) || matches!(sample.what, Counted::Cut),
         ":failed": ended(EndState::Failed),
         ":cancelled": ended(EndState::Cancelled),
         ":retries": matches!(sample.what, Counted::Retry),
