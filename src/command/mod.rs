@@ -20,7 +20,10 @@ mod tests;
 pub use complete::{Completion, Wanted, command_names, complete, hint};
 pub use error::{CommandError, UnknownCommand};
 pub use help::{help_for, help_text};
-pub use kinds::{BadTargets, Command, MAX_ENTRIES, MAX_TARGETS, Scope, SwitchTo, SystemChange, Targets};
+pub use kinds::{
+    AutoChange, BadTargets, Command, MAX_ENTRIES, MAX_TARGETS, Place, Requeued, Scope, Subject, SwitchTo, SystemChange,
+    Targets,
+};
 
 /// One line as it is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

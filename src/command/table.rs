@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::kinds::{Command, Scope, SwitchTo, SystemChange, Targets};
+use super::kinds::{
+    AutoChange, Command, Place, Requeued, Scope, Subject, SubjectWord, SwitchTo, SystemChange, Targets,
+};
 use crate::domain::{EntryId, ModelName, SessionName, SessionRef};
 
 /// Commands that belong together, under a title in the help.
@@ -23,7 +25,7 @@ pub(super) struct Spec {
     pub(super) help: &'static str,
     /// What `/help COMMAND` adds; may be empty.
     pub(super) detail: &'static str,
-    /// Makes the command of the arguments; `None` when one of [`Arity::Required`] or [`Arity::Many`] is not there.
+    /// Makes the command of the arguments; `None` when one that it cannot do without is not there.
     pub(super) build: fn(&mut ArgMatches) -> Option<Command>,
 }
 
@@ -44,8 +46,10 @@ pub(super) enum Arity {
     Required,
     /// Once or not.
     Optional,
-    /// Once or more.
+    /// Once or more; how often it stands there is in what is shown.
     Many,
+    /// The same, or not at all.
+    Any,
     /// As `--id VALUE`, or not.
     Flag,
 }
@@ -71,6 +75,18 @@ pub(super) enum Kind {
     Duration,
     /// `41` or `#41`: [`EntryId`].
     Entry,
+    /// `41`, `#41` or `all`: `Option<EntryId>`, `None` for all.
+    EntryOrAll,
+    /// `N` or `#41`: [`SubjectWord`].
+    SessionOrEntry,
+    /// `N`, `all` or `#41`: [`SubjectWord`].
+    ScopeOrEntry,
+    /// `before` or `after`: [`Place`].
+    Place,
+    /// `high`, `normal` or `low`: [`crate::domain::Priority`].
+    Priority,
+    /// A word of the person's own: `String`.
+    Word,
     /// A command's name, with or without its slash: the table's own `&'static str`.
     Command,
     /// The rest of the line, verbatim: `String`.
@@ -80,6 +96,23 @@ pub(super) enum Kind {
 impl Arg {
     pub(super) fn is_flag(&self) -> bool {
         self.arity == Arity::Flag
+    }
+
+    pub(super) fn repeats(&self) -> bool {
+        matches!(self.arity, Arity::Many | Arity::Any)
+    }
+
+    /// Whether `word` may stand there behind `before`, which stands there already: `all`, and a session, stand alone.
+    pub(super) fn may_follow(&self, before: &str, word: &str) -> bool {
+        let is_entry =
+            |word: &str| word.strip_prefix('#').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        if self.kind == Kind::EntryOrAll {
+            before != "all" && word != "all"
+        } else if matches!(self.kind, Kind::SessionOrEntry | Kind::ScopeOrEntry) {
+            is_entry(before) && (word.is_empty() || is_entry(word))
+        } else {
+            self.repeats()
+        }
     }
 
     pub(super) fn is_text(&self) -> bool {
@@ -94,9 +127,8 @@ impl Arg {
     pub(super) fn usage(&self) -> String {
         let shown = self.shown;
         match self.arity {
-            Arity::Required => shown.to_owned(),
-            Arity::Optional => format!("[{shown}]"),
-            Arity::Many => format!("{shown}…"),
+            Arity::Required | Arity::Many => shown.to_owned(),
+            Arity::Optional | Arity::Any => format!("[{shown}]"),
             Arity::Flag => format!("[--{} {shown}]", self.id),
         }
     }
@@ -139,9 +171,39 @@ const fn optional(id: &'static str, shown: &'static str, kind: Kind) -> Arg {
     Arg { id, shown, kind, arity: Arity::Optional }
 }
 
+/// The values of an argument that repeats; none where it is not there.
+fn get_all<T: Clone + Send + Sync + 'static>(given: &mut ArgMatches, id: &str) -> Vec<T> {
+    given.try_remove_many(id).ok().flatten().map(Iterator::collect).unwrap_or_default()
+}
+
+/// Each once, in the order of naming.
+fn each_once(mut entries: Vec<EntryId>) -> Vec<EntryId> {
+    let mut named = std::collections::BTreeSet::new();
+    entries.retain(|entry| named.insert(*entry));
+    entries
+}
+
+/// What `/hold` and `/resume` name. That a session stands alone is [`Arg::may_follow`]'s.
+fn subject(given: &mut ArgMatches) -> Subject {
+    let mut entries = Vec::new();
+    for word in get_all::<SubjectWord>(given, "subject") {
+        match word {
+            SubjectWord::Entry(entry) => entries.push(entry),
+            SubjectWord::Scope(scope) => return Subject::Sessions(Some(scope)),
+        }
+    }
+    if entries.is_empty() { Subject::Sessions(None) } else { Subject::Entries(each_once(entries)) }
+}
+
+const fn flag(id: &'static str, shown: &'static str, kind: Kind) -> Arg {
+    Arg { id, shown, kind, arity: Arity::Flag }
+}
+
 const TEXT: Arg = required("text", "TEXT", Kind::Text);
 const ANY_SESSION: Arg = optional("session", "N", Kind::Session);
 const ANY_SCOPE: Arg = optional("scope", "N|all", Kind::Scope);
+const ENTRY: Arg = required("entry", "ID", Kind::Entry);
+const A_DURATION: &str = "a DURATION is a number and a unit: 800ms, 1.5s, 2m, 1h";
 
 /// The table.
 pub(super) static GROUPS: &[Group] = &[
@@ -149,6 +211,7 @@ pub(super) static GROUPS: &[Group] = &[
     Group { title: "messages", commands: MESSAGES },
     Group { title: "running turn", commands: RUNNING_TURN },
     Group { title: "queue", commands: QUEUE },
+    Group { title: "auto-reply", commands: AUTO_REPLY },
     Group { title: "looking", commands: LOOKING },
     Group { title: "settings", commands: SETTINGS },
     Group { title: "scripts", commands: SCRIPTS },
@@ -236,9 +299,16 @@ static RUNNING_TURN: &[Spec] = &[
     Spec {
         name: "stop",
         args: &[ANY_SCOPE],
-        help: "end the answer, keep what came, hold the queue",
-        detail: "/resume goes on with the queue",
+        help: "end the answer and an auto-reply loop, hold the queue",
+        detail: "what came is kept; /resume goes on with the queue",
         build: |given| Some(Command::Stop { scope: get(given, "scope") }),
+    },
+    Spec {
+        name: "retry",
+        args: &[],
+        help: "ask the last question again",
+        detail: "what waits for its next attempt is tried now; what failed is queued again; else the question is sent once more",
+        build: |_| Some(Command::Retry),
     },
 ];
 
@@ -247,36 +317,104 @@ static QUEUE: &[Spec] = &[
         name: "queue",
         args: &[ANY_SCOPE],
         help: "show what waits, runs and failed",
-        detail: "",
+        detail: "each with its number, which the commands below take: 41 or #41",
         build: |given| Some(Command::Queue { scope: get(given, "scope") }),
     },
     Spec {
         name: "drop",
-        args: &[Arg { id: "entries", shown: "ID", kind: Kind::Entry, arity: Arity::Many }],
-        help: "take entries out of the queue",
+        args: &[Arg { id: "entries", shown: "ID…", kind: Kind::Entry, arity: Arity::Many }],
+        help: "take entries out of the queue, dead ones too",
         detail: "an ID is what the acknowledgement says: 41 or #41; /queue shows them",
         build: |given| {
-            let mut entries: Vec<EntryId> = given.try_remove_many("entries").ok()??.collect();
-            let mut named = std::collections::BTreeSet::new();
-            entries.retain(|entry| named.insert(*entry));
-            Some(Command::Drop { entries })
+            let entries = each_once(get_all(given, "entries"));
+            (!entries.is_empty()).then_some(Command::Drop { entries })
+        },
+    },
+    Spec {
+        name: "move",
+        args: &[
+            ENTRY,
+            required("place", "before|after", Kind::Place),
+            Arg { id: "beside", shown: "ID", kind: Kind::Entry, arity: Arity::Required },
+        ],
+        help: "put an entry before or after another of its session",
+        detail: "it takes on the other's priority",
+        build: |given| {
+            let (entry, place) = (get::<EntryId>(given, "entry")?, get::<Place>(given, "place")?);
+            Some(Command::Move { entry, place, beside: get::<EntryId>(given, "beside")? })
+        },
+    },
+    Spec {
+        name: "priority",
+        args: &[ENTRY, required("priority", "high|normal|low", Kind::Priority)],
+        help: "give an entry that waits another priority",
+        detail: "within one priority the order stays that of arrival, or of /move",
+        build: |given| {
+            Some(Command::Priority { entry: get::<EntryId>(given, "entry")?, priority: get(given, "priority")? })
         },
     },
     Spec {
         name: "hold",
-        args: &[ANY_SESSION],
+        args: &[Arg { id: "subject", shown: "N|#ID…", kind: Kind::SessionOrEntry, arity: Arity::Any }],
         help: "start nothing more from a queue until /resume",
-        detail: "the running answer goes on; /stop ends it as well",
-        build: |given| Some(Command::Hold { session: get(given, "session") }),
+        detail: "the running answer goes on; /stop ends it as well; /hold #41 #42 holds these alone",
+        build: |given| Some(Command::Hold { what: subject(given) }),
     },
     Spec {
         name: "resume",
+        args: &[Arg { id: "subject", shown: "N|all|#ID…", kind: Kind::ScopeOrEntry, arity: Arity::Any }],
+        help: "go on with what is held",
+        detail: "/resume #41 lets that one go; a provider that asked to wait is tried with one message",
+        build: |given| Some(Command::Resume { what: subject(given) }),
+    },
+    Spec {
+        name: "dead",
         args: &[ANY_SCOPE],
-        help: "go on with a queue that is held",
-        detail: "",
-        build: |given| Some(Command::Resume { scope: get(given, "scope") }),
+        help: "show what failed for good, and why",
+        detail: "/requeue sends it again, /drop forgets it",
+        build: |given| Some(Command::Dead { scope: get(given, "scope") }),
+    },
+    Spec {
+        name: "requeue",
+        args: &[Arg { id: "entries", shown: "ID…|all", kind: Kind::EntryOrAll, arity: Arity::Many }],
+        help: "send again what failed, or all of it",
+        detail: "it stands at the end of its queue, with all its attempts",
+        build: |given| {
+            let named: Vec<Option<EntryId>> = get_all(given, "entries");
+            let entries: Option<Vec<EntryId>> = named.into_iter().collect();
+            match entries {
+                None => Some(Command::Requeue { which: Requeued::All }),
+                Some(entries) if entries.is_empty() => None,
+                Some(entries) => Some(Command::Requeue { which: Requeued::These(each_once(entries)) }),
+            }
+        },
     },
 ];
+
+static AUTO_REPLY: &[Spec] = &[Spec {
+    name: "auto",
+    args: &[
+        flag("max", "N", Kind::Count),
+        flag("until", "WORD", Kind::Word),
+        flag("for", "DURATION", Kind::Duration),
+        optional("text", "TEXT|off", Kind::Text),
+    ],
+    help: "after each answer send TEXT, as /later does; off ends it",
+    detail: "alone it says how it stands; it ends after N answers, with an answer that has the WORD, after the DURATION, when an answer repeats itself, \
+             and with /stop; without the options the configuration says",
+    build: |given| {
+        let (max_turns, until) = (get::<u32>(given, "max"), get::<String>(given, "until"));
+        let max_time = get::<Duration>(given, "for");
+        let free = max_turns.is_none() && until.is_none() && max_time.is_none();
+        let change = match get::<String>(given, "text") {
+            None if free => AutoChange::Show,
+            None => return None,
+            Some(text) if free && text.trim() == "off" => AutoChange::Off,
+            Some(text) => AutoChange::Begin { text, max_turns, until, max_time },
+        };
+        Some(Command::Auto { change })
+    },
+}];
 
 static LOOKING: &[Spec] = &[
     Spec {
@@ -292,6 +430,13 @@ static LOOKING: &[Spec] = &[
         help: "show this session's output again, all of it",
         detail: "",
         build: |_| Some(Command::Replay),
+    },
+    Spec {
+        name: "stats",
+        args: &[ANY_SCOPE],
+        help: "show counts, times and tokens, here or of all",
+        detail: "p50: half of them were not longer; p95: 95 of 100; wait: until the first start; first: until the first word",
+        build: |given| Some(Command::Stats { scope: get(given, "scope") }),
     },
 ];
 
@@ -322,9 +467,9 @@ static SETTINGS: &[Spec] = &[
 static SCRIPTS: &[Spec] = &[
     Spec {
         name: "wait",
-        args: &[ANY_SCOPE, Arg { id: "timeout", shown: "DURATION", kind: Kind::Duration, arity: Arity::Flag }],
+        args: &[ANY_SCOPE, flag("timeout", "DURATION", Kind::Duration)],
         help: "wait until nothing is left to answer",
-        detail: "a DURATION is a number and a unit: 800ms, 1.5s, 2m, 1h",
+        detail: A_DURATION,
         build: |given| {
             Some(Command::Wait { scope: get::<Scope>(given, "scope"), timeout: get::<Duration>(given, "timeout") })
         },
@@ -333,7 +478,7 @@ static SCRIPTS: &[Spec] = &[
         name: "sleep",
         args: &[required("length", "DURATION", Kind::Duration)],
         help: "wait that long",
-        detail: "a DURATION is a number and a unit: 800ms, 1.5s, 2m, 1h",
+        detail: A_DURATION,
         build: |given| Some(Command::Sleep { length: get(given, "length")? }),
     },
     Spec {
