@@ -78,6 +78,11 @@ pub(super) fn plural(number: u64, one: &str, many: &str) -> String {
     format!("{}{NO_BREAK}{}", count(number), if number == 1 { one } else { many })
 }
 
+/// Parts with commas between them, to be broken there alone.
+pub(super) fn unbroken(parts: &str) -> String {
+    parts.replace(' ', NO_BREAK).replace(&format!(",{NO_BREAK}"), ", ")
+}
+
 /// `text` and blanks up to `width` columns.
 pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))

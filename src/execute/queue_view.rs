@@ -88,11 +88,17 @@ fn queue_text(listed: &[Listed], waits: &[Option<Wait>], view: View) -> String {
         let (part, waits) = (&listed[from..from + length], &waits[from..from + length]);
         has_titles |= length < listed.len();
         if has_titles {
-            rows.push(fit(&title(first), columns));
+            if from > 0 {
+                rows.push(String::new());
+            }
+            wrap(&mut rows, "", INDENT, &title(first), columns);
         }
         dead.extend(part.iter().filter(|l| l.entry.state == EntryState::Dead).map(|l| l.entry.id));
         session_rows(&mut rows, part, waits, view);
         from += length;
+    }
+    if has_titles && !dead.is_empty() {
+        rows.push(String::new());
     }
     remedy(&mut rows, &dead, columns);
     rows.join("\n")
@@ -101,7 +107,7 @@ fn queue_text(listed: &[Listed], waits: &[Option<Wait>], view: View) -> String {
 fn title(listed: &Listed) -> String {
     let Listed { entry: Entry { session, .. }, session_name, model, session_held, .. } = listed;
     let held = if *session_held { format!(", held: /resume {session} goes on") } else { String::new() };
-    format!("{session}:{session_name}  {model}{held}")
+    format!("{session}:{session_name} ({}){held}", one_line(&model.to_string(), REASON_CHARS))
 }
 
 /// One session's rows: what runs, what waits, what is dead.

@@ -6,15 +6,13 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
 use super::Answer;
-use super::layout::{Item, View, count, fit, items, pad, pad_left, span};
+use super::layout::{INDENT, View, count, fit, pad, pad_left, span, unbroken, wrap};
 use crate::domain::{Session, SessionId, SessionName, Spread, Stats};
 
-/// Columns before the figures.
-const LABELS: usize = 13;
-/// Columns of a length of time: `12 m 05 s` and a blank.
-const TIMES: usize = 10;
-/// The table's own rows are this wide at most.
-const NARROW: usize = 48;
+/// Columns of what a figure is called.
+const LABELS: usize = 11;
+/// Columns of a length of time where there is room: `12 m 05 s` and two blanks.
+const TIMES: usize = 11;
 
 /// One session's figures.
 pub fn session_stats(session: &Session, stats: &Stats, view: View) -> Answer {
@@ -29,11 +27,7 @@ pub fn all_stats(all: &Stats, sessions: &[(SessionId, SessionName, Stats)], view
     let mut rows = table("all sessions", all, view);
     if !sessions.is_empty() {
         rows.push(String::new());
-        let short: Vec<Item> = sessions
-            .iter()
-            .map(|(id, name, stats)| Item { head: format!("{id}:{name}"), text: in_short(stats) })
-            .collect();
-        rows.extend(items(&short, view.columns()).into_iter().flatten());
+        session_rows(&mut rows, sessions, view.columns());
     }
     Answer { command: "stats", data: Value::Array(data), text: rows.join("\n") }
 }
@@ -72,6 +66,22 @@ fn in_short(stats: &Stats) -> String {
     parts.join(", ")
 }
 
+/// What there is to say of each beside its name where all of it has room, else below.
+fn session_rows(rows: &mut Vec<String>, sessions: &[(SessionId, SessionName, Stats)], columns: usize) {
+    let named: Vec<(String, String)> =
+        sessions.iter().map(|(id, name, stats)| (format!("{id}:{name}"), in_short(stats))).collect();
+    let fits = |name: &str, text: &str| name.width() + 2 + text.width() <= columns;
+    let column = named.iter().filter(|(name, text)| fits(name, text)).map(|(name, _)| name.width()).max().unwrap_or(0);
+    for (name, text) in &named {
+        if fits(&pad(name, column), text) {
+            rows.push(format!("{}  {text}", pad(name, column)));
+        } else {
+            rows.push(fit(name, columns));
+            wrap(rows, INDENT, INDENT, &unbroken(text), columns);
+        }
+    }
+}
+
 fn table(title: &str, stats: &Stats, view: View) -> Vec<String> {
     let columns = view.columns();
     let mut rows = vec![fit(title, columns)];
@@ -107,22 +117,21 @@ fn table(title: &str, stats: &Stats, view: View) -> Vec<String> {
         figure(&mut rows, label, &pad_left(&count(number), widest), &parts, columns);
     }
     rows.push(String::new());
-    let times = columns.min(NARROW).saturating_sub(LABELS + 2) / 3;
-    let times = times.min(TIMES);
+    let times = (columns.saturating_sub(2 + LABELS) / 3).min(TIMES);
     let cells = |label: &str, cells: [String; 3]| {
-        let cells: String = cells.iter().map(|cell| pad_left(cell, times)).collect();
+        let cells: String = cells.iter().map(|cell| format!(" {}", pad_left(cell, times - 1))).collect();
         format!("  {}{cells}", pad(label, LABELS))
     };
     rows.push(cells("", ["p50", "p95", "max"].map(str::to_owned)));
     for (label, spread) in [("wait", stats.wait), ("processing", stats.processing), ("first token", stats.first)] {
-        rows.push(cells(label, times_of(spread)).trim_end().to_owned());
+        rows.push(cells(label, times_of(spread)));
     }
     rows
 }
 
-/// A number and what it is made of, the parts below where they have no room beside it.
+/// A number and what it is made of: below where that has no room beside it.
 fn figure(rows: &mut Vec<String>, label: &str, number: &str, parts: &[String], columns: usize) {
-    let head = format!("  {}{number}", pad(label, LABELS));
+    let head = format!("  {} {number}", pad(label, LABELS));
     let whole = parts.join(", ");
     if whole.is_empty() {
         rows.push(head);
@@ -130,7 +139,7 @@ fn figure(rows: &mut Vec<String>, label: &str, number: &str, parts: &[String], c
         rows.push(format!("{head}  {whole}"));
     } else {
         rows.push(head);
-        rows.extend(parts.iter().map(|part| fit(&format!("    {part}"), columns)).map(|row| format!("  {row}")));
+        wrap(rows, INDENT, INDENT, &unbroken(&whole), columns);
     }
 }
 
