@@ -59,7 +59,7 @@ fn entry_data(listed: &Listed, wait: Option<&Wait>, view: View) -> Value {
         "position": wait.map(|wait| wait.position),
         "waits_for": wait.map(|wait| wait.waits_for.as_str()),
         "until_ms": wait.and_then(|wait| wait.waits_for.until()),
-        "age_ms": millis(view.now.since(entry.created_at)),
+        "age_ms": (entry.state != EntryState::Dead).then(|| millis(view.now.since(entry.created_at))),
         "running_ms": running_for(entry, view).map(millis),
         "answer_bytes": answer_bytes,
         "continues": entry.continues,
@@ -386,7 +386,8 @@ pub(super) mod tests {
         assert_eq!((of(1, "waits_for"), of(1, "until_ms")), ("retry".into(), (NOW.0 + 1_200).into()));
         assert_eq!((of(2, "waits_for"), of(2, "position"), of(2, "age_ms")), ("turn".into(), 2.into(), 185_000.into()));
         assert_eq!((of(3, "continues"), of(3, "answer_bytes")), (true.into(), 45_678.into()));
-        assert_eq!((of(4, "waits_for"), of(4, "finished_at_ms")), (Value::Null, (NOW.0 - 1_000).into()));
+        assert_eq!((of(4, "waits_for"), of(4, "age_ms")), (Value::Null, Value::Null), "what is over does not age");
+        assert_eq!(of(4, "finished_at_ms"), Value::from(NOW.0 - 1_000));
         assert_eq!((of(5, "held"), of(5, "waits_for"), of(5, "position")), (true.into(), "held".into(), 1.into()));
         let names: Vec<_> = data[0].as_object().unwrap().keys().map(String::as_str).collect();
         let expected = "entry session state priority origin attempts held not_before_ms created_at_ms text error position \

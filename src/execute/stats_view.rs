@@ -62,7 +62,7 @@ fn in_short(stats: &Stats) -> String {
     parts.extend(
         some.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{} {what}", count(*number))),
     );
-    parts.push(format!("{} tokens in, {} out", count(stats.input_tokens), count(stats.output_tokens)));
+    parts.push(format!("tokens: {} in, {} out", count(stats.input_tokens), count(stats.output_tokens)));
     parts.join(", ")
 }
 
