@@ -161,7 +161,7 @@ fn fill(path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     transaction.execute(
         &format!(
             "{numbers} INSERT INTO entries (id, session_id, priority, origin, state, attempts, created_at_ms, \
-             started_at_ms, finished_at_ms, text) SELECT i, i % ?2 + 1, 'normal', 'user', 'done', 1, i, i, i, \
+             started_at_ms, finished_at_ms, position, text) SELECT i, i % ?2 + 1, 'normal', 'user', 'done', 1, i, i, i, i, \
              'what is the matter with number ' || i FROM n"
         ),
         params![MESSAGES / 2, SESSIONS],

@@ -37,6 +37,7 @@ Register-ArgumentCompleter -Native -CommandName 'chatmux' -ScriptBlock {
             [CompletionResult]::new('ask', 'ask', [CompletionResultType]::ParameterValue, 'Ask one question; the answer goes to stdout')
             [CompletionResult]::new('sessions', 'sessions', [CompletionResultType]::ParameterValue, 'List sessions')
             [CompletionResult]::new('queue', 'queue', [CompletionResultType]::ParameterValue, 'Show what waits, runs and failed')
+            [CompletionResult]::new('stats', 'stats', [CompletionResultType]::ParameterValue, 'Show counts, times and tokens, of all sessions or of one')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show, check or make the configuration')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completions for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the man page, as roff')
@@ -69,6 +70,20 @@ Register-ArgumentCompleter -Native -CommandName 'chatmux' -ScriptBlock {
             break
         }
         'chatmux;queue' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--dead', '--dead', [CompletionResultType]::ParameterName, 'Only what failed for good, with its reasons')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;stats' {
             [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
             [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
             [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')

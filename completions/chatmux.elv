@@ -34,6 +34,7 @@ set edit:completion:arg-completer[chatmux] = {|@words|
             cand ask 'Ask one question; the answer goes to stdout'
             cand sessions 'List sessions'
             cand queue 'Show what waits, runs and failed'
+            cand stats 'Show counts, times and tokens, of all sessions or of one'
             cand config 'Show, check or make the configuration'
             cand completions 'Print the completions for a shell'
             cand man 'Print the man page, as roff'
@@ -63,6 +64,19 @@ set edit:completion:arg-completer[chatmux] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'chatmux;queue'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --dead 'Only what failed for good, with its reasons'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;stats'= {
             cand -s 'Start in that session; a NAME not known yet is created'
             cand --session 'Start in that session; a NAME not known yet is created'
             cand -m 'Model for sessions created from now on'

@@ -41,7 +41,17 @@ fn no_other_file_lies_there() {
 #[test]
 fn the_man_page_has_options_and_exit_codes() {
     let page = String::from_utf8(render_man()).unwrap();
-    for part in [".TH chatmux 1", "CHATMUX_DB", "fail\\-fast", "EXIT STATUS", "130/143", "config init", "<SHELL>"] {
+    for part in [
+        ".TH chatmux 1",
+        "CHATMUX_DB",
+        "fail\\-fast",
+        "EXIT STATUS",
+        "130/143",
+        "config init",
+        "queue",
+        "\\-\\-dead",
+        "<SHELL>",
+    ] {
         assert!(page.contains(part), "{part} is missing: {page}");
     }
 }

@@ -1,16 +1,20 @@
-//! `chatmux sessions` and `chatmux queue`: what is in the database, read without disturbing who works on it.
+//! `chatmux sessions`, `chatmux queue` and `chatmux stats`: what is in the database, read without disturbing who works on it.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::exit::{Failed, OK};
+use super::time_of_day::TIME_OF_DAY;
 use super::{open, print};
 use crate::cli::args::Args;
-use crate::config::Places;
+use crate::config::{Config, Places};
 use crate::domain::text::visible;
-use crate::execute::{hold_with_session, queue_answer};
-use crate::store::{FindSession, QueueListing, SessionSummaries, SessionSummary, Sessions, Store};
+use crate::domain::{Session, Stats};
+use crate::execute::{Answer, View, all_stats, dead_answer, queue_answer, session_stats};
+use crate::store::{AllStats, FindSession, Listing, SessionSummaries, SessionSummary, StatsOf, Store};
+use crate::ui;
 
 /// Columns of a list where there is no terminal to ask.
 const COLUMNS: usize = 100;
@@ -31,26 +35,55 @@ pub(super) fn sessions(args: &Args, places: &Places) -> Result<u8, Failed> {
     show(args.json, &data, &text, "no sessions yet: chatmux starts one")
 }
 
-pub(super) fn queue(args: &Args, places: &Places) -> Result<u8, Failed> {
-    let store = visit(&open::database_path(args, places)?)?;
-    let held = match &store {
-        Some(store) => store.read_blocking(Sessions { closed: true })?,
-        None => Vec::new(),
-    };
-    let held = held.into_iter().filter(|session| session.held).map(|session| session.id).collect();
-    let entries = match (store, &args.session) {
-        (None, _) => Vec::new(),
-        (Some(store), None) => store.read_blocking(QueueListing { session: None })?,
-        (Some(store), Some(session)) => {
-            let found = store.read_blocking(FindSession(session.clone()))?;
-            let unknown = || Failed::Usage(format!("there is no session {session}: chatmux sessions lists them"));
-            store.read_blocking(QueueListing { session: Some(found.ok_or_else(unknown)?.id) })?
+/// What the views need, as for the prompt.
+fn view(config: &Config) -> View {
+    View {
+        now: open::CLOCK.now(),
+        time_of_day: TIME_OF_DAY,
+        width: if io::stdout().is_terminal() { ui::columns() } else { COLUMNS },
+        max_attempts: config.retry.max_attempts,
+    }
+}
+
+/// The session that `-s` names, where there is a database.
+fn session(args: &Args, store: &Store) -> Result<Option<Session>, Failed> {
+    let Some(session) = &args.session else { return Ok(None) };
+    let found = store.read_blocking(FindSession(session.clone()))?;
+    let unknown = || Failed::Usage(format!("there is no session {session}: chatmux sessions lists them"));
+    found.ok_or_else(unknown).map(Some)
+}
+
+pub(super) fn queue(args: &Args, config: &Config, places: &Places, dead: bool) -> Result<u8, Failed> {
+    let view = view(config);
+    let listing = match visit(&open::database_path(args, places)?)? {
+        None => None,
+        Some(store) => {
+            let session = session(args, &store)?.map(|session| session.id);
+            Some(store.read_blocking(Listing { session, dead_only: dead })?)
         }
     };
-    let mut entries = entries;
-    hold_with_session(&mut entries, &held);
-    let answer = queue_answer(&entries, COLUMNS);
-    let data = answer.data.as_array().cloned().unwrap_or_default();
+    let (entries, gates) = listing.map(|listing| (listing.entries, listing.gates)).unwrap_or_default();
+    answer(args, if dead { dead_answer(&entries, view) } else { queue_answer(&entries, &gates, view) })
+}
+
+pub(super) fn stats(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
+    let view = view(config);
+    let Some(store) = visit(&open::database_path(args, places)?)? else {
+        return answer(args, all_stats(&Stats::default(), &[], view));
+    };
+    if let Some(session) = session(args, &store)? {
+        let stats = store.read_blocking(StatsOf { session: Some(session.id) })?;
+        return answer(args, session_stats(&session, &stats, view));
+    }
+    let (all, sessions) = store.read_blocking(AllStats)?;
+    answer(args, all_stats(&all, &sessions, view))
+}
+
+fn answer(args: &Args, answer: Answer) -> Result<u8, Failed> {
+    let data = match answer.data {
+        Value::Array(data) => data,
+        one => vec![one],
+    };
     show(args.json, &data, &[answer.text], "")
 }
 

@@ -8,6 +8,7 @@ mod open;
 mod prompt;
 mod script;
 mod signals;
+mod time_of_day;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -45,7 +46,7 @@ fn run(args: Args) -> Result<u8, Failed> {
         Some(Sub::Completions { shell }) => return print(&render_completions(*shell)),
         Some(Sub::Man) => return print(&render_man()),
         Some(Sub::Config { action }) => return configure(*action, &args, &places),
-        Some(Sub::Ask { .. } | Sub::Sessions | Sub::Queue) | None => {}
+        Some(Sub::Ask { .. } | Sub::Sessions | Sub::Queue { .. } | Sub::Stats) | None => {}
     }
     let config = load(&args)?;
     if let Some(log) = places.log() {
@@ -54,7 +55,8 @@ fn run(args: Args) -> Result<u8, Failed> {
     match &args.command {
         Some(Sub::Ask { text }) => ask::run(&args, &config, &places, text),
         Some(Sub::Sessions) => listing::sessions(&args, &places),
-        Some(Sub::Queue) => listing::queue(&args, &places),
+        Some(Sub::Queue { dead }) => listing::queue(&args, &config, &places, *dead),
+        Some(Sub::Stats) => listing::stats(&args, &config, &places),
         Some(Sub::Completions { .. } | Sub::Man | Sub::Config { .. }) => Ok(OK),
         None if io::stdin().is_terminal() && !args.json => prompt::run(&args, &config, &places),
         None => script::run(&args, &config, &places),

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::runtime::{Builder, Runtime};
 
 use super::exit::Failed;
+use super::time_of_day::TIME_OF_DAY;
 use crate::cli::args::Args;
 use crate::config::{Config, OnStart, Places};
 use crate::coordinator::{self, Front, Handle, Setup};
@@ -169,6 +170,9 @@ pub(super) fn executor(
         origin,
         has_line: false,
         width,
+        clock: CLOCK,
+        time_of_day: TIME_OF_DAY,
+        max_attempts: config.retry.max_attempts,
     }
 }
 

@@ -96,7 +96,13 @@ pub enum Sub {
     /// List sessions
     Sessions,
     /// Show what waits, runs and failed
-    Queue,
+    Queue {
+        /// Only what failed for good, with its reasons
+        #[arg(long)]
+        dead: bool,
+    },
+    /// Show counts, times and tokens, of all sessions or of one
+    Stats,
     /// Show, check or make the configuration
     #[command(disable_help_subcommand = true)]
     Config {
@@ -175,7 +181,13 @@ fn describe_subcommands(sections: &mut Roff, parent: &clap::Command, path: &str)
             describe_subcommands(sections, sub, &format!("{name} "));
             continue;
         }
-        let values = sub.get_positionals().map(|value| format!(" {value}")).collect::<String>();
+        // Those of all commands have a section of their own.
+        let own = sub.get_arguments().filter(|option| !option.is_positional() && !option.is_global_set());
+        let own = own
+            .filter_map(|option| option.get_long())
+            .filter(|long| *long != "help")
+            .map(|option| format!(" [--{option}]"));
+        let values = own.chain(sub.get_positionals().map(|value| format!(" {value}"))).collect::<String>();
         let about = sub.get_long_about().or_else(|| sub.get_about()).map(ToString::to_string).unwrap_or_default();
         sections.control("TP", []).text([bold(name), roman(values)]).text([roman(about.replace("\n\n", ". "))]);
     }
@@ -207,7 +219,9 @@ mod tests {
         check("chatmux ask", Some(Sub::Ask { text: vec![] }));
         check("chatmux ask -- -x why", Some(Sub::Ask { text: vec!["-x".to_owned(), "why".to_owned()] }));
         check("chatmux sessions --json", Some(Sub::Sessions));
-        check("chatmux queue", Some(Sub::Queue));
+        check("chatmux queue", Some(Sub::Queue { dead: false }));
+        check("chatmux queue --json --dead -s docs", Some(Sub::Queue { dead: true }));
+        check("chatmux stats -s 2", Some(Sub::Stats));
         check("chatmux config path", Some(Sub::Config { action: ConfigAction::Path }));
         check("chatmux config show", Some(Sub::Config { action: ConfigAction::Show }));
         check("chatmux config init", Some(Sub::Config { action: ConfigAction::Init }));
@@ -229,6 +243,7 @@ mod tests {
             "chatmux -m :x",
             "chatmux config",
             "chatmux completions tcsh",
+            "chatmux stats --dead",
             "chatmux --color red",
             "chatmux -s 1 -s 2",
         ] {

@@ -29,6 +29,10 @@ pub enum Wanted {
     File,
     /// A queue entry's number.
     Entry,
+    /// The same, or `all`.
+    EntryOrAll,
+    /// One of these.
+    Word(&'static [&'static str]),
     /// It is the person's own.
     Nothing,
 }
@@ -70,12 +74,19 @@ pub fn complete(line: &str, cursor: usize) -> Completion {
 /// What `arg` completes to, and how many bytes of its word stay as they are.
 fn wanted(arg: &Arg, word: &str) -> (Wanted, usize) {
     match arg.kind {
-        Kind::NewName | Kind::Count | Kind::Duration | Kind::Text => (Wanted::Nothing, 0),
+        Kind::NewName | Kind::Count | Kind::Duration | Kind::Word | Kind::Text => (Wanted::Nothing, 0),
         Kind::Session | Kind::SwitchTo => (Wanted::Session, 0),
         Kind::Scope => (Wanted::SessionOrAll, 0),
         Kind::Targets => word.rfind(',').map_or((Wanted::SessionOrAll, 0), |comma| (Wanted::Session, comma + 1)),
         Kind::Model => (Wanted::Model, 0),
         Kind::Entry => (Wanted::Entry, usize::from(word.starts_with('#'))),
+        Kind::EntryOrAll if word.starts_with('#') => (Wanted::Entry, 1),
+        Kind::EntryOrAll => (Wanted::EntryOrAll, 0),
+        Kind::SessionOrEntry | Kind::ScopeOrEntry if word.starts_with('#') => (Wanted::Entry, 1),
+        Kind::SessionOrEntry => (Wanted::Session, 0),
+        Kind::ScopeOrEntry => (Wanted::SessionOrAll, 0),
+        Kind::Place => (Wanted::Word(&["before", "after"]), 0),
+        Kind::Priority => (Wanted::Word(&["high", "normal", "low"]), 0),
         Kind::Command => (Wanted::Command, usize::from(word.starts_with('/'))),
     }
 }

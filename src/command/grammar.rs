@@ -8,11 +8,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, ArgMatches, value_parser};
 
 use super::error::{CommandError, UnknownCommand, shown};
-use super::kinds::{Command, Scope, SwitchTo, Targets};
+use super::kinds::{Command, Place, Scope, SubjectWord, SwitchTo, Targets};
 use super::scan::{Scan, Slot};
-use super::table::{Arity, Kind, Spec, find};
+use super::table::{Arg, Arity, Kind, Spec, find};
 use crate::domain::time::parse_duration;
-use crate::domain::{EntryId, ModelName, SessionName, SessionRef};
+use crate::domain::{BadName, EntryId, ModelName, Priority, SessionName, SessionRef};
 
 /// What parts options and words from TEXT on the way to clap. In a line it has no such meaning.
 const END_OF_OPTIONS: &str = "--";
@@ -28,6 +28,9 @@ pub(super) fn read(spec: &'static Spec, scan: &Scan<'_>) -> Result<Command, Comm
         return Err(CommandError::TooMany { command: spec.name, word: shown(word.text), usage: spec.usage() });
     }
     let text = scan.text.filter(|text| !text.trim().is_empty());
+    if let Some(option) = text.and_then(|text| mistyped_option(spec, text)) {
+        return Err(no_option(spec, option));
+    }
     let words = scan.words.iter().map(|word| word.text);
     let tail = text.into_iter().flat_map(|text| [END_OF_OPTIONS, text]);
     let mut given = clap_command(spec).try_get_matches_from(words.chain(tail)).map_err(|e| explain(spec, &e))?;
@@ -46,16 +49,31 @@ fn clap_command(spec: &'static Spec) -> clap::Command {
         let built = clap::Arg::new(arg.id).value_parser(arg.kind.parser());
         match arg.arity {
             Arity::Required | Arity::Optional => built,
-            Arity::Many => built.num_args(1..).action(ArgAction::Append),
+            Arity::Many | Arity::Any => built.num_args(1..).action(ArgAction::Append),
             Arity::Flag => built.long(arg.id),
         }
     }))
 }
 
-/// The required arguments that are not there, as people call them: `a session and a text`.
+/// The arguments that are not there and must be, as people call them: `a session and a text`. An optional TEXT is missing where
+/// nothing else is: its command asks for it only beside an option.
 fn missing(spec: &Spec, given: &ArgMatches) -> String {
-    let absent = spec.args.iter().filter(|arg| arg.is_required() && !given.contains_id(arg.id));
-    absent.map(|arg| arg.kind.noun()).collect::<Vec<_>>().join(" and ")
+    let absent = |arg: &&Arg| !given.contains_id(arg.id);
+    let mut nouns: Vec<_> =
+        spec.args.iter().filter(absent).filter(|arg| arg.is_required()).map(|arg| arg.kind.noun()).collect();
+    if nouns.is_empty() {
+        nouns.extend(spec.args.iter().filter(absent).filter(|arg| arg.is_text()).map(|arg| arg.kind.noun()));
+    }
+    nouns.join(" and ")
+}
+
+/// A word at the beginning of TEXT that looks like an option, in a command that has some: `--mx 3 go on` must not be sent over
+/// and over.
+fn mistyped_option<'a>(spec: &Spec, text: &'a str) -> Option<&'a str> {
+    let has_options = spec.args.iter().any(Arg::is_flag);
+    let word = text.split_whitespace().next()?;
+    let is_option = word.strip_prefix("--")?.starts_with(|c: char| c.is_ascii_alphabetic());
+    (has_options && is_option).then_some(word)
 }
 
 fn explain(spec: &'static Spec, error: &clap::Error) -> CommandError {
@@ -104,8 +122,13 @@ impl Kind {
             Self::Count => ValueParser::new(count),
             Self::Duration => ValueParser::new(parse_duration),
             Self::Entry => ValueParser::new(entry),
+            Self::EntryOrAll => ValueParser::new(entry_or_all),
+            Self::SessionOrEntry => ValueParser::new(session_or_entry),
+            Self::ScopeOrEntry => ValueParser::new(scope_or_entry),
+            Self::Place => value_parser!(Place).into(),
+            Self::Priority => value_parser!(Priority).into(),
             Self::Command => ValueParser::new(command_name),
-            Self::Text => ValueParser::string(),
+            Self::Word | Self::Text => ValueParser::string(),
         }
     }
 
@@ -117,7 +140,11 @@ impl Kind {
             Self::Model => "a model",
             Self::Count => "a number",
             Self::Duration => "a duration",
-            Self::Entry => "an entry's number",
+            Self::Entry | Self::EntryOrAll => "an entry's number",
+            Self::SessionOrEntry | Self::ScopeOrEntry => "a session or an entry",
+            Self::Place => "before or after",
+            Self::Priority => "a priority",
+            Self::Word => "a word",
             Self::Command => "a command",
             Self::Text => "a text",
         }
@@ -134,6 +161,27 @@ fn entry(word: &str) -> Result<EntryId, String> {
     let all_digits = digits.bytes().all(|b| b.is_ascii_digit());
     let number = digits.parse().ok().filter(|number| all_digits && *number > 0);
     number.map(EntryId).ok_or_else(|| format!("{word:?} is no entry: write its number, such as 41 or #41"))
+}
+
+fn entry_or_all(word: &str) -> Result<Option<EntryId>, String> {
+    if word == "all" { Ok(None) } else { entry(word).map(Some) }
+}
+
+/// `#` begins an entry's number. A session may still be called `#docs`.
+fn entry_word(word: &str) -> Option<Result<SubjectWord, String>> {
+    let digits = word.strip_prefix('#')?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| entry(word).map(SubjectWord::Entry))
+}
+
+fn session_or_entry(word: &str) -> Result<SubjectWord, String> {
+    entry_word(word).unwrap_or_else(|| {
+        let session: Result<SessionRef, _> = word.parse();
+        session.map(|session| SubjectWord::Scope(Scope::One(session))).map_err(|e| e.to_string())
+    })
+}
+
+fn scope_or_entry(word: &str) -> Result<SubjectWord, String> {
+    entry_word(word).unwrap_or_else(|| word.parse().map(SubjectWord::Scope).map_err(|e: BadName| e.to_string()))
 }
 
 fn command_name(word: &str) -> Result<&'static str, UnknownCommand> {

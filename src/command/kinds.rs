@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::domain::{BadName, EntryId, ModelName, SessionName, SessionRef};
+use crate::domain::{BadName, EntryId, ModelName, Priority, SessionName, SessionRef};
 
 /// Sessions that one `/send` may name; more is a mistake, and `all` has no such bound.
 pub const MAX_TARGETS: usize = 1_000;
@@ -67,7 +67,7 @@ pub enum Command {
         /// `None`: the active one.
         session: Option<SessionRef>,
     },
-    /// `/stop [N|all]`: end the running turn, keep the partial, hold the queue.
+    /// `/stop [N|all]`: end the running turn, keep the partial, hold the queue, end an auto-reply loop.
     Stop {
         /// `None`: the active one.
         scope: Option<Scope>,
@@ -77,18 +77,56 @@ pub enum Command {
         /// `None`: left to who carries it out.
         scope: Option<Scope>,
     },
-    /// `/drop ID…`: take entries out of the queue.
+    /// `/drop ID…`: take entries that wait, or are dead, out of the queue.
     Drop {
         /// Which, each once, in the order of naming; never empty.
         entries: Vec<EntryId>,
     },
-    /// `/hold [N]`: start nothing more until `/resume`.
-    Hold {
-        /// `None`: the active one.
-        session: Option<SessionRef>,
+    /// `/move ID before|after ID`: put an entry next to another.
+    Move {
+        /// Which.
+        entry: EntryId,
+        /// On which side.
+        place: Place,
+        /// Of this one.
+        beside: EntryId,
     },
-    /// `/resume [N|all]`: go on with a held queue.
+    /// `/priority ID high|normal|low`.
+    Priority {
+        /// Which.
+        entry: EntryId,
+        /// Its priority from now on.
+        priority: Priority,
+    },
+    /// `/hold [N|#ID…]`: start nothing more until `/resume`.
+    Hold {
+        /// Never every session.
+        what: Subject,
+    },
+    /// `/resume [N|all|#ID…]`: go on with what is held.
     Resume {
+        /// Which.
+        what: Subject,
+    },
+    /// `/dead [N|all]`: show what failed for good.
+    Dead {
+        /// `None`: the active one.
+        scope: Option<Scope>,
+    },
+    /// `/requeue ID…|all`: send dead entries again.
+    Requeue {
+        /// Which.
+        which: Requeued,
+    },
+    /// `/retry`: ask the last question again, or now what waits for its next attempt.
+    Retry,
+    /// `/auto …`: the auto-reply loop of the active session.
+    Auto {
+        /// What to do with it.
+        change: AutoChange,
+    },
+    /// `/stats [N|all]`: show figures.
+    Stats {
         /// `None`: the active one.
         scope: Option<Scope>,
     },
@@ -153,8 +191,15 @@ impl Command {
             Self::Stop { .. } => "stop",
             Self::Queue { .. } => "queue",
             Self::Drop { .. } => "drop",
+            Self::Move { .. } => "move",
+            Self::Priority { .. } => "priority",
             Self::Hold { .. } => "hold",
             Self::Resume { .. } => "resume",
+            Self::Dead { .. } => "dead",
+            Self::Requeue { .. } => "requeue",
+            Self::Retry => "retry",
+            Self::Auto { .. } => "auto",
+            Self::Stats { .. } => "stats",
             Self::History { .. } => "history",
             Self::Replay => "replay",
             Self::Model { .. } => "model",
@@ -260,4 +305,61 @@ pub enum SystemChange {
     Clear,
     /// `/system TEXT`: this one, verbatim.
     Set(String),
+}
+
+crate::domain::kinds::words!(
+    /// On which side of another entry one goes.
+    Place {
+        /// It comes next before it.
+        Before => "before",
+        /// It comes next after it.
+        After => "after",
+    }
+);
+
+/// What `/hold` and `/resume` are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// Whole queues; `None`: the active session's.
+    Sessions(Option<Scope>),
+    /// These entries, each once, in the order of naming; never empty.
+    Entries(Vec<EntryId>),
+}
+
+/// One word of a [`Subject`]: what begins with `#` and has only digits behind it is an entry, all else a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SubjectWord {
+    /// `N`, `NAME`, `all`.
+    Scope(Scope),
+    /// `#41`.
+    Entry(EntryId),
+}
+
+/// What `/requeue` sends again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requeued {
+    /// Every dead entry, of every session.
+    All,
+    /// These, each once, in the order of naming; never empty.
+    These(Vec<EntryId>),
+}
+
+/// What `/auto` does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AutoChange {
+    /// `/auto`: say how it stands.
+    Show,
+    /// `/auto off`: end it.
+    Off,
+    /// `/auto TEXT`: begin one. What is `None` is as the configuration says.
+    Begin {
+        /// What is sent after each answer, verbatim.
+        text: String,
+        /// Auto-replies in all, at least 1.
+        max_turns: Option<u32>,
+        /// An answer with this word ends it.
+        until: Option<String>,
+        /// No auto-reply later than this from now.
+        max_time: Option<Duration>,
+    },
 }

@@ -1,6 +1,6 @@
 //! Slash commands: a line that was typed, or read from a script, becomes a [`Line`] once, here, and is a type from then on.
 //!
-//! One table (`table.rs`) says what each command takes, how its help reads and what its arguments complete to; [`parse`],
+//! One table (`table.rs`, `queue_rows.rs`) says what each command takes, how its help reads and what its arguments complete to; [`parse`],
 //! [`help_text`], [`complete`] and [`hint`] all read it, so that they cannot disagree. To add a command: a variant of
 //! [`Command`] and a row of the table.
 //!
@@ -12,6 +12,9 @@ mod error;
 mod grammar;
 mod help;
 mod kinds;
+mod queue_rows;
+#[cfg(test)]
+mod queue_tests;
 mod scan;
 mod table;
 #[cfg(test)]
@@ -20,7 +23,10 @@ mod tests;
 pub use complete::{Completion, Wanted, command_names, complete, hint};
 pub use error::{CommandError, UnknownCommand};
 pub use help::{help_for, help_text};
-pub use kinds::{BadTargets, Command, MAX_ENTRIES, MAX_TARGETS, Scope, SwitchTo, SystemChange, Targets};
+pub use kinds::{
+    AutoChange, BadTargets, Command, MAX_ENTRIES, MAX_TARGETS, Place, Requeued, Scope, Subject, SwitchTo, SystemChange,
+    Targets,
+};
 
 /// One line as it is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! the line, whatever it holds; only the options that the table has, and only before TEXT, are not part of it.
 
 use super::kinds::MAX_ENTRIES;
-use super::table::{Arg, Arity, Spec};
+use super::table::{Arg, Spec};
 
 /// Bytes of the `/` that a command begins with.
 pub(super) const SLASH_BYTES: usize = 1;
@@ -75,6 +75,8 @@ impl<'a> Scan<'a> {
         let mut words: Vec<Word<'a>> = Vec::new();
         let mut places = spec.args.iter().filter(|arg| !arg.is_flag()).peekable();
         let mut awaited = None;
+        // The last word of the argument that repeats.
+        let mut before: Option<&str> = None;
         loop {
             let start = line.len() - line[at..].trim_start().len();
             let text = first_word(&line[start..]);
@@ -91,7 +93,10 @@ impl<'a> Scan<'a> {
                     Some(arg) if arg.is_text() => {
                         return Self { words, text: Some(behind_blank(&line[at..])), next: Slot::Surplus };
                     }
-                    Some(arg) if arg.arity == Arity::Many => Slot::Place(arg),
+                    Some(arg) if arg.repeats() => match before.replace(text) {
+                        Some(before) if !arg.may_follow(before, text) => Slot::Surplus,
+                        Some(_) | None => Slot::Place(arg),
+                    },
                     Some(_) | None => places.next().map_or(Slot::Surplus, Slot::Place),
                 }
             };

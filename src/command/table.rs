@@ -1,11 +1,13 @@
-//! The one table of slash commands. Parsing, help, completion and hints read it; nothing else lists commands.
+//! The one table of slash commands. Parsing, help, completion and hints read it; nothing else lists commands. The rows on the
+//! running turn and the queue are in `queue_rows.rs`.
 
 use std::time::Duration;
 
 use clap::ArgMatches;
 
 use super::kinds::{Command, Scope, SwitchTo, SystemChange, Targets};
-use crate::domain::{EntryId, ModelName, SessionName, SessionRef};
+use super::queue_rows::{AUTO_REPLY, QUEUE, RUNNING_TURN};
+use crate::domain::{ModelName, SessionName, SessionRef};
 
 /// Commands that belong together, under a title in the help.
 pub(super) struct Group {
@@ -23,7 +25,7 @@ pub(super) struct Spec {
     pub(super) help: &'static str,
     /// What `/help COMMAND` adds; may be empty.
     pub(super) detail: &'static str,
-    /// Makes the command of the arguments; `None` when one of [`Arity::Required`] or [`Arity::Many`] is not there.
+    /// Makes the command of the arguments; `None` when one that it cannot do without is not there.
     pub(super) build: fn(&mut ArgMatches) -> Option<Command>,
 }
 
@@ -44,8 +46,10 @@ pub(super) enum Arity {
     Required,
     /// Once or not.
     Optional,
-    /// Once or more.
+    /// Once or more; how often it stands there is in what is shown.
     Many,
+    /// The same, or not at all.
+    Any,
     /// As `--id VALUE`, or not.
     Flag,
 }
@@ -71,6 +75,18 @@ pub(super) enum Kind {
     Duration,
     /// `41` or `#41`: [`EntryId`].
     Entry,
+    /// `41`, `#41` or `all`: `Option<EntryId>`, `None` for all.
+    EntryOrAll,
+    /// `N` or `#41`: [`SubjectWord`].
+    SessionOrEntry,
+    /// `N`, `all` or `#41`: [`SubjectWord`].
+    ScopeOrEntry,
+    /// `before` or `after`: [`Place`].
+    Place,
+    /// `high`, `normal` or `low`: [`crate::domain::Priority`].
+    Priority,
+    /// A word of the person's own: `String`.
+    Word,
     /// A command's name, with or without its slash: the table's own `&'static str`.
     Command,
     /// The rest of the line, verbatim: `String`.
@@ -80,6 +96,23 @@ pub(super) enum Kind {
 impl Arg {
     pub(super) fn is_flag(&self) -> bool {
         self.arity == Arity::Flag
+    }
+
+    pub(super) fn repeats(&self) -> bool {
+        matches!(self.arity, Arity::Many | Arity::Any)
+    }
+
+    /// Whether `word` may stand there behind `before`, which stands there already: `all`, and a session, stand alone.
+    pub(super) fn may_follow(&self, before: &str, word: &str) -> bool {
+        let is_entry =
+            |word: &str| word.strip_prefix('#').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        if self.kind == Kind::EntryOrAll {
+            before != "all" && word != "all"
+        } else if matches!(self.kind, Kind::SessionOrEntry | Kind::ScopeOrEntry) {
+            is_entry(before) && (word.is_empty() || is_entry(word))
+        } else {
+            self.repeats()
+        }
     }
 
     pub(super) fn is_text(&self) -> bool {
@@ -94,9 +127,8 @@ impl Arg {
     pub(super) fn usage(&self) -> String {
         let shown = self.shown;
         match self.arity {
-            Arity::Required => shown.to_owned(),
-            Arity::Optional => format!("[{shown}]"),
-            Arity::Many => format!("{shown}…"),
+            Arity::Required | Arity::Many => shown.to_owned(),
+            Arity::Optional | Arity::Any => format!("[{shown}]"),
             Arity::Flag => format!("[--{} {shown}]", self.id),
         }
     }
@@ -127,21 +159,26 @@ pub(super) fn find(name: &str) -> Option<&'static Spec> {
 }
 
 /// An argument's value. A wrong `T` gives `None`, which the test that parses every command would show.
-fn get<T: Clone + Send + Sync + 'static>(given: &mut ArgMatches, id: &str) -> Option<T> {
+pub(super) fn get<T: Clone + Send + Sync + 'static>(given: &mut ArgMatches, id: &str) -> Option<T> {
     given.try_remove_one(id).ok().flatten()
 }
 
-const fn required(id: &'static str, shown: &'static str, kind: Kind) -> Arg {
+pub(super) const fn required(id: &'static str, shown: &'static str, kind: Kind) -> Arg {
     Arg { id, shown, kind, arity: Arity::Required }
 }
 
-const fn optional(id: &'static str, shown: &'static str, kind: Kind) -> Arg {
+pub(super) const fn optional(id: &'static str, shown: &'static str, kind: Kind) -> Arg {
     Arg { id, shown, kind, arity: Arity::Optional }
 }
 
+pub(super) const fn flag(id: &'static str, shown: &'static str, kind: Kind) -> Arg {
+    Arg { id, shown, kind, arity: Arity::Flag }
+}
+
 const TEXT: Arg = required("text", "TEXT", Kind::Text);
-const ANY_SESSION: Arg = optional("session", "N", Kind::Session);
-const ANY_SCOPE: Arg = optional("scope", "N|all", Kind::Scope);
+pub(super) const ANY_SESSION: Arg = optional("session", "N", Kind::Session);
+pub(super) const ANY_SCOPE: Arg = optional("scope", "N|all", Kind::Scope);
+const A_DURATION: &str = "a DURATION is a number and a unit: 800ms, 1.5s, 2m, 1h";
 
 /// The table.
 pub(super) static GROUPS: &[Group] = &[
@@ -149,6 +186,7 @@ pub(super) static GROUPS: &[Group] = &[
     Group { title: "messages", commands: MESSAGES },
     Group { title: "running turn", commands: RUNNING_TURN },
     Group { title: "queue", commands: QUEUE },
+    Group { title: "auto-reply", commands: AUTO_REPLY },
     Group { title: "looking", commands: LOOKING },
     Group { title: "settings", commands: SETTINGS },
     Group { title: "scripts", commands: SCRIPTS },
@@ -225,59 +263,6 @@ static MESSAGES: &[Spec] = &[
     },
 ];
 
-static RUNNING_TURN: &[Spec] = &[
-    Spec {
-        name: "cancel",
-        args: &[ANY_SESSION],
-        help: "end the answer, keep what came, go on with the queue",
-        detail: "",
-        build: |given| Some(Command::Cancel { session: get(given, "session") }),
-    },
-    Spec {
-        name: "stop",
-        args: &[ANY_SCOPE],
-        help: "end the answer, keep what came, hold the queue",
-        detail: "/resume goes on with the queue",
-        build: |given| Some(Command::Stop { scope: get(given, "scope") }),
-    },
-];
-
-static QUEUE: &[Spec] = &[
-    Spec {
-        name: "queue",
-        args: &[ANY_SCOPE],
-        help: "show what waits, runs and failed",
-        detail: "",
-        build: |given| Some(Command::Queue { scope: get(given, "scope") }),
-    },
-    Spec {
-        name: "drop",
-        args: &[Arg { id: "entries", shown: "ID", kind: Kind::Entry, arity: Arity::Many }],
-        help: "take entries out of the queue",
-        detail: "an ID is what the acknowledgement says: 41 or #41; /queue shows them",
-        build: |given| {
-            let mut entries: Vec<EntryId> = given.try_remove_many("entries").ok()??.collect();
-            let mut named = std::collections::BTreeSet::new();
-            entries.retain(|entry| named.insert(*entry));
-            Some(Command::Drop { entries })
-        },
-    },
-    Spec {
-        name: "hold",
-        args: &[ANY_SESSION],
-        help: "start nothing more from a queue until /resume",
-        detail: "the running answer goes on; /stop ends it as well",
-        build: |given| Some(Command::Hold { session: get(given, "session") }),
-    },
-    Spec {
-        name: "resume",
-        args: &[ANY_SCOPE],
-        help: "go on with a queue that is held",
-        detail: "",
-        build: |given| Some(Command::Resume { scope: get(given, "scope") }),
-    },
-];
-
 static LOOKING: &[Spec] = &[
     Spec {
         name: "history",
@@ -292,6 +277,13 @@ static LOOKING: &[Spec] = &[
         help: "show this session's output again, all of it",
         detail: "",
         build: |_| Some(Command::Replay),
+    },
+    Spec {
+        name: "stats",
+        args: &[ANY_SCOPE],
+        help: "show counts, times and tokens, here or of all",
+        detail: "p50: half of them were not longer; p95: 95 of 100; wait: until the first start; first: until the first word",
+        build: |given| Some(Command::Stats { scope: get(given, "scope") }),
     },
 ];
 
@@ -322,9 +314,9 @@ static SETTINGS: &[Spec] = &[
 static SCRIPTS: &[Spec] = &[
     Spec {
         name: "wait",
-        args: &[ANY_SCOPE, Arg { id: "timeout", shown: "DURATION", kind: Kind::Duration, arity: Arity::Flag }],
+        args: &[ANY_SCOPE, flag("timeout", "DURATION", Kind::Duration)],
         help: "wait until nothing is left to answer",
-        detail: "a DURATION is a number and a unit: 800ms, 1.5s, 2m, 1h",
+        detail: A_DURATION,
         build: |given| {
             Some(Command::Wait { scope: get::<Scope>(given, "scope"), timeout: get::<Duration>(given, "timeout") })
         },
@@ -333,7 +325,7 @@ static SCRIPTS: &[Spec] = &[
         name: "sleep",
         args: &[required("length", "DURATION", Kind::Duration)],
         help: "wait that long",
-        detail: "a DURATION is a number and a unit: 800ms, 1.5s, 2m, 1h",
+        detail: A_DURATION,
         build: |given| Some(Command::Sleep { length: get(given, "length")? }),
     },
     Spec {

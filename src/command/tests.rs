@@ -92,10 +92,6 @@ fn every_command_is_read_as_its_type() {
     check("/queue 2", Command::Queue { scope: Some(Scope::One(session("2"))) });
     check("/drop 41", Command::Drop { entries: vec![EntryId(41)] });
     check("/drop #41 7\t#8 41", Command::Drop { entries: vec![EntryId(41), EntryId(7), EntryId(8)] });
-    check("/hold", Command::Hold { session: None });
-    check("/hold 3", Command::Hold { session: Some(session("3")) });
-    check("/resume", Command::Resume { scope: None });
-    check("/resume all", Command::Resume { scope: Some(Scope::All) });
     check("/history", Command::History { count: None });
     check("/history 5", Command::History { count: Some(5) });
     check("/replay", Command::Replay);
@@ -250,8 +246,9 @@ fn the_table_keeps_its_own_rules() {
 fn usages_are_those_of_the_contract() {
     let usages: Vec<String> = all().map(table::Spec::usage).collect();
     let expected = "/new [NAME];/switch N|NAME|-;/sessions;/rename NAME;/close [N];/delete N;/send N[,N…]|all TEXT;/bg TEXT;\
-        /now TEXT;/later TEXT;/cancel [N];/stop [N|all];/queue [N|all];/drop ID…;/hold [N];/resume [N|all];/history [COUNT];\
-        /replay;/model [NAME];/system [TEXT];/wait [N|all] [--timeout DURATION];/sleep DURATION;/echo TEXT;/quit;\
+        /now TEXT;/later TEXT;/cancel [N];/stop [N|all];/retry;/queue [N|all];/drop ID…;/move ID before|after ID;\
+        /priority ID high|normal|low;/hold [N|#ID…];/resume [N|all|#ID…];/dead [N|all];/requeue ID…|all;\
+        /auto [--max N] [--until WORD] [--for DURATION] [TEXT|off];/history [COUNT];/replay;/stats [N|all];/model [NAME];/system [TEXT];/wait [N|all] [--timeout DURATION];/sleep DURATION;/echo TEXT;/quit;\
         /help [COMMAND]";
     assert_eq!(usages, expected.split(';').collect::<Vec<_>>());
 }
@@ -288,6 +285,21 @@ fn completion_says_what_may_stand_at_the_cursor() {
     check("/model demo:t^", Wanted::Model, 7, "demo:t");
     check("/drop ^", Wanted::Entry, 6, "");
     check("/drop 41 #4^", Wanted::Entry, 10, "4");
+    check("/move ^", Wanted::Entry, 6, "");
+    check("/move 41 be^", Wanted::Word(&["before", "after"]), 9, "be");
+    check("/move 41 before #^", Wanted::Entry, 17, "");
+    check("/priority 41 ^", Wanted::Word(&["high", "normal", "low"]), 13, "");
+    check("/hold ^", Wanted::Session, 6, "");
+    check("/hold #4^", Wanted::Entry, 7, "4");
+    check("/hold #41 ^", Wanted::Session, 10, "");
+    check("/hold 1 ^", Wanted::Nothing, 8, "");
+    check("/resume a^", Wanted::SessionOrAll, 8, "a");
+    check("/requeue ^", Wanted::EntryOrAll, 9, "");
+    check("/requeue 4 #4^", Wanted::Entry, 12, "4");
+    check("/dead ^", Wanted::SessionOrAll, 6, "");
+    check("/stats ^", Wanted::SessionOrAll, 7, "");
+    check("/auto ^", Wanted::Nothing, 6, "");
+    check("/auto --max ^", Wanted::Nothing, 12, "");
     check("/help sw^", Wanted::Command, 6, "sw");
     check("/help /sw^", Wanted::Command, 7, "sw");
     check("/wait --timeout ^", Wanted::Nothing, 16, "");
@@ -313,6 +325,13 @@ fn hints_say_what_may_still_follow() {
     check("/wait --ti", "");
     check("/drop ", "ID…");
     check("/drop 41 ", "");
+    check("/move 41 ", "before|after ID");
+    check("/hold ", "[N|#ID…]");
+    check("/hold #41", "");
+    check("/auto", " [--max N] [--until WORD] [--for DURATION] [TEXT|off]");
+    check("/auto --max ", "N [--until WORD] [--for DURATION] [TEXT|off]");
+    check("/auto --max 3 ", "[--until WORD] [--for DURATION] [TEXT|off]");
+    check("/auto --max 3 g", "");
     check("/switch ", "N|NAME|-");
     check("/switch -", "");
     check("/switch 2 3", "");

@@ -5,15 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
+use super::layout::pad;
 use super::{Answer, Executor, Failure};
-use crate::command::{self, Scope};
+use crate::command;
 use crate::coordinator::{SessionState, SessionView};
-use crate::domain::text::one_line;
-use crate::domain::{AnswerState, Entry, EntryState, Message, Output, Role, Seen, Session, SessionId};
-use crate::store::{FindMessage, History, OutputSince, QueueListing};
+use crate::domain::{AnswerState, Message, Output, Role, Seen, Session, SessionId};
+use crate::store::{FindMessage, History, OutputSince};
 
-/// Characters of a message in a list.
-const EXCERPT_CHARS: usize = 60;
 /// What `/replay` shows at most; of more the end.
 const REPLAY_BYTES: u64 = 4 << 20;
 
@@ -22,23 +20,6 @@ impl Executor {
         let views = self.handle.views().await?;
         let data = views.iter().map(session_data).collect();
         Ok(Answer { command: "sessions", data: Value::Array(data), text: sessions_text(&views) })
-    }
-
-    /// Lists entries. `None`: the active session's.
-    ///
-    /// # Errors
-    /// There is no such session; the store.
-    pub async fn queue(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
-        let session = match scope {
-            Some(Scope::All) => None,
-            Some(Scope::One(session)) => Some(self.handle.find(Some(session)).await?.id),
-            None => Some(self.handle.find(None).await?.id),
-        };
-        let mut entries = self.store.read(QueueListing { session }).await?;
-        let views = self.handle.views().await?;
-        let held = views.iter().filter(|view| view.held).map(|view| view.session.id).collect();
-        hold_with_session(&mut entries, &held);
-        Ok(queue_answer(&entries, (self.width)()))
     }
 
     pub(super) async fn history(&self, count: u32) -> Result<Answer, Failure> {
@@ -142,55 +123,6 @@ fn sessions_text(views: &[SessionView]) -> String {
 }
 
 /// `text` and blanks up to `width` columns.
-fn pad(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
-}
-
-/// What waits in a session that is held is held, whatever its own mark says.
-pub fn hold_with_session(entries: &mut [Entry], held: &BTreeSet<SessionId>) {
-    for entry in entries.iter_mut().filter(|entry| entry.state == EntryState::Pending) {
-        entry.held |= held.contains(&entry.session);
-    }
-}
-
-/// A queue as `/queue` and `chatmux queue` show it.
-pub fn queue_answer(entries: &[Entry], width: usize) -> Answer {
-    let data = entries.iter().map(entry_data).collect();
-    let text = if entries.is_empty() {
-        "nothing waits, runs or has failed".to_owned()
-    } else {
-        entries.iter().map(|entry| entry_text(entry, width)).collect::<Vec<_>>().join("\n")
-    };
-    Answer { command: "queue", data: Value::Array(data), text }
-}
-
-fn entry_data(entry: &Entry) -> Value {
-    json!({
-        "entry": entry.id,
-        "session": entry.session,
-        "state": entry.state,
-        "priority": entry.priority,
-        "origin": entry.origin,
-        "attempts": entry.attempts,
-        "held": entry.held,
-        "not_before_ms": entry.not_before,
-        "created_at_ms": entry.created_at,
-        "text": entry.text,
-        "error": entry.error,
-    })
-}
-
-fn entry_text(entry: &Entry, width: usize) -> String {
-    let state = match (entry.state, entry.held) {
-        (EntryState::Pending, true) => "held".to_owned(),
-        (state, _) => state.to_string(),
-    };
-    let why = entry.error.as_ref().map(|error| format!(" ({})", one_line(&error.text, EXCERPT_CHARS)));
-    let head = format!("#{} {}: {state}, {}{}  ", entry.id, entry.session, entry.priority, why.unwrap_or_default());
-    let room = width.saturating_sub(head.width()).clamp(10, EXCERPT_CHARS);
-    head + &one_line(&entry.text, room)
-}
-
 fn message_data(message: &Message) -> Value {
     json!({
         "message": message.id,

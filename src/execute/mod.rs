@@ -2,8 +2,17 @@
 //! look things up; what is to be waited for or shown is the caller's ([`Done`]).
 
 mod answers;
+mod auto_view;
+mod layout;
+mod queue_view;
+mod queueing;
+mod stats_view;
+mod waiting;
 
-pub use answers::{hold_with_session, queue_answer};
+pub use auto_view::auto_answer;
+pub use layout::View;
+pub use queue_view::{dead_answer, queue_answer};
+pub use stats_view::{all_stats, session_stats};
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +20,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::command::{self, Command, Line, Scope, SystemChange, Targets};
+use crate::command::{self, Command, Line, Scope, Subject, SystemChange, Targets};
 use crate::coordinator::{self, Ending, Handle, Held, Queued, Submission, SwitchTo, Which};
 use crate::domain::limits::MAX_MESSAGE_BYTES;
-use crate::domain::{ModelName, Origin, Priority, Session, SessionId, SessionName};
+use crate::domain::{Clock, ModelName, Origin, Priority, Session, SessionId, SessionName, TimeOfDay};
 use crate::store::Store;
 
 /// Turns a model's name as typed into the one that is meant, or says why there is none.
@@ -124,6 +133,12 @@ pub struct Executor {
     pub has_line: bool,
     /// Columns that an answer for people may take.
     pub width: fn() -> usize,
+    /// The time.
+    pub clock: Clock,
+    /// What a point in time is called.
+    pub time_of_day: TimeOfDay,
+    /// Attempts that an entry has (`retry.max_attempts`).
+    pub max_attempts: u32,
 }
 
 impl fmt::Debug for Executor {
@@ -172,8 +187,17 @@ impl Executor {
             Command::Stop { scope } => self.stop(which(scope)).await,
             Command::Queue { scope } => self.queue(scope).await.map(Done::Answered),
             Command::Drop { entries } => self.quietly(self.handle.drop_entries(entries)).await,
-            Command::Hold { session } => self.hold(session.into(), true).await,
-            Command::Resume { scope } => self.hold(which(scope), false).await,
+            Command::Move { entry, place, beside } => self.move_entry(entry, place, beside).await,
+            Command::Priority { entry, priority } => self.set_priority(entry, priority).await,
+            Command::Hold { what: Subject::Sessions(scope) } => self.hold(which(scope), true).await,
+            Command::Hold { what: Subject::Entries(entries) } => self.hold_entries(entries, true).await,
+            Command::Resume { what: Subject::Sessions(scope) } => self.hold(which(scope), false).await,
+            Command::Resume { what: Subject::Entries(entries) } => self.hold_entries(entries, false).await,
+            Command::Dead { scope } => self.dead(scope).await.map(Done::Answered),
+            Command::Requeue { which } => self.requeue(which).await,
+            Command::Retry => self.retry().await,
+            Command::Auto { change } => self.auto(change).await,
+            Command::Stats { scope } => self.stats(scope).await.map(Done::Answered),
             Command::History { count } => self.history(count.unwrap_or(HISTORY_MESSAGES)).await.map(Done::Answered),
             Command::Replay => self.replay().await.map(Done::Answered),
             Command::Model { name } => self.model(name).await,

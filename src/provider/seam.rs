@@ -16,7 +16,7 @@
 //! - a blank that is missing between two words: none is added.
 //!
 //! In these cases the seam may be doubled, never lost. What is lost: words that the answer would have had twice in a row by
-//! right, if they are as many as a repeat has.
+//! right, if they are as many as a repeat has; and what is withheld at the moment when nobody wants the answer any more.
 
 /// Characters of a repeat that begins in the middle of a line.
 const MIN_REPEAT_CHARS: usize = 12;

@@ -1,52 +1,52 @@
-//! The machine itself: which entry starts when, and what becomes of a turn that ended.
+//! The machine itself: what waits where, and who gets the next free slot. What becomes of a turn is in `turns.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use super::retry::Verdict;
-use super::session_queue::{Phase, Running, SessionQueue};
-use super::{Cause, Effect, Event, Limits, Outcome, Refusal, RetryPolicy, Settlement, Waiting};
+use super::gate::Lane;
+use super::own_clock::{Own, OwnClock};
+use super::rank::Rank;
+use super::session_queue::{Pending, Phase, Running, SessionQueue};
+use super::{Cause, Effect, Event, Limits, MAX_PREEMPTIONS, Refusal, Settings, Waiting};
 use crate::domain::{EntryId, Priority, SessionId, Timestamp};
-
-/// The order in which sessions that could start get a free slot: the active one, then by priority, then the longest waiting.
-type Rank = (bool, Priority, Timestamp, SessionId);
 
 /// All queues and the scheduler. The caller answers each [`Effect::Start`] and [`Effect::Settle`]; everything else is told.
 #[derive(Debug)]
 pub struct Queue {
-    limits: Limits,
-    retry: RetryPolicy,
-    sessions: BTreeMap<SessionId, SessionQueue>,
+    pub(super) settings: Settings,
+    pub(super) clock: OwnClock,
+    pub(super) sessions: BTreeMap<SessionId, SessionQueue>,
     active: Option<SessionId>,
     quitting: bool,
-    /// Slots taken: turns that start, run or settle.
-    taken: BTreeMap<String, usize>,
-    /// Sessions that could start at once if there were a slot, per provider, the best first.
-    ready: BTreeMap<String, BTreeSet<Rank>>,
+    pub(super) lanes: BTreeMap<String, Lane>,
+    /// Slots taken, in all.
+    pub(super) taken: usize,
+    /// Of these, how many will be free without more ado.
+    pub(super) ending: usize,
     /// Sessions whose next entry waits for its time.
-    timers: BTreeSet<(Timestamp, SessionId)>,
-    /// Where each session stands in `ready` or `timers`, so that it can be taken out.
+    timers: BTreeSet<(Own, SessionId)>,
+    /// Where each session stands among the ready of a lane or in `timers`, so that it can be taken out.
     places: BTreeMap<SessionId, Place>,
-    pending_total: usize,
+    pub(super) pending_total: usize,
 }
 
 #[derive(Debug, Clone)]
 enum Place {
     Ready(String, Rank),
-    Timer(Timestamp),
+    Timer(Own),
 }
 
 impl Queue {
     /// An empty queue.
-    pub fn new(limits: Limits, retry: RetryPolicy) -> Self {
+    pub fn new(settings: Settings) -> Self {
         Self {
-            limits,
-            retry,
+            settings,
+            clock: OwnClock::default(),
             sessions: BTreeMap::new(),
             active: None,
             quitting: false,
-            taken: BTreeMap::new(),
-            ready: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            taken: 0,
+            ending: 0,
             timers: BTreeSet::new(),
             places: BTreeMap::new(),
             pending_total: 0,
@@ -55,8 +55,8 @@ impl Queue {
 
     #[cfg(test)]
     pub(super) const fn limits_for_test(&mut self, max_pending: usize) {
-        self.limits.max_pending = max_pending;
-        self.limits.max_pending_total = max_pending;
+        self.settings.limits.max_pending = max_pending;
+        self.settings.limits.max_pending_total = max_pending;
     }
 
     /// Asks for a place for one more entry and keeps it free until [`Event::Enqueued`] or [`Queue::unreserve`].
@@ -67,12 +67,13 @@ impl Queue {
         if self.quitting {
             return Err(Refusal::Quitting);
         }
+        let Limits { max_pending, max_pending_total, .. } = self.settings.limits;
         let queue = self.sessions.get_mut(&session).ok_or(Refusal::NoSession(session))?;
-        if queue.len() + queue.reserved >= self.limits.max_pending {
-            return Err(Refusal::SessionFull { session, limit: self.limits.max_pending });
+        if queue.len() + queue.reserved >= max_pending {
+            return Err(Refusal::SessionFull { session, limit: max_pending });
         }
-        if self.pending_total >= self.limits.max_pending_total {
-            return Err(Refusal::TotalFull { limit: self.limits.max_pending_total });
+        if self.pending_total >= max_pending_total {
+            return Err(Refusal::TotalFull { limit: max_pending_total });
         }
         queue.reserved += 1;
         self.pending_total += 1;
@@ -89,16 +90,17 @@ impl Queue {
         }
     }
 
-    /// When [`Event::Tick`] is due.
+    /// When [`Event::Tick`] is due, on the wall clock as it was at the last event.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.timers.first().map(|&(at, _)| at)
+        let timer = self.timers.first().map(|&(at, _)| at);
+        let waited_for = self.lanes.values().filter(|lane| !lane.ready.is_empty());
+        let due = waited_for.filter_map(|lane| lane.gate.until()).chain(timer).min();
+        due.map(|at| self.clock.wall_at(at))
     }
 
-    /// Turns that come before `entry` in its session, the running one included.
-    pub fn ahead(&self, session: SessionId, priority: Priority, entry: EntryId) -> usize {
-        self.sessions
-            .get(&session)
-            .map_or(0, |queue| queue.before(priority, entry) + usize::from(queue.running().is_some()))
+    /// Turns that come before `waiting` in its session, the running one included.
+    pub fn ahead(&self, session: SessionId, waiting: &Waiting) -> usize {
+        self.sessions.get(&session).map_or(0, |queue| queue.before(waiting) + usize::from(queue.running().is_some()))
     }
 
     /// Whether something will happen in `session` without the person.
@@ -108,12 +110,24 @@ impl Queue {
 
     /// Whether a turn starts, runs or settles in `session`.
     pub fn running(&self, session: SessionId) -> Option<EntryId> {
-        self.sessions.get(&session)?.running().map(|running| running.waiting.entry)
+        self.sessions.get(&session)?.running().map(|running| running.pending.waiting.entry)
     }
 
     /// The entry of `session` that waits for its next attempt.
     pub fn retrying(&self, session: SessionId) -> Option<EntryId> {
         self.sessions.get(&session)?.retrying()
+    }
+
+    /// The entry of `session` whose turn comes next, unless the session is held.
+    pub fn next(&self, session: SessionId) -> Option<Waiting> {
+        let queue = self.sessions.get(&session).filter(|queue| !queue.held)?;
+        queue.next().map(|next| next.waiting)
+    }
+
+    /// Whether the provider of `session` has asked for patience.
+    pub fn is_gated(&self, session: SessionId) -> bool {
+        let queue = self.sessions.get(&session);
+        queue.and_then(|queue| self.lanes.get(&queue.provider)).is_some_and(|lane| lane.gate.until().is_some())
     }
 
     /// What waits in `session`, in order.
@@ -127,49 +141,49 @@ impl Queue {
     }
 
     /// Turns that start, run or settle, in all.
-    pub fn running_total(&self) -> usize {
-        self.taken.values().sum()
+    pub const fn running_total(&self) -> usize {
+        self.taken
     }
 
     /// Attempts in all before an entry is dead.
-    pub fn max_attempts(&self) -> u32 {
-        self.retry.max_attempts
+    pub const fn max_attempts(&self) -> u32 {
+        self.settings.retry.max_attempts
     }
 
     /// Takes in what happened and says what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.clock.follow(now);
+        let own = self.clock.now();
+        self.lanes.values_mut().for_each(|lane| lane.gate.pass(own));
         match event {
             Event::SessionAdded { session, provider, held } => {
-                self.sessions.entry(session).or_insert_with(|| SessionQueue::new(provider, held));
+                let before_normal = self.settings.auto_before_normal;
+                self.sessions.entry(session).or_insert_with(|| SessionQueue::new(provider, held, before_normal));
             }
             Event::ProviderChanged { session, provider } => {
-                self.with(session, now, |queue| queue.provider = provider);
+                self.with(session, |queue| queue.provider = provider);
             }
             Event::SessionRemoved(session) => self.remove_session(session),
-            Event::Activated(session) => {
-                let before = self.active.replace(session);
-                before.into_iter().chain([session]).for_each(|id| self.replace(id, now));
-            }
-            Event::Enqueued { session, waiting } => self.enqueued(session, waiting, now, effects),
+            Event::Activated(session) => self.activate(session),
+            Event::Enqueued { session, waiting } => self.enqueued(session, waiting, effects),
+            Event::Changed { session, waiting } => self.changed(session, waiting, effects),
             Event::Started(session) => self.started(session, effects),
-            Event::StartRefused { session, wait } => self.start_refused(session, wait, now, effects),
-            Event::Ended { session, outcome, has_text, roll } => {
-                self.ended(session, outcome, has_text, roll, now, effects);
+            Event::Accepted(session) => self.accepted(session),
+            Event::StartRefused { session, wait } => self.start_refused(session, wait, effects),
+            Event::Ended { session, outcome, came, news, roll } => {
+                self.ended(session, &super::turns::Attempt { outcome, came, news, roll, now }, effects);
             }
-            Event::Settled(session) => self.settled(session, now, effects),
-            Event::Discarded(session) => self.discarded(session, now, effects),
-            Event::Cancel(session) => self.cancel(session, now, effects),
-            Event::Hold { session, held, release } => self.with(session, now, |queue| {
-                queue.held = held;
-                if release {
-                    queue.release_all();
-                }
-            }),
-            Event::Dropped { session, entry } => self.forget(session, entry, now),
+            Event::Settled(session) => self.settled(session, effects),
+            Event::Discarded(session) => self.discarded(session, effects),
+            Event::Cancel(session) => self.cancel(session, effects),
+            Event::Hold { session, held, release } => self.hold(session, held, release, effects),
+            Event::Hurry(session) => self.hurry(session, effects),
+            Event::Gate { provider, until } => self.gate_found(provider, until),
+            Event::Dropped { session, entry } => self.forget(session, entry),
             Event::Quit => self.quit(effects),
-            Event::Tick => self.tick(now),
+            Event::Tick => self.tick(),
         }
-        self.schedule(now, effects);
+        self.schedule(effects);
     }
 
     fn remove_session(&mut self, session: SessionId) {
@@ -180,7 +194,16 @@ impl Queue {
         }
     }
 
-    fn enqueued(&mut self, session: SessionId, waiting: Waiting, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn activate(&mut self, session: SessionId) {
+        let before = self.active.replace(session).filter(|&before| before != session);
+        for id in before.into_iter().chain([session]) {
+            // A slot that was being freed was for the active session.
+            self.with(id, |queue| queue.promised = false);
+        }
+    }
+
+    fn enqueued(&mut self, session: SessionId, waiting: Waiting, effects: &mut Vec<Effect>) {
+        let (arrival, due) = (self.clock.past(waiting.since), self.due(&waiting));
         let Some(queue) = self.sessions.get_mut(&session) else { return };
         // What comes from the journal at start-up was not reserved.
         if queue.reserved > 0 {
@@ -188,163 +211,94 @@ impl Queue {
             self.pending_total -= 1;
         }
         self.pending_total += 1;
-        queue.insert(waiting);
-        let intervenes = waiting.priority == Priority::High
-            && queue.running().is_some_and(|running| running.waiting.priority == Priority::Low);
-        self.replace(session, now);
-        if intervenes {
+        queue.insert(Pending { waiting, arrival, due, preempted: 0 });
+        self.replace(session);
+        self.intervene(session, &waiting, effects);
+    }
+
+    fn changed(&mut self, session: SessionId, waiting: Waiting, effects: &mut Vec<Effect>) {
+        let due = self.due(&waiting);
+        let Some(queue) = self.sessions.get_mut(&session) else { return };
+        match queue.remove(waiting.entry) {
+            Some(pending) => {
+                queue.insert(Pending { waiting, due, ..pending });
+                self.replace(session);
+                self.intervene(session, &waiting, effects);
+            }
+            None => {
+                // Its start is under way: should it come back, then to its new place.
+                if let Some(running) = queue.running_mut().filter(|r| r.pending.waiting.entry == waiting.entry) {
+                    running.pending.waiting.position = waiting.position;
+                }
+            }
+        }
+    }
+
+    fn due(&self, waiting: &Waiting) -> Option<Own> {
+        waiting.not_before.map(|at| self.clock.due(at, self.settings.retry.longest()))
+    }
+
+    /// A `high` entry does not wait for a `low` one that runs.
+    fn intervene(&mut self, session: SessionId, waiting: &Waiting, effects: &mut Vec<Effect>) {
+        let interruptible = self.settings.auto_interruptible;
+        let gives_way = |running: &Running| {
+            let Waiting { priority, auto, .. } = running.pending.waiting;
+            priority == Priority::Low && (interruptible || !auto)
+        };
+        let open = self.sessions.get(&session).filter(|queue| !queue.held);
+        let running = open.and_then(SessionQueue::running);
+        if waiting.priority == Priority::High && !waiting.held && running.is_some_and(gives_way) {
             self.interrupt(session, Cause::Intervention, effects);
         }
     }
 
-    fn started(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
-        let Some(queue) = self.sessions.get_mut(&session) else { return };
-        let Phase::Starting(running) = std::mem::replace(&mut queue.phase, Phase::Idle) else {
-            debug_assert!(false, "a turn started that was not starting");
-            return;
-        };
-        // It was cancelled while its start was being committed: the worker is told as soon as there is one.
-        if running.cause.is_some() {
-            effects.push(Effect::Interrupt { session, entry: running.waiting.entry });
-        }
-        queue.phase = Phase::Running(running);
-    }
-
-    fn start_refused(&mut self, session: SessionId, wait: Duration, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(queue) = self.sessions.get_mut(&session) else { return };
-        let Phase::Starting(running) = std::mem::replace(&mut queue.phase, Phase::Idle) else { return };
-        queue.not_before = Some(now.plus(wait));
-        if running.cause == Some(Cause::Person) {
-            // Cancelled while its start was being committed.
-            queue.phase = Phase::Discarding;
-            effects.push(Effect::Discard { session, entry: running.waiting.entry });
-        } else {
-            // Nobody was asked: it was no attempt.
-            queue.insert(Waiting { attempts: running.waiting.attempts - 1, ..running.waiting });
-            self.pending_total += 1;
-        }
-        self.release(&running.provider);
-        self.replace(session, now);
-    }
-
-    fn ended(
-        &mut self,
-        session: SessionId,
-        outcome: Outcome,
-        has_text: bool,
-        roll: f64,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
-        let retry = self.retry;
-        let Some(queue) = self.sessions.get_mut(&session) else { return };
-        let Phase::Running(mut running) = std::mem::replace(&mut queue.phase, Phase::Idle) else {
-            debug_assert!(false, "a turn ended that was not running");
-            return;
-        };
-        let attempts = running.waiting.attempts;
-        let mut hold = None;
-        let end = match outcome {
-            Outcome::Complete => Settlement::Complete,
-            Outcome::Stopped => match running.cause {
-                Some(Cause::Person) => Settlement::Cancelled,
-                // Nothing came of it, and nobody wanted that: it is asked again, and the attempt does not count.
-                Some(Cause::Quit | Cause::Intervention) | None if !has_text => {
-                    Settlement::Retry { not_before: now, attempt: attempts, error: None }
-                }
-                Some(Cause::Quit | Cause::Intervention) | None => Settlement::Interrupted(None),
-            },
-            // The person wanted it to end, and it did.
-            Outcome::Failed(_) if running.cause == Some(Cause::Person) => Settlement::Cancelled,
-            Outcome::Failed(error) if has_text => Settlement::Interrupted(Some(error)),
-            Outcome::Failed(error) => match retry.verdict(attempts, &error, roll) {
-                Verdict::GiveUp => Settlement::Dead(error),
-                Verdict::Again(wait) => {
-                    Settlement::Retry { not_before: now.plus(wait), attempt: attempts + 1, error: Some(error) }
-                }
-                Verdict::Hold(wait) => {
-                    hold = Some(now.plus(wait));
-                    Settlement::Retry { not_before: now.plus(wait), attempt: attempts + 1, error: Some(error) }
-                }
-            },
-        };
-        if let Settlement::Retry { not_before, error, .. } = &end {
-            let attempts = if error.is_some() { attempts } else { attempts.saturating_sub(1) };
-            running.again = Some(Waiting { attempts, not_before: Some(*not_before), ..running.waiting });
-        }
-        let entry = running.waiting.entry;
-        queue.phase = Phase::Settling(running);
-        queue.held |= hold.is_some();
-        effects.push(Effect::Settle { session, entry, end });
-        if let Some(until) = hold {
-            effects.push(Effect::HoldSession { session, until });
-        }
-    }
-
-    fn settled(&mut self, session: SessionId, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(queue) = self.sessions.get_mut(&session) else { return };
-        let Phase::Settling(running) = std::mem::replace(&mut queue.phase, Phase::Idle) else {
-            debug_assert!(false, "a turn settled that was not settling");
-            return;
-        };
-        match running.again {
-            // Cancelled while the retry was being committed.
-            Some(again) if running.cause == Some(Cause::Person) => {
-                queue.phase = Phase::Discarding;
-                effects.push(Effect::Discard { session, entry: again.entry });
+    fn hold(&mut self, session: SessionId, held: bool, release: bool, effects: &mut Vec<Effect>) {
+        self.with(session, |queue| {
+            queue.held = held;
+            if release {
+                queue.release_all();
             }
-            Some(again) => {
-                queue.insert(again);
-                self.pending_total += 1;
+        });
+        if !held && let Some(queue) = self.sessions.get(&session) {
+            let provider = queue.provider.clone();
+            // A person who goes on although the provider refuses wants to see whether it still does.
+            if self.lanes.get(&provider).is_some_and(|lane| lane.gate.is_refusing()) {
+                self.open_for_one(provider, effects);
             }
-            None => effects.push(Effect::Idle(session)),
-        }
-        self.release(&running.provider);
-        self.replace(session, now);
-    }
-
-    fn cancel(&mut self, session: SessionId, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(queue) = self.sessions.get(&session) else { return };
-        if queue.running().is_some() {
-            return self.interrupt(session, Cause::Person, effects);
-        }
-        if let Some(entry) = queue.retrying() {
-            self.forget(session, entry, now);
-            self.with(session, now, |queue| queue.phase = Phase::Discarding);
-            effects.push(Effect::Discard { session, entry });
         }
     }
 
-    fn discarded(&mut self, session: SessionId, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(queue) = self.sessions.get_mut(&session) else { return };
-        debug_assert_eq!(queue.phase, Phase::Discarding, "nothing was being discarded");
-        queue.phase = Phase::Idle;
-        effects.push(Effect::Idle(session));
-        self.replace(session, now);
-    }
-
-    fn interrupt(&mut self, session: SessionId, cause: Cause, effects: &mut Vec<Effect>) {
-        let Some(queue) = self.sessions.get_mut(&session) else { return };
-        let (running, tell) = match &mut queue.phase {
-            Phase::Idle | Phase::Discarding => return,
-            Phase::Running(running) => (running, true),
-            Phase::Starting(running) | Phase::Settling(running) => (running, false),
-        };
-        let first = running.cause.is_none();
-        if first || cause != Cause::Intervention {
-            running.cause = Some(cause);
-        }
-        if first && tell {
-            effects.push(Effect::Interrupt { session, entry: running.waiting.entry });
+    fn hurry(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
+        self.with(session, SessionQueue::hurry);
+        if let Some(queue) = self.sessions.get(&session) {
+            self.open_for_one(queue.provider.clone(), effects);
         }
     }
 
-    fn forget(&mut self, session: SessionId, entry: EntryId, now: Timestamp) {
+    fn open_for_one(&mut self, provider: String, effects: &mut Vec<Effect>) {
+        if self.lanes.get_mut(&provider).is_some_and(|lane| lane.gate.open_for_one()) {
+            effects.push(Effect::Gate { provider, until: None });
+        }
+    }
+
+    fn gate_found(&mut self, provider: String, until: Timestamp) {
+        let retry = &self.settings.retry;
+        let wait = until.since(self.clock.wall_at(self.clock.now()));
+        let refusing = wait > retry.longest();
+        let own = self.clock.now().plus(wait);
+        if wait > std::time::Duration::ZERO {
+            self.lanes.entry(provider).or_default().gate.close(own, refusing);
+        }
+    }
+
+    pub(super) fn forget(&mut self, session: SessionId, entry: EntryId) {
         if let Some(queue) = self.sessions.get_mut(&session)
             && queue.remove(entry).is_some()
         {
+            // Should a slot be on its way for it, it is anybody's.
+            queue.promised = false;
             self.pending_total -= 1;
-            self.replace(session, now);
+            self.replace(session);
         }
     }
 
@@ -354,58 +308,115 @@ impl Queue {
         ids.into_iter().for_each(|session| self.interrupt(session, Cause::Quit, effects));
     }
 
-    fn tick(&mut self, now: Timestamp) {
+    fn tick(&mut self) {
+        let now = self.clock.now();
         while let Some(&(at, session)) = self.timers.first()
             && at <= now
         {
-            self.replace(session, now);
+            self.replace(session);
         }
     }
 
     /// Changes a session and puts it where it belongs then.
-    fn with(&mut self, session: SessionId, now: Timestamp, change: impl FnOnce(&mut SessionQueue)) {
+    pub(super) fn with(&mut self, session: SessionId, change: impl FnOnce(&mut SessionQueue)) {
         if let Some(queue) = self.sessions.get_mut(&session) {
             change(queue);
-            self.replace(session, now);
+            self.replace(session);
         }
     }
 
-    /// Starts what may start: as long as there are slots, the best of the sessions whose provider has one.
-    fn schedule(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        while !self.quitting && self.running_total() < self.limits.max_concurrent {
-            let free = |provider: &str| {
-                let taken = self.taken.get(provider).copied().unwrap_or(0);
-                self.limits.per_provider.get(provider).is_none_or(|&limit| taken < limit)
-            };
-            let best = self.ready.iter().filter(|(name, _)| free(name)).filter_map(|(_, set)| set.first()).min();
-            let Some(&(_, _, _, session)) = best else { return };
-            self.unplace(session);
-            let Some(queue) = self.sessions.get_mut(&session) else { return };
-            let Some(next) = queue.next().map(|waiting| waiting.entry) else { return };
-            let Some(mut waiting) = queue.remove(next) else { return };
-            self.pending_total -= 1;
-            waiting.attempts += 1;
-            waiting.not_before = None;
-            queue.not_before = None;
-            let provider = queue.provider.clone();
-            *self.taken.entry(provider.clone()).or_default() += 1;
-            effects.push(Effect::Start { session, entry: waiting.entry, attempt: waiting.attempts });
-            queue.phase = Phase::Starting(Running { waiting, provider, cause: None, again: None });
-            self.replace(session, now);
+    /// Starts what may start: as long as there are slots, the best of the sessions whose provider has one and lets it through.
+    fn schedule(&mut self, effects: &mut Vec<Effect>) {
+        if self.quitting {
+            return;
+        }
+        self.hold_refused(effects);
+        while self.taken < self.settings.limits.max_concurrent {
+            let free = |(name, lane): &(&String, &Lane)| lane.gate.lets_through() && !self.is_full(name, lane);
+            let best = self.lanes.iter().filter(free).filter_map(|(_, lane)| lane.ready.first()).min();
+            let Some(&Rank { session, .. }) = best else { break };
+            if !self.start(session, effects) {
+                break;
+            }
+        }
+        self.preempt(effects);
+    }
+
+    fn is_full(&self, provider: &str, lane: &Lane) -> bool {
+        self.settings.limits.per_provider.get(provider).is_some_and(|&limit| lane.taken >= limit)
+    }
+
+    fn start(&mut self, session: SessionId, effects: &mut Vec<Effect>) -> bool {
+        self.unplace(session);
+        let Some(queue) = self.sessions.get_mut(&session) else { return false };
+        let Some(next) = queue.next().map(|next| next.waiting.entry) else { return false };
+        let Some(mut pending) = queue.remove(next) else { return false };
+        self.pending_total -= 1;
+        pending.waiting.attempts += 1;
+        pending.waiting.not_before = None;
+        pending.due = None;
+        queue.not_before = None;
+        queue.promised = false;
+        let provider = queue.provider.clone();
+        let Waiting { entry, attempts, .. } = pending.waiting;
+        effects.push(Effect::Start { session, entry, attempt: attempts });
+        let may_yield = may_yield(&self.settings, &pending);
+        queue.phase = Phase::Starting(Running { pending, provider: provider.clone(), cause: None, ending: false, again: None });
+        let lane = self.lanes.entry(provider).or_default();
+        lane.taken += 1;
+        lane.gate.started(session);
+        if may_yield {
+            lane.yielding.insert((pending.arrival, session));
+        }
+        self.taken += 1;
+        true
+    }
+
+    /// Where a provider refuses, what would start is held.
+    fn hold_refused(&mut self, effects: &mut Vec<Effect>) {
+        let mut refused = Vec::new();
+        for lane in self.lanes.values().filter(|lane| lane.gate.is_refusing() && !lane.ready.is_empty()) {
+            let until = lane.gate.until().map(|until| self.clock.wall_at(until));
+            refused.extend(lane.ready.iter().filter_map(|rank| until.map(|until| (rank.session, until))));
+        }
+        for (session, until) in refused {
+            self.with(session, |queue| queue.held = true);
+            effects.push(Effect::HoldSession { session, until });
         }
     }
 
-    fn release(&mut self, provider: &str) {
-        if let Some(taken) = self.taken.get_mut(provider) {
-            *taken = taken.saturating_sub(1);
+    /// The active session's next entry, a person's, could start but for a slot: a running `low` turn gives way, unless a slot
+    /// will be free anyway.
+    fn preempt(&mut self, effects: &mut Vec<Effect>) {
+        if !self.settings.preempt {
+            return;
+        }
+        let Some(active) = self.active else { return };
+        let Some(Place::Ready(provider, _)) = self.places.get(&active) else { return };
+        let is_persons = |queue: &SessionQueue| queue.next().is_some_and(|n| n.waiting.priority != Priority::Low);
+        if !self.sessions.get(&active).is_some_and(is_persons) {
+            return;
+        }
+        let Some(lane) = self.lanes.get(provider).filter(|lane| lane.gate.lets_through()) else { return };
+        let (slot_comes, victim) = if self.is_full(provider, lane) {
+            (lane.ending > 0, lane.yielding.last())
+        } else {
+            (self.ending > 0, self.lanes.values().filter_map(|lane| lane.yielding.last()).max())
+        };
+        if slot_comes {
+            return;
+        }
+        if let Some(&(_, victim)) = victim {
+            self.with(active, |queue| queue.promised = true);
+            self.interrupt(victim, Cause::Preemption, effects);
         }
     }
 
     fn unplace(&mut self, session: SessionId) {
         match self.places.remove(&session) {
             Some(Place::Ready(provider, rank)) => {
-                if let Some(set) = self.ready.get_mut(&provider) {
-                    set.remove(&rank);
+                if let Some(lane) = self.lanes.get_mut(&provider) {
+                    lane.ready.remove(&rank);
                 }
             }
             Some(Place::Timer(at)) => {
@@ -416,25 +427,34 @@ impl Queue {
     }
 
     /// Puts a session where it belongs: among the ready, among those that wait for their time, or nowhere.
-    fn replace(&mut self, session: SessionId, now: Timestamp) {
+    pub(super) fn replace(&mut self, session: SessionId) {
         self.unplace(session);
+        let now = self.clock.now();
         let Some(queue) = self.sessions.get(&session) else { return };
         if queue.held || queue.phase != Phase::Idle {
             return;
         }
         let Some(next) = queue.next() else { return };
-        let due = next.not_before.max(queue.not_before).filter(|&at| at > now);
+        let due = next.due.max(queue.not_before).filter(|&at| at > now);
         let place = match due {
             Some(at) => {
                 self.timers.insert((at, session));
                 Place::Timer(at)
             }
             None => {
-                let rank = (self.active != Some(session), next.priority, next.since, session);
-                self.ready.entry(queue.provider.clone()).or_default().insert(rank);
+                let (active, priority) = (self.active == Some(session), next.waiting.priority);
+                let rank =
+                    Rank::new(session, priority, next.arrival, active, queue.promised, self.settings.ageing);
+                self.lanes.entry(queue.provider.clone()).or_default().ready.insert(rank);
                 Place::Ready(queue.provider.clone(), rank)
             }
         };
         self.places.insert(session, place);
     }
+}
+
+/// Whether the active session may take this turn's slot.
+fn may_yield(settings: &Settings, pending: &Pending) -> bool {
+    let Waiting { priority, auto, .. } = pending.waiting;
+    priority == Priority::Low && pending.preempted < MAX_PREEMPTIONS && (settings.auto_interruptible || !auto)
 }

@@ -9,13 +9,52 @@
 //! ```text
 //!            Enqueued                Started                  Ended                  Settled
 //!  (pending) ───────► Idle ─Start──► Starting ──────► Running ─────Settle──► Settling ──────► Idle ─Idle─►
-//!                       ▲  StartRefused │                │ Interrupt (cancel, stop, high over low, quit)
-//!                       └───────────────┘                └──► the worker ends early: Ended
+//!                       ▲  StartRefused │                │ Interrupt (cancel, stop, high over low, a slot for the
+//!                       └───────────────┘                │            active session, quit)
+//!                                                        └──► the worker ends early: Ended
 //! ```
+//!
+//! # Who comes next
+//!
+//! *Within a session* one turn at a time, by [`Priority`], then what was begun before and goes on, then by position, which grows
+//! with arrival until a person moves something ([`Waiting::position`]).
+//!
+//! *Across sessions*, each with the entry that is next there: the smallest **rank** first, where a rank is when the entry
+//! arrived plus [`Settings::ageing`] for each step down (high, normal, low: 0, 1, 2; not the active session: 3 more). So a
+//! message of the active session goes before all that arrived less than three steps earlier, and whatever waits long enough goes
+//! before everything: nothing starves. The rank of an entry never changes while it waits, so the ready sessions stand in a sorted
+//! set and each decision is O(log n). Ranks and waits are measured on a clock of the queue's own that never goes back
+//! (`own_clock.rs`), so a wall clock that is set does neither harm nor stop anything.
+//!
+//! *Slots*: [`Limits::max_concurrent`] in all and one limit a provider. When the active session's next entry (`high` or `normal`) finds
+//! none, the lowest-ranked running `low` turn whose slot would help gives way ([`Cause::Preemption`]), and its slot goes to the entry
+//! that it was taken for. An entry gives way [`MAX_PREEMPTIONS`] times at most, so it gets done.
+//!
+//! # The gate of a provider
+//!
+//! ```text
+//!          Retry-After ≤ max_retry_after          its time has come         as many accepted as there are slots
+//!   open ───────────────────────────────► paused ───────────────────► slow ────────────────────────────────────► open
+//!    └────Retry-After > max_retry_after──► refusing ──Hold{held:false}──┘ start
+//! ```
+//!
+//! A paused provider starts nothing for any session; what waits keeps its place and spends no attempt. A refusing one holds each
+//! session whose next entry would go there, and says until when. In the slow start one turn at a time is asked, until its first content
+//! ([`Event::Accepted`]) or its end shows that the provider takes requests again.
+//!
+//! # Auto-replies
+//!
+//! [`auto_reply`] judges, at the end of each answer, whether a loop goes on; the entry that follows is committed with the answer,
+//! so the queue sees an auto-reply as any other `low` entry ([`Waiting::auto`]).
 
+pub mod auto_reply;
+mod gate;
 mod machine;
+mod own_clock;
+mod rank;
 mod retry;
 mod session_queue;
+mod turns;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -42,6 +81,41 @@ pub struct Limits {
     pub max_pending_total: usize,
 }
 
+/// How often an entry gives its slot to the active session at most. Each time costs a request more, and a person who types without
+/// end must not keep it from its end.
+pub const MAX_PREEMPTIONS: u32 = 3;
+
+/// The rules that are configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// How much may wait and run at once.
+    pub limits: Limits,
+    /// What follows a failure.
+    pub retry: RetryPolicy,
+    /// This much waiting is worth one rank (`queue.ageing`). Zero: waiting makes no rank, and what ranks low may starve.
+    pub ageing: Duration,
+    /// Whether a running `low` turn gives its slot to the active session (`queue.preempt`).
+    pub preempt: bool,
+    /// Auto-replies stand before what is `normal` (`auto_reply.queue_position`).
+    pub auto_before_normal: bool,
+    /// A `high` entry and the active session may interrupt an auto-reply (`auto_reply.allow_interruption`).
+    pub auto_interruptible: bool,
+}
+
+impl Settings {
+    /// The contract's defaults with these limits.
+    pub fn new(limits: Limits, retry: RetryPolicy) -> Self {
+        Self {
+            limits,
+            retry,
+            ageing: Duration::from_secs(30),
+            preempt: true,
+            auto_before_normal: false,
+            auto_interruptible: true,
+        }
+    }
+}
+
 /// What the machine knows of an entry that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
@@ -49,6 +123,12 @@ pub struct Waiting {
     pub entry: EntryId,
     /// Its priority.
     pub priority: Priority,
+    /// An auto-reply loop made it.
+    pub auto: bool,
+    /// It was begun before and goes on from its partial: it comes before the others of its priority.
+    pub continues: bool,
+    /// Its place among the entries of its session and priority: the lower the earlier.
+    pub position: i64,
     /// Attempts begun so far.
     pub attempts: u32,
     /// Left out until it is resumed.
@@ -66,6 +146,8 @@ pub enum Cause {
     Person,
     /// A `high` entry waits behind a `low` one that runs.
     Intervention,
+    /// The active session's message needs the slot.
+    Preemption,
     /// chatmux ends.
     Quit,
 }
@@ -122,8 +204,17 @@ pub enum Event {
         /// What the machine needs to know of it.
         waiting: Waiting,
     },
+    /// An entry that waits is another now: moved, of another priority, held or released. Without effect on one that does not wait.
+    Changed {
+        /// Where.
+        session: SessionId,
+        /// All of what the machine needs to know of it now.
+        waiting: Waiting,
+    },
     /// [`Effect::Start`] is committed, and the worker runs.
     Started(SessionId),
+    /// The first content of the attempt came: the provider took the request.
+    Accepted(SessionId),
     /// [`Effect::Start`] could not be committed: the entry goes back to its place and is tried again after `wait`.
     StartRefused {
         /// Where.
@@ -137,8 +228,10 @@ pub enum Event {
         session: SessionId,
         /// How.
         outcome: Outcome,
-        /// Whether the answer has any text or reasoning.
-        has_text: bool,
+        /// What there is of the answer, with what it had before this attempt.
+        came: Came,
+        /// Whether this attempt brought any of it.
+        news: bool,
         /// Chance for the jitter, in `0.0..1.0`.
         roll: f64,
     },
@@ -156,6 +249,15 @@ pub enum Event {
         held: bool,
         /// Entries that are held one by one go on too: what the person means by resuming.
         release: bool,
+    },
+    /// The next entry of a session shall not wait for its time, nor for its provider's.
+    Hurry(SessionId),
+    /// From the journal, at start-up: a provider asked for patience until then.
+    Gate {
+        /// Which.
+        provider: String,
+        /// When it takes requests again.
+        until: Timestamp,
     },
     /// An entry that waited is cancelled.
     Dropped {
@@ -212,6 +314,13 @@ pub enum Effect {
         /// When the server would take requests again.
         until: Timestamp,
     },
+    /// Put it into the journal that a provider asks for patience, or no more; nothing is answered.
+    Gate {
+        /// Which.
+        provider: String,
+        /// Until when. `None`: it is asked again now.
+        until: Option<Timestamp>,
+    },
     /// The session has nothing running: the idle event.
     Idle(SessionId),
 }
@@ -233,8 +342,17 @@ pub enum Settlement {
         not_before: Timestamp,
         /// The attempt that will follow.
         attempt: u32,
-        /// Why. `None`: it was ended from here before anything came; the attempt does not count.
-        error: Option<ProviderError>,
+        /// Why.
+        error: ProviderError,
+        /// It goes on from its partial; else it begins afresh.
+        continues: bool,
+    },
+    /// Back to pending: it was ended from here, and nobody wanted it to end. The attempt does not count.
+    Requeue {
+        /// It goes on from its partial; else nothing worth keeping came, and it begins afresh.
+        continues: bool,
+        /// Why.
+        cause: Cause,
     },
 }
 

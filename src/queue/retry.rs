@@ -19,6 +19,8 @@ pub struct RetryPolicy {
     pub jitter: f64,
     /// What a server may ask for at most; beyond it the session is held.
     pub max_retry_after: Duration,
+    /// An answer that breaks off in the middle is continued by itself (`retry.mid_stream`); else what came of it is the answer.
+    pub continue_mid_stream: bool,
 }
 
 impl Default for RetryPolicy {
@@ -30,8 +32,18 @@ impl Default for RetryPolicy {
             max_delay: Duration::from_secs(30),
             jitter: 0.2,
             max_retry_after: Duration::from_secs(120),
+            continue_mid_stream: false,
         }
     }
+}
+
+/// What a server's wish for patience comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Wait that long.
+    Wait(Duration),
+    /// It asks for more than is allowed.
+    TooLong(Duration),
 }
 
 /// What follows a failed attempt that brought no text.
@@ -40,7 +52,7 @@ pub(super) enum Verdict {
     /// Ask again after this.
     Again(Duration),
     /// The server asks for more patience than is allowed: hold, and say until when.
-    Hold(Duration),
+    Hold,
     /// A dead letter.
     GiveUp,
 }
@@ -51,12 +63,24 @@ impl RetryPolicy {
         if !error.retryable || attempts >= self.max_attempts {
             return Verdict::GiveUp;
         }
-        match error.retry_after {
-            Some(asked) if asked > self.max_retry_after => Verdict::Hold(asked),
-            // Never earlier than the server asks; the jitter only adds, so that what it turned away does not return at once.
-            Some(asked) => Verdict::Again(asked + self.delay(1, roll).mul_f64(self.jitter)),
+        match error.retry_after.map(|asked| self.patience(asked, roll)) {
+            Some(Patience::TooLong(_)) => Verdict::Hold,
+            Some(Patience::Wait(wait)) => Verdict::Again(wait),
             None => Verdict::Again(self.delay(attempts, roll)),
         }
+    }
+
+    /// What a Retry-After of `asked` comes to: never earlier than the server asks. The jitter only adds, so that what it turned
+    /// away does not return at once.
+    pub(super) fn patience(&self, asked: Duration, roll: f64) -> Patience {
+        let wait = asked.saturating_add(self.delay(1, roll).mul_f64(self.jitter));
+        if asked > self.max_retry_after { Patience::TooLong(wait) } else { Patience::Wait(wait) }
+    }
+
+    /// The longest wait for another attempt that this policy begins.
+    pub(super) fn longest(&self) -> Duration {
+        let own = self.max_delay.max(self.initial_delay).mul_f64(1.0 + self.jitter);
+        own.saturating_add(self.max_retry_after)
     }
 
     fn delay(&self, attempts: u32, roll: f64) -> Duration {
@@ -105,7 +129,7 @@ mod tests {
     fn the_server_is_obeyed_up_to_the_bound() {
         let policy = RetryPolicy { jitter: 0.0, ..RetryPolicy::default() };
         assert_eq!(policy.verdict(1, &overloaded(Some(7)), 0.3), Verdict::Again(Duration::from_secs(7)));
-        assert_eq!(policy.verdict(1, &overloaded(Some(121)), 0.3), Verdict::Hold(Duration::from_secs(121)));
+        assert_eq!(policy.verdict(1, &overloaded(Some(121)), 0.3), Verdict::Hold);
     }
 
     #[test]

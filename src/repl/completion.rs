@@ -40,6 +40,8 @@ impl Complete for Completer {
                 matching(all, &prefix).map(plain).collect()
             }
             Wanted::Model => matching(names.models.iter().map(String::as_str), &prefix).map(plain).collect(),
+            Wanted::EntryOrAll => matching(["all"].into_iter(), &prefix).map(plain).collect(),
+            Wanted::Word(words) => matching(words.iter().copied(), &prefix).map(plain).collect(),
             Wanted::File | Wanted::Entry | Wanted::Nothing => Vec::new(),
         };
         (start, found)
@@ -72,6 +74,9 @@ mod tests {
         check("/switch d", &["/switch docs"]);
         check("/send main,d", &["/send main,docs"]);
         check("/model de", &["/model demo:tour"]);
+        check("/priority 41 l", &["/priority 41 low"]);
+        check("/move 41 a", &["/move 41 after"]);
+        check("/requeue a", &["/requeue all"]);
         check("hello m", &[]);
     }
 }

@@ -128,9 +128,9 @@ impl EndTurn {
     fn end_answer(&self, conn: &Connection, grown: Grown) -> Result<String, StoreError> {
         let error = ErrorColumns::from(self.error.as_ref());
         let answer_state = match self.answer_state {
-            _ if self.continues() => AnswerState::Interrupted,
-            AnswerState::Streaming => AnswerState::Interrupted,
-            ended @ (AnswerState::Complete | AnswerState::Interrupted | AnswerState::Failed) => ended,
+            AnswerState::Complete | AnswerState::Failed if self.continues() => AnswerState::Interrupted,
+            AnswerState::Streaming | AnswerState::Interrupted => AnswerState::Interrupted,
+            ended @ (AnswerState::Complete | AnswerState::Failed) => ended,
         };
         let update = "UPDATE messages SET text = text || :grown_text, reasoning = reasoning || :grown_reasoning, \
                  state = :state, finish_reason = :reason, input_tokens = :input, output_tokens = :output, \

@@ -7,7 +7,8 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::StoreError;
 use super::ends::take_chunks;
-use crate::domain::{EntryId, ErrorKind, MessageId, SessionId, Timestamp};
+use super::stats::{self, Counted, Sample};
+use crate::domain::{EntryId, ErrorKind, MessageId, SessionId, Timestamp, Usage};
 
 /// The reason kept with an answer that a dead process streamed.
 const REASON: &str = "chatmux ended while this answer streamed";
@@ -95,5 +96,6 @@ fn interrupt(conn: &Connection, cut: Interrupted, now: Timestamp) -> Result<Opti
          WHERE id = ?1 AND state = 'running'",
     )?
     .execute(params![cut.entry, now, ErrorKind::Transport, REASON])?;
+    stats::record(conn, Sample { session: cut.session, what: Counted::Cut, usage: Usage::default() })?;
     Ok(Some(Interrupted { text_bytes: text_bytes.unsigned_abs(), ..cut }))
 }

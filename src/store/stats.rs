@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::sql::{to_i64, to_u64};
 use super::{Read, StoreError};
-use crate::domain::{Depth, EndState, Priority, SessionId, SessionName, Spread, Stats, Usage};
+use crate::domain::{Depth, EndState, EntryState, Priority, SessionId, SessionName, Spread, Stats, Usage};
 
 /// The row of all sessions; no session has this number.
 const ALL: SessionId = SessionId(0);
@@ -41,6 +41,8 @@ pub(super) enum Counted {
     Retry,
     /// It had to give way, and another follows.
     Preemption,
+    /// Its process died: the turn has ended as an interrupted answer, nobody knows when.
+    Cut,
     /// The turn has ended.
     End {
         how: EndState,
@@ -63,7 +65,7 @@ struct Lengths {
 /// Adds an attempt to the rows of its session and of all.
 pub(super) fn record(conn: &Connection, sample: Sample) -> Result<(), StoreError> {
     let lengths = match sample.what {
-        Counted::Retry | Counted::Preemption => Lengths::default(),
+        Counted::Retry | Counted::Preemption | Counted::Cut => Lengths::default(),
         Counted::End { wait, processing, first, .. } => {
             Lengths { wait: Some(wait), processing: Some(processing), first }
         }
@@ -79,7 +81,7 @@ fn add(conn: &Connection, session: SessionId, sample: &Sample, lengths: &Lengths
         .prepare_cached("SELECT wait, processing, first FROM stats WHERE session_id = ?1")?
         .query_row([session], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
         .optional()?;
-    let [wait, processing, first] = kept.unwrap_or_else(|| [const { String::new() }; 3]);
+    let [wait, processing, first] = kept.unwrap_or_default();
     let ended = |wanted: EndState| matches!(sample.what, Counted::End { how, .. } if how == wanted);
     let gave_way = matches!(sample.what, Counted::Preemption | Counted::End { gave_way: true, .. });
     let tokens = |count: Option<u64>| to_i64(count.unwrap_or(0).min(MAX_TOKENS));
@@ -102,7 +104,7 @@ fn add(conn: &Connection, session: SessionId, sample: &Sample, lengths: &Lengths
     .execute(named_params! {
         ":session": session,
         ":complete": ended(EndState::Complete),
-        ":interrupted": ended(EndState::Interrupted),
+        ":interrupted": ended(EndState::Interrupted) || matches!(sample.what, Counted::Cut),
         ":failed": ended(EndState::Failed),
         ":cancelled": ended(EndState::Cancelled),
         ":retries": matches!(sample.what, Counted::Retry),
@@ -127,7 +129,8 @@ fn whole_ms(length: Duration) -> u64 {
 fn with(text: String, length: Option<Duration>) -> String {
     let Some(length) = length else { return text };
     let Some(mut histogram) = histogram(&text) else { return text };
-    histogram.saturating_record(whole_ms(length));
+    // It grows as it must: this fails at no value.
+    let _ = histogram.record(whole_ms(length));
     let mut text = String::with_capacity(text.len() + 16);
     for step in histogram.iter_recorded() {
         let blank = if text.is_empty() { "" } else { " " };
@@ -144,7 +147,7 @@ fn histogram(text: &str) -> Option<Histogram<u64>> {
     let pairs = text.split(' ').filter_map(|pair| pair.split_once(':'));
     for (value, count) in pairs.filter_map(|(value, count)| Some((value.parse().ok()?, count.parse().ok()?))) {
         let value: u64 = value;
-        histogram.saturating_record_n(value.min(2 * MAX_MS), count);
+        let _ = histogram.record_n(value.min(2 * MAX_MS), count);
     }
     Some(histogram)
 }
@@ -190,52 +193,47 @@ pub(super) fn forget(conn: &Connection, session: SessionId) -> Result<(), StoreE
     Ok(())
 }
 
-/// What waits, runs and is dead now, by session.
-fn now_of(
+/// Entries of one state and priority, in one session or all.
+#[derive(Clone, Copy)]
+struct Standing {
+    state: EntryState,
+    priority: Priority,
+    count: u64,
+}
+
+impl Standing {
+    const fn add_to(self, stats: &mut Stats) {
+        let of = match (self.state, self.priority) {
+            (EntryState::Pending, Priority::High) => &mut stats.depth.high,
+            (EntryState::Pending, Priority::Normal) => &mut stats.depth.normal,
+            (EntryState::Pending, Priority::Low) => &mut stats.depth.low,
+            (EntryState::Running, Priority::High | Priority::Normal | Priority::Low) => &mut stats.running,
+            (EntryState::Dead, Priority::High | Priority::Normal | Priority::Low) => &mut stats.dead,
+            (EntryState::Done | EntryState::Cancelled, Priority::High | Priority::Normal | Priority::Low) => return,
+        };
+        *of += self.count;
+    }
+}
+
+/// Gives `add` what waits, runs and is dead now, by session.
+fn standing(
     conn: &Connection,
     session: Option<SessionId>,
-    mut add: impl FnMut(SessionId, Now),
+    mut add: impl FnMut(SessionId, Standing),
 ) -> Result<(), StoreError> {
+    let of = if session.is_some() { "session_id = ?1" } else { "?1 IS NULL" };
     // One query a state: each has its partial index.
-    for state in ["pending", "running", "dead"] {
-        let of = if session.is_some() { "session_id = ?1" } else { "?1 IS NULL" };
+    for state in [EntryState::Pending, EntryState::Running, EntryState::Dead] {
         let sql = format!(
             "SELECT session_id, priority, count(*) FROM entries WHERE state = '{state}' AND {of} GROUP BY session_id, priority"
         );
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![session])?;
         while let Some(row) = rows.next()? {
-            let (priority, count) = (row.get(1)?, to_u64(row.get(2)?));
-            add(
-                row.get(0)?,
-                match state {
-                    "pending" => Now::Waits(priority, count),
-                    "running" => Now::Runs(count),
-                    _ => Now::Dead(count),
-                },
-            );
+            add(row.get(0)?, Standing { state, priority: row.get(1)?, count: to_u64(row.get(2)?) });
         }
     }
     Ok(())
-}
-
-#[derive(Clone, Copy)]
-enum Now {
-    Waits(Priority, u64),
-    Runs(u64),
-    Dead(u64),
-}
-
-impl Now {
-    const fn add_to(self, stats: &mut Stats) {
-        match self {
-            Self::Waits(Priority::High, count) => stats.depth.high += count,
-            Self::Waits(Priority::Normal, count) => stats.depth.normal += count,
-            Self::Waits(Priority::Low, count) => stats.depth.low += count,
-            Self::Runs(count) => stats.running += count,
-            Self::Dead(count) => stats.dead += count,
-        }
-    }
 }
 
 /// One session's figures, or those of all.
@@ -250,7 +248,7 @@ impl Read for StatsOf {
 
     fn fetch(self, conn: &Connection) -> Result<Stats, StoreError> {
         let mut stats = row_of(conn, self.session.unwrap_or(ALL))?;
-        now_of(conn, self.session, |_, now| now.add_to(&mut stats))?;
+        standing(conn, self.session, |_, standing| standing.add_to(&mut stats))?;
         Ok(stats)
     }
 }
@@ -270,9 +268,9 @@ impl Read for AllStats {
             rows.insert(session, stats);
         }
         let mut all = rows.remove(&ALL).unwrap_or_default();
-        now_of(conn, None, |session, now| {
-            now.add_to(&mut all);
-            now.add_to(rows.entry(session).or_default());
+        standing(conn, None, |session, standing| {
+            standing.add_to(&mut all);
+            standing.add_to(rows.entry(session).or_default());
         })?;
         let mut name = conn.prepare_cached("SELECT name FROM sessions WHERE id = ?1")?;
         let mut each = Vec::with_capacity(rows.len());

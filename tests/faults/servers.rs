@@ -180,3 +180,23 @@ fn one_failing_session_does_not_touch_another() {
     states.sort_by_key(|(entry, _)| *entry);
     assert_eq!(states.into_iter().map(|(_, state)| state).collect::<Vec<_>>(), ["failed", "complete", "complete"]);
 }
+
+#[test]
+fn a_dead_letter_keeps_the_providers_number_of_the_request() {
+    let ids = [
+        (Format::OpenAi, "x-request-id"),
+        (Format::Anthropic, "request-id"),
+        (Format::Gemini, "x-request-id"),
+        (Format::Ollama, "x-request-id"),
+    ];
+    for (format, name) in ids {
+        let server = Server::start();
+        let mut reply = Reply::status(400, json!({"error":{"message":"no"}}).to_string());
+        reply.headers.clear();
+        server.on("why", reply.header(name, "r-9"));
+        let home = Home::serving(&server, format);
+        home.run(&[], "why\n").code(1);
+        let kept = home.query("SELECT state, error_status, error_request_id FROM entries");
+        assert_eq!(kept, [["dead", "400", "r-9"]], "{format:?}");
+    }
+}

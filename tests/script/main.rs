@@ -9,6 +9,7 @@ mod server;
 
 mod asking;
 mod events;
+mod looking;
 mod order;
 mod queues;
 mod sessions;

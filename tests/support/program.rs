@@ -5,6 +5,7 @@
     dead_code,
     missing_docs,
     unreachable_pub,
+    unused_imports,
     clippy::unwrap_used,
     reason = "shared by several test crates, each of which uses a part"
 )]

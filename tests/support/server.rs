@@ -21,7 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -42,6 +42,12 @@ pub struct Logged {
     /// By lower-case name.
     pub headers: BTreeMap<String, String>,
     pub body: Value,
+    /// When it had come, from the server's start on.
+    pub at: Duration,
+    /// When the first byte of the answer's content was about to be sent; of one without content, its end.
+    pub began: Option<Duration>,
+    /// What it was answered.
+    pub status: u16,
 }
 
 impl Logged {
@@ -65,13 +71,16 @@ impl Logged {
 struct State {
     next: VecDeque<Reply>,
     rules: Vec<(String, Reply, bool)>,
+    /// Each request of this number is answered so, whatever the rules say.
+    every: Option<(usize, Reply)>,
     requests: Vec<Logged>,
     open: usize,
     max_open: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    started: Instant,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -81,19 +90,34 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
-    /// Logs `request` and decides what it is answered.
-    fn reply(&self, request: Logged) -> Reply {
+    /// Logs `request` and decides what it is answered; its place in the log.
+    fn reply(&self, request: Logged) -> (usize, Reply) {
         let mut state = self.lock();
         let text = request.last_user();
-        state.requests.push(request);
+        let nth = state.requests.len();
+        state.requests.push(Logged { at: self.started.elapsed(), ..request });
+        let every = state.every.as_ref().filter(|(every, _)| (nth + 1).is_multiple_of(*every));
+        if let Some(reply) = every.map(|(_, reply)| reply.clone()) {
+            return (nth, self.answered(state, nth, reply));
+        }
         let rule = state.rules.iter().position(|(part, ..)| text.contains(part.as_str()));
         let reply = match rule {
             Some(n) if state.rules[n].2 => state.rules.remove(n).1,
             Some(n) => state.rules[n].1.clone(),
             None => state.next.pop_front().unwrap_or_else(Reply::echo),
         };
+        (nth, self.answered(state, nth, reply))
+    }
+
+    fn answered(&self, mut state: MutexGuard<'_, State>, nth: usize, reply: Reply) -> Reply {
+        state.requests[nth].status = reply.status;
         self.changed.notify_all();
         reply
+    }
+
+    fn begins(&self, nth: usize) {
+        let now = self.started.elapsed();
+        self.lock().requests[nth].began.get_or_insert(now);
     }
 
     fn count(&self, open: bool) {
@@ -134,7 +158,8 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let (shared, stop) = (Arc::new(Shared::default()), CancellationToken::new());
+        let shared = Shared { started: Instant::now(), state: Mutex::default(), changed: Condvar::default() };
+        let (shared, stop) = (Arc::new(shared), CancellationToken::new());
         let (own, stopped) = (Arc::clone(&shared), stop.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -174,6 +199,11 @@ impl Server {
     /// The same, for one request.
     pub fn once(&self, part: &str, reply: Reply) {
         self.shared.lock().rules.push((part.to_owned(), reply, true));
+    }
+
+    /// Each `nth` request of all is answered so, whatever it asks.
+    pub fn every(&self, nth: usize, reply: Reply) {
+        self.shared.lock().every = Some((nth, reply));
     }
 
     /// Every request so far, in the order of coming.
@@ -226,10 +256,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     while let Ok(Some(request)) = read_request(&stream, &mut buffer).await {
         let format = request.format;
         let last_user = request.last_user();
-        let reply = shared.reply(request);
+        let (nth, reply) = shared.reply(request);
         let open = Open::new(&shared);
         let sent = tokio::select! {
-            sent = send(&stream, &reply, format, &last_user) => sent,
+            sent = send(&stream, &reply, format, &last_user, || shared.begins(nth)) => sent,
             () = gone(&stream) => return,
         };
         drop(open);
@@ -244,7 +274,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn send(stream: &TcpStream, reply: &Reply, format: Format, last_user: &str) -> io::Result<()> {
+async fn send(stream: &TcpStream, reply: &Reply, format: Format, last_user: &str, begins: impl Fn()) -> io::Result<()> {
     let (content_type, mut pieces) = wire::pieces(reply, format, last_user);
     if let Some(cuts) = &reply.cuts {
         let whole = pieces.concat();
@@ -265,8 +295,10 @@ async fn send(stream: &TcpStream, reply: &Reply, format: Format, last_user: &str
         if let Some(gate) = &reply.gate {
             gate.pass().await;
         }
+        begins();
         write_chunk(stream, piece).await?;
     }
+    begins();
     match reply.end {
         End::Whole | End::Truncated => write_all(stream, b"0\r\n\r\n").await,
         End::Reset => Ok(()),
@@ -343,5 +375,6 @@ async fn read_request(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<Op
     }
     let body = serde_json::from_slice(&buffer[head_end + 4..end]).unwrap_or_default();
     buffer.drain(..end);
-    Ok(Some(Logged { format: Format::of(&path), path, headers, body }))
+    let (at, began, status) = (Duration::ZERO, None, 0);
+    Ok(Some(Logged { format: Format::of(&path), path, headers, body, at, began, status }))
 }

@@ -18,7 +18,8 @@
 //! | `retry_after=2s` | what a failing status asks for |
 //!
 //! The same request gives the same answer: nothing is remembered between requests, and no chance is involved. When the last
-//! message is the beginning of an answer, the answer goes on from there. Usage counts words, for there are no tokens here.
+//! message is the beginning of an answer, the answer goes on from there: with `fail=cut@5x1` the first attempt breaks off and
+//! the second one makes it whole. Usage counts words, for there are no tokens here.
 
 mod params;
 mod play;

@@ -1,11 +1,15 @@
 //! The store on fresh databases in temporary folders.
 
+mod auto_replies;
 mod concurrency;
+mod continuing;
 mod entries;
 mod opening;
 mod outputs;
+mod places;
 mod recovery;
 mod sessions;
+mod stats;
 mod turns;
 
 use std::path::PathBuf;

@@ -84,6 +84,52 @@ fn a_database_of_a_newer_chatmux_is_left_alone() {
     );
 }
 
+/// A database as the first schema had it: a done turn, a dead one, and two that wait.
+fn first_schema(path: &Path) {
+    let mut raw = Connection::open(path).unwrap();
+    open::MIGRATIONS.to_version(&mut raw, 1).unwrap();
+    raw.execute_batch(
+        "INSERT INTO sessions (name, model, created_at_ms) VALUES ('main', 'demo:tour', 1), ('two', 'demo:tour', 1);
+         INSERT INTO entries (session_id, priority, origin, state, created_at_ms, text) VALUES
+             (1, 'normal', 'user', 'done', 1, 'q'), (2, 'normal', 'user', 'pending', 2, 'elsewhere'),
+             (1, 'normal', 'user', 'dead', 3, 'fails'), (1, 'low', 'user', 'pending', 4, 'low'),
+             (1, 'normal', 'user', 'pending', 5, 'normal');
+         INSERT INTO messages (session_id, entry_id, role, state, created_at_ms, text) VALUES
+             (1, 1, 'user', 'complete', 1, 'q'), (1, 1, 'assistant', 'complete', 1, 'a');",
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_database_of_the_first_schema_is_upgraded_with_all_that_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chatmux.db");
+    first_schema(&path);
+    let (store, opening) = Store::open(&path, NOW).unwrap();
+    assert!(!opening.created && opening.recovery.requeued.is_empty());
+    let pending = store.read_blocking(PendingEntries).unwrap();
+    let place = |e: &Entry| (e.id.0, e.position, e.continues, e.text.clone());
+    let expected = [(5, 5, false, "normal".to_owned()), (4, 4, false, "low".to_owned())];
+    assert_eq!(pending.iter().map(place).collect::<Vec<_>>()[..2], expected);
+    let session = SessionId(1);
+    let history = store.read_blocking(History { session, last: 9 }).unwrap();
+    assert_eq!(history.iter().map(|m| (m.text.as_str(), m.seams.len())).collect::<Vec<_>>(), [("q", 0), ("a", 0)]);
+    assert_eq!(store.read_blocking(DeadEntries { session: None }).unwrap().len(), 1);
+    let next = store.write_blocking(enqueue(session, "next")).unwrap();
+    assert_eq!((next.id, next.position), (EntryId(6), 6));
+    let turn = store.write_blocking(StartTurn { entry: EntryId(5), now: NOW }).unwrap();
+    store.write_blocking(completed(&turn)).unwrap();
+    assert_eq!(store.read_blocking(StatsOf { session: Some(session) }).unwrap().complete, 1);
+    store.close();
+    let raw = Connection::open(&path).unwrap();
+    for (pragma, expected) in [("integrity_check", "ok"), ("user_version", "2")] {
+        let found: String = raw
+            .query_row(&format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"), [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(found, expected, "{pragma}");
+    }
+}
+
 #[test]
 fn what_is_no_database_of_ours_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();

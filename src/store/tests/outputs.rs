@@ -100,6 +100,24 @@ impl Both {
     }
 }
 
+#[test]
+fn a_continued_answer_is_one_in_the_store_and_in_the_buffer() {
+    let mut both = Both::new();
+    let turn = both.start("long");
+    let mut at = (0, 0);
+    both.grow(&turn, &[reasoning("hm"), text("first half")].concat(), &mut at);
+    let end = EndTurn { entry_state: EntryState::Pending, continues: true, counts: false, ..completed(&turn) };
+    both.fresh.write(end);
+    both.agree();
+    let again = both.fresh.write(StartTurn { entry: turn.entry, now: NOW });
+    assert_eq!((again.kept.reasoning_bytes, again.kept.text.len() as u64, again.moved), (at.0, at.1, false));
+    both.agree();
+    both.grow(&again, &[text(" and "), reasoning("m"), text("second")].concat(), &mut at);
+    both.agree();
+    both.end(&again, AnswerState::Complete);
+    both.agree();
+}
+
 fn kind() -> impl Strategy<Value = ChunkKind> {
     prop_oneof![Just(ChunkKind::Text), Just(ChunkKind::Reasoning)]
 }

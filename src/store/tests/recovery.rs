@@ -32,6 +32,8 @@ fn partials_are_kept_and_what_waited_is_held() {
     assert_eq!(answer.finished_at, Some(later));
     assert_eq!(answer.error.map(|e| e.kind), Some(ErrorKind::Transport));
     assert_eq!(fresh.read(FindEntry(cut.entry)).map(|e| e.state), Some(EntryState::Done));
+    let stats = fresh.read(StatsOf { session: Some(one) });
+    assert_eq!((stats.complete, stats.interrupted, stats.processing.count), (1, 1, 1));
     let again = fresh.read(FindEntry(thinking.entry)).unwrap();
     assert_eq!((again.state, again.attempts, again.held), (EntryState::Pending, 1, true));
     assert!(fresh.read(PendingEntries).iter().all(|e| e.held));

@@ -126,7 +126,13 @@ fn summaries_count() {
     let counts: Vec<_> = summaries.iter().map(|s| (s.session.id, s.messages, s.pending, s.dead, s.running)).collect();
     assert_eq!(counts, [(one.id, 4, 1, 0, true), (two.id, 2, 0, 1, false)]);
     fresh.write(EndTurn { now: Timestamp(NOW.0 + 9), ..completed(&turn) });
-    assert_eq!(fresh.read(SessionSummaries { closed: true })[0].last_activity, Timestamp(NOW.0 + 9));
+    let last = |nth: usize| fresh.read(SessionSummaries { closed: true })[nth].last_activity;
+    assert_eq!(last(0), Timestamp(NOW.0 + 9));
+    // Who stands last is not always who came last.
+    fresh.enqueue(two.id, "earlier");
+    let later = fresh.write(Enqueue { now: Timestamp(NOW.0 + 11), ..enqueue(two.id, "later") });
+    fresh.write(RequeueEntries { ids: vec![dead.entry] });
+    assert_eq!(last(1), later.created_at);
 }
 
 #[test]

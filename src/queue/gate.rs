@@ -1,0 +1,116 @@
+//! What a provider's requests for patience have come to, and who runs there. Pure; the drawing is in the module's docs.
+
+use std::collections::BTreeSet;
+
+use super::own_clock::Own;
+use super::rank::Rank;
+use crate::domain::SessionId;
+
+/// Whether a provider takes requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Gate {
+    #[default]
+    Open,
+    /// Nothing is started until then.
+    Paused(Own),
+    /// As `Paused`, and longer than the person wants to wait unasked: what would start is held instead.
+    Refusing(Own),
+    /// One at a time.
+    Slow {
+        /// Requests that were taken since it began.
+        accepted: usize,
+        /// The one that has not shown anything yet.
+        asking: Option<SessionId>,
+    },
+}
+
+const SLOW: Gate = Gate::Slow { accepted: 0, asking: None };
+
+impl Gate {
+    /// Time went by.
+    pub(super) fn pass(&mut self, now: Own) {
+        if let Self::Paused(until) | Self::Refusing(until) = *self
+            && until <= now
+        {
+            *self = SLOW;
+        }
+    }
+
+    /// When time will change something.
+    pub(super) const fn until(self) -> Option<Own> {
+        match self {
+            Self::Paused(until) | Self::Refusing(until) => Some(until),
+            Self::Open | Self::Slow { .. } => None,
+        }
+    }
+
+    /// Whether a turn may start now.
+    pub(super) const fn lets_through(self) -> bool {
+        matches!(self, Self::Open | Self::Slow { asking: None, .. })
+    }
+
+    pub(super) const fn is_refusing(self) -> bool {
+        matches!(self, Self::Refusing(_))
+    }
+
+    /// The server asks for patience until then. A longer wish that stands already is not shortened. Says whether it changed.
+    pub(super) fn close(&mut self, until: Own, refusing: bool) -> bool {
+        if self.until().is_some_and(|already| already >= until) {
+            return false;
+        }
+        // What has become too long stays too long.
+        *self = if refusing || matches!(self, Self::Refusing(_)) { Self::Refusing(until) } else { Self::Paused(until) };
+        true
+    }
+
+    /// The person does not want to wait. Says whether there was anything to wait for.
+    pub(super) fn open_for_one(&mut self) -> bool {
+        let closed = self.until().is_some();
+        if closed {
+            *self = SLOW;
+        }
+        closed
+    }
+
+    pub(super) const fn started(&mut self, session: SessionId) {
+        if let Self::Slow { asking, .. } = self {
+            *asking = Some(session);
+        }
+    }
+
+    /// The request of `session` was taken. `slots`: how many it takes until the provider is trusted again.
+    pub(super) fn accepted(&mut self, session: SessionId, slots: usize) {
+        if let Self::Slow { accepted, asking } = self
+            && *asking == Some(session)
+        {
+            *asking = None;
+            *accepted += 1;
+            if *accepted >= slots {
+                *self = Self::Open;
+            }
+        }
+    }
+
+    /// The attempt of `session` ended, or never began; whether it was taken nobody knows.
+    pub(super) fn let_go(&mut self, session: SessionId) {
+        if let Self::Slow { asking, .. } = self
+            && *asking == Some(session)
+        {
+            *asking = None;
+        }
+    }
+}
+
+/// A provider as the scheduler sees it.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Slots taken: turns that start, run or settle.
+    pub(super) taken: usize,
+    pub(super) gate: Gate,
+    /// Sessions that could start at once if there were a slot and the gate let them, the best first.
+    pub(super) ready: BTreeSet<Rank>,
+    /// Running `low` turns that may be made to give way: by when they arrived; the last gives way first.
+    pub(super) yielding: BTreeSet<(Own, SessionId)>,
+    /// Turns that were told to end, or settle: their slots will be free without more ado.
+    pub(super) ending: usize,
+}
