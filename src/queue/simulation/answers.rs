@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::{Came, Cause, Event, Outcome, Queue, Settlement, Waiting};
-use super::ends::{back_to_pending, is_again};
+use super::ends::back_to_pending;
 use super::rules::Expected;
 use super::world::{Brake, Item, MAX_RETRY_AFTER, PROVIDERS, Session, Stage, Turn, World};
 use crate::domain::{EntryId, ErrorKind, Priority, ProviderError, SessionId, Timestamp};
@@ -281,9 +281,4 @@ impl World {
 
 fn failed(kind: ErrorKind, status: Option<u16>, retry_after: Option<Duration>) -> Outcome {
     Outcome::Failed(ProviderError { status, retry_after, ..ProviderError::transient(kind, "busy") })
-}
-
-/// The turn of an entry that goes back to pending is not its last.
-pub(super) fn ends_for_good(turn: &Turn) -> bool {
-    turn.end.as_ref().is_some_and(|end| !is_again(end))
 }

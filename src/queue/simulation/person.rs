@@ -3,7 +3,7 @@
 use super::super::{Cause, Event};
 use super::ends::retrying;
 use super::rules::place;
-use super::world::{Item, PROVIDERS, Stage, Turn, World};
+use super::world::{Item, PROVIDERS, Session, Stage, Turn, World};
 use crate::domain::{EntryId, Priority, SessionId};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -36,9 +36,10 @@ impl World {
                 self.pass(ms as i64);
             }
         }
+        // Where it happened, and anywhere.
         let any = self.any();
-        self.check_waiting(self.at(session));
-        self.check_waiting(self.at(any));
+        let looked_at = |place: &&Session| place.id == session || place.id == any;
+        self.sessions.iter().filter(looked_at).for_each(|place| self.check_waiting(place));
     }
 
     fn pass(&mut self, ms: i64) {
@@ -282,7 +283,7 @@ impl World {
         self.reserved.remove(&session);
         let nth = self.sessions.iter().position(|place| place.id == session).expect("it is there");
         let gone = self.sessions.swap_remove(nth);
-        self.ended.extend(gone.pending.iter().map(|item| item.waiting.entry));
+        self.ended.extend(gone.pending.iter().chain(&gone.dead).map(|item| item.waiting.entry));
         self.tell(Event::SessionRemoved(session));
         self.add_session();
     }
