@@ -13,7 +13,7 @@ use crate::cli::args::Args;
 use crate::config::{Config, Places};
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::script::lines::ScriptLine;
-use crate::store::{CloseSession, CreateSession, Store};
+use crate::store::{CloseSession, CreateSession, Gates, Store};
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String]) -> Result<u8, Failed> {
     let question = question(words)?;
@@ -44,7 +44,9 @@ fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed
     // Not waited for: it goes into one commit with the question.
     drop(store.submit(CloseSession { session: active.id, now }));
     let sessions = vec![active.clone()];
-    Ok(Opened { store, opening, sessions, ends: Vec::new(), pending: Vec::new(), active, first: true })
+    let gates = store.read_blocking(Gates)?;
+    let (ends, pending, auto_replies) = (Vec::new(), Vec::new(), Vec::new());
+    Ok(Opened { store, opening, sessions, ends, pending, auto_replies, gates, active, first: true })
 }
 
 /// The words, and what was piped in before them as context.

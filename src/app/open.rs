@@ -9,16 +9,18 @@ use tokio::runtime::{Builder, Runtime};
 use super::exit::Failed;
 use super::time_of_day::TIME_OF_DAY;
 use crate::cli::args::Args;
-use crate::config::{Config, OnStart, Places};
-use crate::coordinator::{self, Front, Handle, Setup};
+use crate::config::{Config, MidStream, OnStart, Places, Preempt, QueuePosition};
+use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, Setup};
 use crate::domain::limits::REPLAY_BUFFER_BYTES;
-use crate::domain::{Clock, Entry, EntryState, ModelName, Origin, Session, SessionId, SessionRef, Timestamp};
+use crate::domain::{
+    AutoReply, Clock, Entry, EntryState, ModelName, Origin, Session, SessionId, SessionRef, Timestamp,
+};
 use crate::execute::Executor;
 use crate::provider::Providers;
-use crate::queue::{Limits, Queue, RetryPolicy};
+use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
-    ActiveSession, CreateSession, HoldEntries, Opening, PendingEntries, QueueListing, ReopenSession, SessionEnds,
-    Sessions, SetActive, Store,
+    ActiveSession, AutoReplies, CreateSession, Gates, HoldEntries, Opening, PendingEntries, QueueListing,
+    ReopenSession, SessionEnds, Sessions, SetActive, Store,
 };
 
 /// The system's clock.
@@ -34,6 +36,8 @@ pub(super) struct Opened {
     pub(super) sessions: Vec<Session>,
     pub(super) ends: Vec<(SessionId, crate::domain::Seen)>,
     pub(super) pending: Vec<Entry>,
+    pub(super) auto_replies: Vec<AutoReply>,
+    pub(super) gates: Vec<(String, Timestamp)>,
     pub(super) active: Session,
     /// A session was made because there was none, or none of that name.
     pub(super) first: bool,
@@ -90,8 +94,10 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -
     let ends = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end)).collect();
     // What waits belongs to the process that lives; when that is another one, it is not ours to run.
     let pending = if opening.sole { store.read_blocking(PendingEntries)? } else { Vec::new() };
+    let auto_replies = if opening.sole { store.read_blocking(AutoReplies)? } else { Vec::new() };
+    let gates = store.read_blocking(Gates)?;
     let first = known < sessions.len();
-    Ok(Opened { store, opening, sessions, ends, pending, active, first })
+    Ok(Opened { store, opening, sessions, ends, pending, auto_replies, gates, active, first })
 }
 
 fn created(store: &Store, sessions: &mut Vec<Session>, create: CreateSession) -> Result<Session, Failed> {
@@ -108,26 +114,52 @@ pub(super) fn runtime() -> Result<Runtime, Failed> {
 
 /// Begins to coordinate. Must be called within the runtime.
 pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Providers>, front: Front) -> Handle {
-    let Opened { store, sessions, ends, pending, active, .. } = opened;
+    let Opened { store, sessions, ends, pending, auto_replies, gates, active, .. } = opened;
     let lookup = Arc::clone(providers);
     coordinator::spawn(Setup {
         store,
         providers: Arc::new(move |name| lookup.get(name)),
-        queue: Queue::new(limits(config), retry_policy(config)),
+        queue: Queue::new(settings(config)),
         sessions,
         ends,
         pending,
         active: active.id,
         model: config.model.clone(),
         replay_bytes: REPLAY_BUFFER_BYTES,
+        auto_replies,
+        resume_auto_replies: config.on_start == OnStart::Resume,
+        auto_reply: auto_reply_defaults(config),
+        gates,
         front,
         clock: CLOCK,
+        time_of_day: TIME_OF_DAY,
         roll: fastrand::f64,
     })
 }
 
 pub(super) fn providers(config: &Config) -> Arc<Providers> {
     Arc::new(Providers::new(config.providers.clone(), config.timeouts))
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        limits: limits(config),
+        retry: retry_policy(config),
+        ageing: config.queue.ageing,
+        preempt: config.queue.preempt == Preempt::Low,
+        auto_before_normal: config.auto_reply.queue_position == QueuePosition::BeforeNormal,
+        auto_interruptible: config.auto_reply.allow_interruption,
+    }
+}
+
+const fn auto_reply_defaults(config: &Config) -> AutoReplyDefaults {
+    let auto = config.auto_reply;
+    AutoReplyDefaults {
+        max_turns: auto.max_turns,
+        max_time: auto.max_time,
+        max_tokens: auto.max_tokens,
+        stop_on_repeat: auto.stop_on_repeat,
+    }
 }
 
 fn limits(config: &Config) -> Limits {
@@ -141,7 +173,7 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-const fn retry_policy(config: &Config) -> RetryPolicy {
+fn retry_policy(config: &Config) -> RetryPolicy {
     let retry = config.retry;
     RetryPolicy {
         max_attempts: retry.max_attempts,
@@ -150,6 +182,7 @@ const fn retry_policy(config: &Config) -> RetryPolicy {
         max_delay: retry.max_delay,
         jitter: retry.jitter,
         max_retry_after: retry.max_retry_after,
+        continue_mid_stream: retry.mid_stream == MidStream::Continue,
     }
 }
 

@@ -35,6 +35,8 @@ const PENDING_TOTAL: RangeInclusive<usize> = 1..=1_000_000;
 const ATTEMPTS: RangeInclusive<u32> = 1..=100;
 /// Turns of an auto-reply loop.
 const TURNS: RangeInclusive<u32> = 1..=10_000;
+/// Tokens of an auto-reply loop.
+const TOKENS: RangeInclusive<u64> = 1..=1_000_000_000;
 /// Characters of a provider's name.
 const MAX_PROVIDER_CHARS: usize = 64;
 
@@ -165,6 +167,8 @@ fn auto_reply(section: &mut Section<'_, '_>) -> AutoReply {
         allow_interruption: section.flag("allow_interruption", default.allow_interruption),
         queue_position: section.word("queue_position", default.queue_position),
         max_turns: section.count("max_turns", TURNS).unwrap_or(default.max_turns),
+        max_time: section.duration("max_time", default.max_time, DELAY),
+        max_tokens: section.count("max_tokens", TOKENS).unwrap_or(default.max_tokens),
         stop_on_repeat: section.flag("stop_on_repeat", default.stop_on_repeat),
     }
 }

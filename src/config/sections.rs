@@ -186,6 +186,10 @@ pub struct AutoReply {
     pub queue_position: QueuePosition,
     /// Turns of a loop for which `/auto` gave no `--max`.
     pub max_turns: u32,
+    /// No auto-reply of a loop for which `/auto` gave no `--for` is queued later than this after its begin.
+    pub max_time: Duration,
+    /// Tokens of all turns of a loop together, questions and answers.
+    pub max_tokens: u64,
     /// The same answer twice ends the loop.
     pub stop_on_repeat: bool,
 }
@@ -196,6 +200,8 @@ impl Default for AutoReply {
             allow_interruption: true,
             queue_position: QueuePosition::AfterNormal,
             max_turns: 10,
+            max_time: Duration::from_secs(3_600),
+            max_tokens: 200_000,
             stop_on_repeat: true,
         }
     }

@@ -126,6 +126,8 @@ pub fn show(config: &Config, env: Env<'_>) -> String {
             ("allow_interruption", auto_reply.allow_interruption.to_string()),
             ("queue_position", word(auto_reply.queue_position.as_str())),
             ("max_turns", auto_reply.max_turns.to_string()),
+            ("max_time", time(auto_reply.max_time)),
+            ("max_tokens", auto_reply.max_tokens.to_string()),
             ("stop_on_repeat", auto_reply.stop_on_repeat.to_string()),
         ],
     );

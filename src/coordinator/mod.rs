@@ -13,8 +13,12 @@
 //!   (checkpoints); requests wait for the coordinator; the coordinator waits for nobody.
 //! - The queue decides ([`crate::queue`]); here its effects are carried out (`turns.rs`).
 
+mod auto_replies;
+mod ends;
 mod front;
+mod gates;
 pub mod notices;
+mod order;
 mod queueing;
 mod request;
 mod run;
@@ -37,14 +41,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    Activity, Clock, EntryId, Event, MessageId, ModelName, ProviderError, ReplayBuffer, Seen, Session, SessionId,
-    Timestamp,
+    Activity, AutoReply, Clock, EntryId, Event, MessageId, ModelName, ProviderError, ReplayBuffer, Seen, Session,
+    SessionId, TimeOfDay, Timestamp,
 };
 use crate::provider::Provider;
 use crate::queue::{self, Effect, Queue};
 use crate::store::{Store, StoreError};
 use crate::worker::{Ended, Report};
 
+pub use auto_replies::AutoReplyDefaults;
 pub use front::{Front, ScriptFront, ScriptItem, TerminalFront};
 pub use request::{
     Ending, EntryEnd, Error, Handle, Held, Queued, Quiet, REQUESTS, SessionState, SessionView, Submission, SwitchTo,
@@ -75,10 +80,20 @@ pub struct Setup {
     pub model: ModelName,
     /// Bytes of each session's output to keep in memory.
     pub replay_bytes: usize,
+    /// Auto-reply loops that live.
+    pub auto_replies: Vec<AutoReply>,
+    /// Those go on by themselves (`on_start = "resume"`); else when their session is resumed.
+    pub resume_auto_replies: bool,
+    /// What an auto-reply loop is given that `/auto` does not say.
+    pub auto_reply: AutoReplyDefaults,
+    /// Providers that asked for patience, and until when.
+    pub gates: Vec<(String, Timestamp)>,
     /// The display.
     pub front: Front,
     /// The time.
     pub clock: Clock,
+    /// How people call it.
+    pub time_of_day: TimeOfDay,
     /// Chance for the jitter, in `0.0..1.0`.
     pub roll: fn() -> f64,
 }
@@ -103,6 +118,8 @@ struct Live {
     turn: Option<RunningTurn>,
     /// Something ended that the person has not seen: `Finished` or `Failed`.
     unseen: Option<Activity>,
+    /// Its auto-reply loop.
+    auto: Option<AutoReply>,
     /// The position that the store has.
     saved_seen: Seen,
     /// Nothing of earlier was unseen when chatmux started: a script that shows all that comes has then shown all.
@@ -116,6 +133,8 @@ struct RunningTurn {
     cancel: CancellationToken,
     /// Its end holds the session, because the server asks for more patience than is allowed.
     held_by_server: bool,
+    /// Something of this attempt has come.
+    accepted: bool,
     /// What the worker brought, once it ended.
     ended: Option<Ended>,
 }
@@ -155,6 +174,10 @@ struct Coordinator {
     replay_bytes: usize,
     front: Front,
     clock: Clock,
+    time_of_day: TimeOfDay,
+    auto_reply: AutoReplyDefaults,
+    /// Until when each provider has asked for patience, lately.
+    gates: BTreeMap<String, Timestamp>,
     roll: fn() -> f64,
     entries: BTreeMap<EntryId, Tracked>,
     waiters: Vec<Waiter>,
@@ -188,6 +211,9 @@ impl Coordinator {
             replay_bytes: setup.replay_bytes,
             front: setup.front,
             clock: setup.clock,
+            time_of_day: setup.time_of_day,
+            auto_reply: setup.auto_reply,
+            gates: setup.gates.iter().cloned().collect(),
             roll: setup.roll,
             entries: BTreeMap::new(),
             waiters: Vec::new(),
@@ -205,10 +231,12 @@ impl Coordinator {
             let end = ends.get(&session.id).copied().unwrap_or(Seen::START);
             coordinator.admit(session, end);
         }
-        for entry in setup.pending {
-            coordinator.track(entry);
+        for (provider, until) in setup.gates {
+            coordinator.tell(queue::Event::Gate { provider, until });
         }
         coordinator.tell(queue::Event::Activated(setup.active));
+        coordinator.track_all(setup.pending);
+        coordinator.find_loops(setup.auto_replies, setup.resume_auto_replies);
         coordinator.enter(setup.active, true);
         coordinator
     }
@@ -223,6 +251,7 @@ impl Coordinator {
             session,
             replay: ReplayBuffer::new(self.replay_bytes, end),
             turn: None,
+            auto: None,
             unseen,
         };
         self.sessions.insert(id, live);
@@ -239,9 +268,18 @@ impl Coordinator {
                 Effect::Interrupt { session, entry } => self.interrupt_turn(session, entry),
                 Effect::Settle { session, entry, end } => self.settle_turn(session, entry, end),
                 Effect::Discard { session, entry } => self.discard(session, entry),
+                Effect::Gate { provider, until } => self.gate(provider, until),
                 Effect::HoldSession { session, until } => self.hold_until(session, until),
                 Effect::Idle(session) => self.emit(Event::Idle { session }, None),
             }
+        }
+    }
+
+    /// A session as notices begin with it: `[2 docs]`.
+    fn named(&self, session: SessionId) -> String {
+        match self.sessions.get(&session) {
+            Some(live) => format!("[{session} {}]", live.session.name),
+            None => format!("[{session}]"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::text::one_line;
-use crate::domain::{EndState, Event, SessionChange, SessionId, Show, Span, Usage};
+use crate::domain::{EndState, Event, Origin, SessionChange, SessionId, Show, Span, Usage};
 
 /// An error's text in a notice is cut to this many characters; the answer's own end has all of it.
 const ERROR_CHARS: usize = 300;
@@ -17,6 +17,8 @@ pub(super) fn for_terminal<'a>(
     match event {
         // The answer follows at once: nothing to say.
         Event::Queued { session, ahead: 0, .. } if *session == active => None,
+        // Nobody typed it, and its turn shows it.
+        Event::Queued { origin: Origin::Auto, .. } => None,
         Event::Finished { session, .. } if *session == active => None,
         // The marker row says it.
         Event::Session { change: SessionChange::Switched | SessionChange::Created, .. } => None,

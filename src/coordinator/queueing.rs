@@ -4,21 +4,28 @@ use std::collections::BTreeSet;
 
 use tokio::sync::oneshot;
 
-use super::request::{Ending, EntryEnd, Error, Held, Queued, Reply, Submission};
+use super::request::{Ending, EntryEnd, Error, Held, Queued, Reply, Submission, answer};
 use super::{Coordinator, Tracked, Which};
-use crate::domain::{Entry, EntryId, Event, SessionChange, SessionId, SessionRef, Show};
+use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId, SessionRef, Show};
 use crate::queue::{self, Waiting};
-use crate::store::{CancelEntries, Enqueue, EnqueueAll, HoldSessions, StoreError};
+use crate::store::{CancelEntries, DeadEntries, Enqueue, EnqueueAll, HoldSessions, StoreError};
 
 impl Coordinator {
     /// Accepts a message for one or more sessions: a place in each queue first, then one commit, then the acknowledgement.
     pub(super) fn submit(&mut self, submission: Submission, reply: Reply<Vec<Queued>>) {
-        let sessions = match self.find_all(&submission.to).and_then(|ids| self.reserve(ids)) {
+        self.submit_then(submission, move |_, result| answer(reply, result));
+    }
+
+    /// [`Coordinator::submit`], with what follows it.
+    pub(super) fn submit_then(
+        &mut self,
+        submission: Submission,
+        then: impl FnOnce(&mut Self, Result<Vec<Queued>, Error>) + Send + 'static,
+    ) {
+        let found = self.find_all(&submission.to);
+        let sessions = match found.and_then(|sessions| self.reserve(&sessions).map(|()| sessions)) {
             Ok(sessions) => sessions,
-            Err(error) => {
-                let _ = reply.send(Err(error));
-                return;
-            }
+            Err(error) => return then(self, Err(error)),
         };
         let Submission { text, priority, origin, foreground, takes_line, .. } = submission;
         if takes_line {
@@ -33,19 +40,20 @@ impl Coordinator {
         self.after(commit, move |c, result| match result {
             Ok(entries) => {
                 let queued = entries.into_iter().map(|entry| c.enqueued(entry, foreground)).collect();
-                let _ = reply.send(Ok(queued));
+                then(c, Ok(queued));
             }
             Err(error) => {
                 sessions.iter().for_each(|&session| c.queue.unreserve(session));
                 if let StoreError::NoSession(SessionRef::Id(gone)) = error {
                     c.vanish(gone);
                 }
-                let _ = reply.send(Err(error.into()));
+                then(c, Err(error.into()));
             }
         });
     }
 
-    fn reserve(&mut self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>, Error> {
+    /// Keeps a place in each of these queues, or in none.
+    pub(super) fn reserve(&mut self, sessions: &[SessionId]) -> Result<(), Error> {
         for (nth, &session) in sessions.iter().enumerate() {
             let closed = self.sessions.get(&session).is_some_and(|live| live.session.closed_at.is_some());
             let refused = if closed {
@@ -58,13 +66,14 @@ impl Coordinator {
                 return Err(error);
             }
         }
-        Ok(sessions)
+        Ok(())
     }
 
-    fn enqueued(&mut self, entry: Entry, foreground: bool) -> Queued {
+    pub(super) fn enqueued(&mut self, entry: Entry, foreground: bool) -> Queued {
         let (session, id, priority, origin) = (entry.session, entry.id, entry.priority, entry.origin);
         let (done, receiver) = oneshot::channel();
-        let ahead = self.queue.ahead(session, priority, id);
+        let place = waiting(&entry);
+        let ahead = self.queue.ahead(session, &place);
         let tracked = Tracked {
             session,
             foreground,
@@ -77,7 +86,7 @@ impl Coordinator {
         };
         self.entries.insert(id, tracked);
         self.emit(Event::Queued { session, entry: id, priority, origin, ahead }, Some(id));
-        self.tell(queue::Event::Enqueued { session, waiting: waiting(&entry) });
+        self.tell(queue::Event::Enqueued { session, waiting: place });
         if self.queue.is_held(session) {
             let why = format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on");
             self.show(Show::Notice(why));
@@ -88,7 +97,11 @@ impl Coordinator {
     }
 
     /// Takes in what waited when chatmux started.
-    pub(super) fn track(&mut self, entry: Entry) {
+    pub(super) fn track_all(&mut self, entries: Vec<Entry>) {
+        entries.into_iter().for_each(|entry| self.track(entry));
+    }
+
+    fn track(&mut self, entry: Entry) {
         let (session, since) = (entry.session, entry.created_at);
         let tracked = Tracked {
             session,
@@ -132,6 +145,8 @@ impl Coordinator {
                 return;
             }
         };
+        // Before anything else runs.
+        let loops = if cancel { self.end_loops(&sessions) } else { Vec::new() };
         // `/stop` holds what waits. Where nothing waits there is nothing to hold, and what is typed next is answered.
         let waits = |session: &SessionId| {
             let retrying = self.queue.retrying(*session);
@@ -170,9 +185,10 @@ impl Coordinator {
                     c.let_go_of_waiters(session);
                 } else {
                     c.tell(queue::Event::Hold { session, held, release: true });
+                    c.nudge_loop(session);
                 }
             }
-            let _ = reply.send(Ok(Held { changed, endings }));
+            let _ = reply.send(Ok(Held { changed, endings, loops }));
         });
     }
 
@@ -180,37 +196,60 @@ impl Coordinator {
     /// so. A background entry's end is still awaited, for who queued it goes on and may resume it.
     pub(super) fn let_go_of_waiters(&mut self, session: SessionId) {
         let waiting: BTreeSet<EntryId> = self.queue.waiting(session).iter().map(|waiting| waiting.entry).collect();
-        for entry in waiting {
-            let Some(tracked) = self.entries.get_mut(&entry).filter(|tracked| tracked.foreground) else { continue };
-            // Nobody waits for it any more: when it is answered, that is in the background.
-            tracked.foreground = false;
-            if let Some(done) = tracked.done.take() {
-                let _ = done.send(EntryEnd::Held);
-            }
+        waiting.into_iter().for_each(|entry| self.let_go(entry));
+    }
+
+    /// [`Coordinator::let_go_of_waiters`] of one entry, if it is held by itself.
+    pub(super) fn let_go_if_held(&mut self, session: SessionId, entry: EntryId) {
+        if self.queue.waiting(session).iter().any(|waiting| waiting.entry == entry && waiting.held) {
+            self.let_go(entry);
         }
     }
 
-    pub(super) fn drop_entries(&mut self, entries: &[EntryId], reply: Reply<()>) {
+    fn let_go(&mut self, entry: EntryId) {
+        let Some(tracked) = self.entries.get_mut(&entry).filter(|tracked| tracked.foreground) else { return };
+        // Nobody waits for it any more: when it is answered, that is in the background.
+        tracked.foreground = false;
+        if let Some(done) = tracked.done.take() {
+            let _ = done.send(EntryEnd::Held);
+        }
+    }
+
+    /// Takes what waits out of the queue, and dead letters out of sight: all of them, or none.
+    pub(super) fn drop_entries(&mut self, entries: Vec<EntryId>, reply: Reply<()>) {
         let mut found = Vec::new();
-        for &entry in entries {
-            let session = self.entries.get(&entry).map(|tracked| tracked.session);
-            let place = session.and_then(|session| {
-                let waiting = self.queue.waiting(session).into_iter().find(|waiting| waiting.entry == entry)?;
-                Some((session, waiting))
-            });
-            match place {
-                Some(place) => found.push(place),
-                None => {
-                    let _ = reply.send(Err(Error::UnknownEntry(entry)));
-                    return;
-                }
+        let mut others = Vec::new();
+        for &entry in &entries {
+            match self.find_waiting(entry) {
+                Ok(place) => found.push(place),
+                Err(Error::UnknownEntry(entry)) => others.push(entry),
+                Err(error) => return answer(reply, Err(error)),
             }
         }
+        if others.is_empty() {
+            return self.drop_found(entries, found, reply);
+        }
+        // What does not wait may be dead: the store knows.
+        let read = self.store.query(DeadEntries { session: None });
+        self.later(read, move |c, dead| match dead {
+            Ok(dead) => match others.iter().find(|other| !dead.iter().any(|entry| entry.id == **other)) {
+                Some(unknown) => answer(reply, Err(Error::UnknownEntry(*unknown))),
+                None => {
+                    // Some of those that waited may have had their turn meanwhile: the commit leaves them alone.
+                    let found = found.iter().filter_map(|(_, waiting)| c.find_waiting(waiting.entry).ok()).collect();
+                    c.drop_found(entries, found, reply);
+                }
+            },
+            Err(error) => answer(reply, Err(error.into())),
+        });
+    }
+
+    fn drop_found(&mut self, entries: Vec<EntryId>, found: Vec<(SessionId, Waiting)>, reply: Reply<()>) {
         // Out of the queue at once, so that none starts meanwhile.
         for &(session, waiting) in &found {
             self.tell(queue::Event::Dropped { session, entry: waiting.entry });
         }
-        let commit = self.store.submit(CancelEntries { ids: entries.to_vec(), now: self.clock.now() });
+        let commit = self.store.submit(CancelEntries { ids: entries, now: self.clock.now() });
         self.after(commit, move |c, result| {
             for (session, waiting) in found {
                 match &result {
@@ -219,15 +258,19 @@ impl Coordinator {
                     Err(_) => c.tell(queue::Event::Enqueued { session, waiting }),
                 }
             }
-            let _ = reply.send(result.map(|_| ()).map_err(Error::from));
+            answer(reply, result.map(|_| ()).map_err(Error::from));
         });
     }
 }
 
-fn waiting(entry: &Entry) -> Waiting {
+/// What the queue needs to know of an entry.
+pub(super) fn waiting(entry: &Entry) -> Waiting {
     Waiting {
         entry: entry.id,
         priority: entry.priority,
+        auto: entry.origin == Origin::Auto,
+        continues: entry.continues,
+        position: entry.position,
         attempts: entry.attempts,
         held: entry.held,
         not_before: entry.not_before,

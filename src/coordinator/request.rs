@@ -7,10 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::front::ScriptItem;
 use super::wishes::Wish;
 use crate::domain::{
-    Activity, EndState, EntryId, ModelName, Origin, Priority, PromptState, Session, SessionId, SessionName, SessionRef,
-    Show, StoredError,
+    Activity, AutoReply, EndState, EntryId, ModelName, Origin, Priority, PromptState, Session, SessionId, SessionName,
+    SessionRef, Show, StoredError,
 };
 use crate::queue::Refusal;
+use crate::queue::auto_reply::Brake;
 use crate::store::StoreError;
 
 /// Questions that may wait for the coordinator; at the bound who asks waits.
@@ -18,6 +19,11 @@ pub const REQUESTS: usize = 64;
 
 /// The way back.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Answers; who asked may have gone.
+pub(super) fn answer<T>(reply: Reply<T>, with: Result<T, Error>) {
+    let _ = reply.send(with);
+}
 
 /// Why something could not be done. Nothing was changed, and nothing was lost.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,6 +45,15 @@ pub enum Error {
     /// There is no such entry that waits.
     #[error("no message #{0} waits: /queue all lists what does")]
     UnknownEntry(EntryId),
+    /// It waits no more.
+    #[error("#{0} is being answered already: /cancel ends it")]
+    Running(EntryId),
+    /// It is no dead letter.
+    #[error("#{0} is not dead: /dead lists what is")]
+    NotDead(EntryId),
+    /// They are in queues of their own.
+    #[error("#{0} and #{1} are in different sessions: a message is moved within its own")]
+    Apart(EntryId, EntryId),
     /// The session is archived.
     #[error("session {0} is closed: /switch {0} opens it again")]
     Closed(SessionId),
@@ -48,6 +63,9 @@ pub enum Error {
     /// There would be none left to go to.
     #[error("session {0} is the last one: /new makes another first")]
     LastSession(SessionId),
+    /// The loop would end before it begins.
+    #[error("there is nothing to reply to automatically: {0}")]
+    Braked(Brake),
     /// The queue did not take it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -177,6 +195,8 @@ pub struct Held {
     pub changed: Vec<SessionId>,
     /// Turns that were told to end.
     pub endings: Vec<Ending>,
+    /// Auto-reply loops that ended.
+    pub loops: Vec<AutoReply>,
 }
 
 /// What an end of waiting found.

@@ -135,7 +135,6 @@ impl Coordinator {
         self.take_report(Report { session, entry, what: What::Ended(Box::new(ended)) });
     }
 
-    #[expect(clippy::unimplemented, reason = "the coordinator's side of the wishes follows")]
     fn answer(&mut self, request: Request) {
         match request {
             Request::Submit(submission, reply) => self.submit(submission, reply),
@@ -150,7 +149,7 @@ impl Coordinator {
                 let _ = reply.send(self.cancel(&which));
             }
             Request::Hold { which, held, cancel, reply } => self.hold(&which, held, cancel, reply),
-            Request::Drop { entries, reply } => self.drop_entries(&entries, reply),
+            Request::Drop { entries, reply } => self.drop_entries(entries, reply),
             Request::Find { which, reply } => {
                 let _ = reply.send(self.find(which.as_ref()).map(|id| self.sessions[&id].session.clone()));
             }
@@ -158,7 +157,7 @@ impl Coordinator {
                 let _ = reply.send(Ok(self.views()));
             }
             Request::Wait { which, reply } => self.wait(&which, reply),
-            Request::Wish(wish) => unimplemented!("{wish:?}"),
+            Request::Wish(wish) => self.grant(wish),
             Request::Show(show) => self.show(show),
             Request::Script(item, taken) => self.script(item, taken),
             Request::Prompt { reply } => {

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use super::Coordinator;
 use super::request::{Error, Handle, Queued, Reply, Request, Which};
-use crate::domain::{AutoReply, Entry, EntryId, Priority, SessionRef};
+use crate::domain::{AutoReply, Entry, EntryId, Origin, Priority, SessionRef};
 
 /// Which dead entries are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,16 +44,34 @@ pub struct AutoWish {
 
 /// One variant a question, each with its way back.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the coordinator's side follows")]
 pub(super) enum Wish {
     Move { entry: EntryId, beside: EntryId, before: bool, reply: Reply<Vec<Entry>> },
     SetPriority { entries: Vec<EntryId>, priority: Priority, reply: Reply<Vec<Entry>> },
     HoldEntries { entries: Vec<EntryId>, held: bool, reply: Reply<Vec<EntryId>> },
     Requeue { which: Requeue, reply: Reply<Vec<Queued>> },
-    Retry { reply: Reply<Retried> },
+    Retry { origin: Origin, reply: Reply<Retried> },
     BeginAuto { wish: AutoWish, reply: Reply<AutoReply> },
     EndAuto { which: Which, reply: Reply<Vec<AutoReply>> },
     AutoReply { which: Option<SessionRef>, reply: Reply<Option<AutoReply>> },
+}
+
+impl Coordinator {
+    pub(super) fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Move { entry, beside, before, reply } => self.move_entry(entry, beside, before, reply),
+            Wish::SetPriority { entries, priority, reply } => self.set_priority(entries, priority, reply),
+            Wish::HoldEntries { entries, held, reply } => self.hold_entries(entries, held, reply),
+            Wish::Requeue { which, reply } => self.requeue(which, reply),
+            Wish::Retry { origin, reply } => self.retry(origin, reply),
+            Wish::BeginAuto { wish, reply } => self.begin_auto(wish, reply),
+            Wish::EndAuto { which, reply } => self.end_auto(&which, reply),
+            Wish::AutoReply { which, reply } => {
+                let found =
+                    self.find(which.as_ref()).map(|id| self.sessions.get(&id).and_then(|live| live.auto.clone()));
+                let _ = reply.send(found);
+            }
+        }
+    }
 }
 
 impl Handle {
@@ -96,9 +115,9 @@ impl Handle {
     /// Tries the active session's last question again, or now what waits for its next attempt.
     ///
     /// # Errors
-    /// A full queue; the store.
-    pub async fn retry(&self) -> Result<Retried, Error> {
-        self.wish(|reply| Wish::Retry { reply }).await
+    /// It is being answered; a full queue; the store.
+    pub async fn retry(&self, origin: Origin) -> Result<Retried, Error> {
+        self.wish(|reply| Wish::Retry { origin, reply }).await
     }
 
     /// Begins an auto-reply loop in the active session, in place of one that it may have.

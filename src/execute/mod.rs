@@ -251,9 +251,15 @@ impl Executor {
     }
 
     async fn stop(&self, which: Which) -> Result<Done, Failure> {
-        let Held { changed, endings } = self.handle.stop(which).await?;
-        let nothing = changed.is_empty() && endings.is_empty();
-        let said = if nothing { Some("nothing is being answered there".to_owned()) } else { said_of_held(&changed) };
+        let Held { changed, endings, loops } = self.handle.stop(which).await?;
+        let said = match (endings.is_empty(), said_of_held(&changed), loops.as_slice()) {
+            (_, held, [_, ..]) => {
+                Some(std::iter::once(auto_view::ended(&loops)).chain(held).collect::<Vec<_>>().join("; "))
+            }
+            (_, Some(held), []) => Some(held),
+            (true, None, []) => Some("nothing is being answered there".to_owned()),
+            (false, None, []) => None,
+        };
         Ok(Done::Ending { endings, said })
     }
 

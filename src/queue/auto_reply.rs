@@ -117,9 +117,10 @@ fn has_word(text: &str, word: &str) -> bool {
 
 /// FNV-1a (64 bits) of the text without the blanks around it. The same in each version, for it is kept.
 fn digest(text: &str) -> i64 {
-    let hash = text.trim().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = text
+        .trim()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash.cast_signed()
 }
 
@@ -172,11 +173,15 @@ mod tests {
     #[test]
     fn the_same_answer_twice_ends_it() {
         let usage = Usage::default();
-        let Next::Again(second) = after_answer(&auto(), AnswerEnd::Complete, "same\n", usage, Timestamp(1)) else { panic!() };
+        let Next::Again(second) = after_answer(&auto(), AnswerEnd::Complete, "same\n", usage, Timestamp(1)) else {
+            panic!()
+        };
         let again = after_answer(&second, AnswerEnd::Complete, "same", usage, Timestamp(1));
         assert_eq!(again, Next::Ended(Brake::Repeat));
         // One that was cut says nothing about that, and does not hide what stood before it.
-        let Next::Again(cut) = after_answer(&second, AnswerEnd::Interrupted, "sa", usage, Timestamp(1)) else { panic!() };
+        let Next::Again(cut) = after_answer(&second, AnswerEnd::Interrupted, "sa", usage, Timestamp(1)) else {
+            panic!()
+        };
         let again = after_answer(&cut, AnswerEnd::Complete, "same", usage, Timestamp(1));
         assert_eq!(again, Next::Ended(Brake::Repeat));
     }

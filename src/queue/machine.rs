@@ -361,7 +361,8 @@ impl Queue {
         let Waiting { entry, attempts, .. } = pending.waiting;
         effects.push(Effect::Start { session, entry, attempt: attempts });
         let may_yield = may_yield(&self.settings, &pending);
-        queue.phase = Phase::Starting(Running { pending, provider: provider.clone(), cause: None, ending: false, again: None });
+        queue.phase =
+            Phase::Starting(Running { pending, provider: provider.clone(), cause: None, ending: false, again: None });
         let lane = self.lanes.entry(provider).or_default();
         lane.taken += 1;
         lane.gate.started(session);
@@ -443,8 +444,7 @@ impl Queue {
             }
             None => {
                 let (active, priority) = (self.active == Some(session), next.waiting.priority);
-                let rank =
-                    Rank::new(session, priority, next.arrival, active, queue.promised, self.settings.ageing);
+                let rank = Rank::new(session, priority, next.arrival, active, queue.promised, self.settings.ageing);
                 self.lanes.entry(queue.provider.clone()).or_default().ready.insert(rank);
                 Place::Ready(queue.provider.clone(), rank)
             }

@@ -54,11 +54,11 @@ mod own_clock;
 mod rank;
 mod retry;
 mod session_queue;
-mod turns;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn without_ageing_waiting_makes_no_rank() {
-        let (low, high) = (rank(false, Priority::Low, 0, Duration::ZERO), rank(true, Priority::High, 9_999, Duration::ZERO));
+        let (low, high) =
+            (rank(false, Priority::Low, 0, Duration::ZERO), rank(true, Priority::High, 9_999, Duration::ZERO));
         assert!(high < low);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Effect, Event, Limits, Outcome, Queue, Refusal, RetryPolicy, Settlement, Waiting};
+use super::{Came, Cause, Effect, Event, Limits, Outcome, Queue, Refusal, RetryPolicy, Settings, Settlement, Waiting};
 use crate::domain::{EntryId, ErrorKind, Priority, ProviderError, SessionId, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -18,7 +18,7 @@ impl Bench {
     fn new(sessions: i64, slots: usize) -> Self {
         let limits =
             Limits { max_concurrent: slots, per_provider: BTreeMap::new(), max_pending: 3, max_pending_total: 5 };
-        let queue = Queue::new(limits, RetryPolicy { jitter: 0.0, ..RetryPolicy::default() });
+        let queue = Queue::new(Settings::new(limits, RetryPolicy { jitter: 0.0, ..RetryPolicy::default() }));
         let mut bench = Self { queue, now: NOW, next: 0 };
         for id in 1..=sessions {
             bench.tell(Event::SessionAdded { session: SessionId(id), provider: "p".into(), held: false });
@@ -38,6 +38,9 @@ impl Bench {
         let waiting = Waiting {
             entry: EntryId(self.next),
             priority,
+            auto: false,
+            continues: false,
+            position: self.next,
             attempts: 0,
             held: false,
             not_before: None,
@@ -47,7 +50,8 @@ impl Bench {
     }
 
     fn end(&mut self, session: i64, outcome: Outcome, has_text: bool) -> Vec<Effect> {
-        self.tell(Event::Ended { session: SessionId(session), outcome, has_text, roll: 0.5 })
+        let came = if has_text { Came::Text } else { Came::Nothing };
+        self.tell(Event::Ended { session: SessionId(session), outcome, came, news: has_text, roll: 0.5 })
     }
 
     /// Runs the turn of `session` to its end and returns what follows.
@@ -84,7 +88,8 @@ fn priority_first_then_arrival() {
     for priority in [Priority::Normal, Priority::Low, Priority::Normal, Priority::High] {
         b.enqueue(1, priority);
     }
-    assert_eq!(b.queue.ahead(SessionId(1), Priority::Low, EntryId(2)), 3);
+    let low = b.queue.waiting(SessionId(1)).into_iter().find(|waiting| waiting.entry == EntryId(2)).unwrap();
+    assert_eq!(b.queue.ahead(SessionId(1), &low), 3);
     let order: Vec<_> = (0..3).map(|_| b.complete(1).pop()).collect();
     assert_eq!(order, [Some(start(1, 4, 1)), Some(start(1, 3, 1)), Some(start(1, 2, 1))]);
 }
@@ -108,7 +113,7 @@ fn a_failure_is_retried_in_its_place_and_in_the_end_dead() {
     for (attempt, wait_ms) in [(1, 1_000), (2, 1_500), (3, 2_250), (4, 3_375)] {
         b.tell(Event::Started(SessionId(1)));
         let not_before = b.now.plus(Duration::from_millis(wait_ms));
-        let end = Settlement::Retry { not_before, attempt: attempt + 1, error: Some(busy()) };
+        let end = Settlement::Retry { not_before, attempt: attempt + 1, error: busy(), continues: false };
         let settle = Effect::Settle { session: SessionId(1), entry: EntryId(1), end };
         assert_eq!(b.end(1, Outcome::Failed(busy()), false), [settle]);
         assert_eq!(b.tell(Event::Settled(SessionId(1))), [], "what is behind it waits too");
@@ -213,7 +218,7 @@ fn quitting_interrupts_what_runs_and_starts_nothing() {
     b.tell(Event::Started(SessionId(1)));
     let interrupt = Effect::Interrupt { session: SessionId(1), entry: EntryId(1) };
     assert_eq!(b.tell(Event::Quit), [interrupt]);
-    let end = Settlement::Retry { not_before: b.now, attempt: 1, error: None };
+    let end = Settlement::Requeue { continues: false, cause: Cause::Quit };
     let settle = Effect::Settle { session: SessionId(1), entry: EntryId(1), end };
     assert_eq!(b.end(1, Outcome::Stopped, false), [settle]);
     assert_eq!(b.tell(Event::Settled(SessionId(1))), []);
@@ -251,6 +256,9 @@ fn cancel_does_not_touch_what_is_held() {
     let waiting = Waiting {
         entry: EntryId(1),
         priority: Priority::Normal,
+        auto: false,
+        continues: false,
+        position: 1,
         attempts: 1,
         held: true,
         not_before: Some(NOW),

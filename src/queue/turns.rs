@@ -171,7 +171,8 @@ impl Queue {
     /// The turn of `session` was told to end, or has ended: its slot will be free without more ado.
     fn will_be_free(&mut self, session: SessionId) {
         let running = self.sessions.get_mut(&session).and_then(|queue| queue.running_mut());
-        let Some(running) = running.filter(|running| !std::mem::replace(&mut running.ending, true)) else { return };
+        let Some(running) = running.filter(|running| !running.ending) else { return };
+        running.ending = true;
         if let Some(lane) = self.lanes.get_mut(&running.provider) {
             lane.yielding.remove(&(running.pending.arrival, session));
             lane.ending += 1;
@@ -221,12 +222,8 @@ fn settlement(retry: &RetryPolicy, running: &Running, attempt: &Attempt) -> Sett
             if *came != Came::Nothing && !continues {
                 return Settlement::Interrupted(Some(error.clone()));
             }
-            let again = |not_before| Settlement::Retry {
-                not_before,
-                attempt: attempts + 1,
-                error: error.clone(),
-                continues,
-            };
+            let again =
+                |not_before| Settlement::Retry { not_before, attempt: attempts + 1, error: error.clone(), continues };
             match retry.verdict(attempts, error, *roll) {
                 Verdict::Again(wait) => again(now.plus(wait)),
                 // It is the hold, and then the person, that makes it wait.

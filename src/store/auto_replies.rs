@@ -50,14 +50,12 @@ pub enum FollowUp {
     Nothing,
     /// The next auto-reply is queued; the loop is now as given.
     Queue(AutoReply),
-    /// The loop ends.
-    End,
+    /// The loop that was begun then ends.
+    End(Timestamp),
 }
 
 impl FollowUp {
     /// Does what was decided; gives what was done, for the loop may have ended meanwhile, and the entry that was queued.
-    ///
-    /// `End` ends the session's loop as it is, whenever it was begun.
     pub(super) fn apply(
         self,
         conn: &Connection,
@@ -70,7 +68,11 @@ impl FollowUp {
                 Some(entry) => (Self::Queue(auto), Some(entry)),
                 None => (Self::Nothing, None),
             }),
-            Self::End => Ok((if end(conn, session)?.is_some() { Self::End } else { Self::Nothing }, None)),
+            Self::End(started_at) => {
+                let sql = "DELETE FROM auto_replies WHERE session_id = ?1 AND started_at_ms = ?2";
+                let ended = conn.prepare_cached(sql)?.execute(params![session, started_at])? > 0;
+                Ok((if ended { Self::End(started_at) } else { Self::Nothing }, None))
+            }
         }
     }
 }

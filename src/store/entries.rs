@@ -59,17 +59,19 @@ impl Write for Enqueue {
     type Reply = Entry;
 
     fn apply(self, conn: &Connection) -> Result<Entry, StoreError> {
-        let position = conn
-            .prepare_cached(
-                "INSERT INTO entries (session_id, priority, origin, state, text, created_at_ms, position) \
-                 VALUES (?1, ?2, ?3, 'pending', ?4, ?5, \
-                     (SELECT coalesce(max(position), 0) + 1 FROM entries WHERE session_id = ?1)) RETURNING position",
-            )?
-            .query_row(params![self.session, self.priority, self.origin, self.text, self.now], |row| row.get(0))
-            .map_err(|e| match is_missing_parent(&e) {
-                true => StoreError::NoSession(SessionRef::Id(self.session)),
-                false => e.into(),
-            })?;
+        // Two statements: RETURNING would keep its row in a table of its own, which costs more than this look-up.
+        let position: i64 = conn
+            .prepare_cached("SELECT coalesce(max(position), 0) + 1 FROM entries WHERE session_id = ?1")?
+            .query_row([self.session], |row| row.get(0))?;
+        conn.prepare_cached(
+            "INSERT INTO entries (session_id, priority, origin, state, text, created_at_ms, position) \
+             VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6)",
+        )?
+        .execute(params![self.session, self.priority, self.origin, self.text, self.now, position])
+        .map_err(|e| match is_missing_parent(&e) {
+            true => StoreError::NoSession(SessionRef::Id(self.session)),
+            false => e.into(),
+        })?;
         Ok(Entry {
             id: EntryId(conn.last_insert_rowid()),
             session: self.session,

@@ -100,7 +100,7 @@ impl Read for FindMessage {
 /// An interrupted or failed answer goes along as far as it came. An answer without text does not, and a turn without
 /// any answer text only if it is done: what is dead or cancelled is not part of the conversation then, so questions and
 /// answers alternate as the APIs want it. What waits is never part of it, whatever it has of an answer. The partial of the
-/// turn under way, where it is continued, is for the caller to add ([`Kept`](super::Kept)).
+/// turn under way, where it is continued, is for the caller to add ([`Kept`](crate::domain::Kept)).
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
     /// Whose.

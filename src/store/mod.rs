@@ -72,7 +72,7 @@ pub use sessions::{
 pub use sql::ChunkKind;
 pub use stats::{AllStats, StatsOf};
 pub use together::{EnqueueAll, HoldSessions};
-pub use turns::{AppendChunks, Kept, StartTurn, Turn};
+pub use turns::{AppendChunks, StartTurn, Turn};
 
 /// How long a transaction waits for another process's before it is an error. Theirs take milliseconds.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::entries::expect_state;
 use super::sql::{ChunkKind, is_missing_parent, is_unique_violation};
 use super::{StoreError, Write};
-use crate::domain::{AnswerState, EntryId, EntryState, MessageId, ModelName, SessionId, Timestamp};
+use crate::domain::{AnswerState, EntryId, EntryState, Kept, MessageId, ModelName, SessionId, Timestamp};
 
 /// Starts an entry's turn: pending → running, one attempt more.
 ///
@@ -47,15 +47,6 @@ pub struct Turn {
     pub kept: Kept,
     /// Its rows are new, although the entry had others: those are gone.
     pub moved: bool,
-}
-
-/// What there is already of an answer that is continued.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// Its text.
-    pub text: String,
-    /// Bytes of its reasoning.
-    pub reasoning_bytes: u64,
 }
 
 impl Write for StartTurn {

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use super::{Front, Handle, ScriptItem, Setup, Submission, Which, spawn};
-use crate::domain::{Clock, Event, FinishReason, Frame, Origin, Priority, Role, SessionId, SessionRef, Timestamp};
+use super::{AutoReplyDefaults, Front, Handle, ScriptItem, Setup, Submission, Which, spawn};
+use crate::domain::{
+    Clock, Event, FinishReason, Frame, Origin, Priority, Role, SessionId, SessionRef, TimeOfDay, Timestamp,
+};
 use crate::provider::{Piece, Pieces, Provider, Request};
-use crate::queue::{Limits, Queue, RetryPolicy};
+use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{CreateSession, Store};
 
 /// What a model was asked, and the way to answer it.
@@ -73,7 +75,7 @@ fn bench(sessions: usize, slots: usize, replay_bytes: usize, front: Front) -> Be
     let handle = spawn(Setup {
         store: store.clone(),
         providers: Arc::new(move |_| Ok(Arc::clone(&model))),
-        queue: Queue::new(limits, RetryPolicy::default()),
+        queue: Queue::new(Settings::new(limits, RetryPolicy::default())),
         active: rows[0].id,
         sessions: rows,
         ends: Vec::new(),
@@ -81,7 +83,17 @@ fn bench(sessions: usize, slots: usize, replay_bytes: usize, front: Front) -> Be
         model: "played:m".parse().unwrap(),
         replay_bytes,
         front,
+        auto_replies: Vec::new(),
+        resume_auto_replies: false,
+        auto_reply: AutoReplyDefaults {
+            max_turns: 10,
+            max_time: std::time::Duration::from_secs(3_600),
+            max_tokens: 200_000,
+            stop_on_repeat: true,
+        },
+        gates: Vec::new(),
         clock: CLOCK,
+        time_of_day: TimeOfDay(|at| at.0.to_string()),
         roll: || 0.5,
     });
     Bench { handle, store, asked, _folder: folder }

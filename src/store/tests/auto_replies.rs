@@ -74,8 +74,14 @@ fn a_loop_ends_with_an_answer() {
     assert_eq!((nothing.queued, nothing.follow_up), (None, Some(FollowUp::Nothing)));
     assert_eq!(fresh.read(AutoReplies).len(), 1);
     let turn = fresh.start(session, "q");
-    let end = fresh.write(ends_with(&turn, &FollowUp::End));
-    assert_eq!((end.queued, end.follow_up), (None, Some(FollowUp::End)));
+    let begun = auto(session).started_at;
+    // One that was begun since is not meant.
+    let older = fresh.write(ends_with(&turn, &FollowUp::End(Timestamp(begun.0 - 1))));
+    assert_eq!((older.queued, older.follow_up), (None, Some(FollowUp::Nothing)));
+    assert_eq!(fresh.read(AutoReplies).len(), 1);
+    let turn = fresh.start(session, "q");
+    let end = fresh.write(ends_with(&turn, &FollowUp::End(begun)));
+    assert_eq!((end.queued, end.follow_up), (None, Some(FollowUp::End(begun))));
     assert_eq!(fresh.read(AutoReplies), []);
 }
 

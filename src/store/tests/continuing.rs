@@ -1,7 +1,7 @@
 //! Answers that are cut and go on: where the partial stands, what is told of it, and that nothing of it doubles or is lost.
 
 use super::*;
-use crate::domain::{Message, MessageId, Output, Role, Seen};
+use crate::domain::{Kept, Message, MessageId, Output, Role, Seen};
 
 /// An attempt that gave way, and goes on when its turn comes again.
 fn gave_way(turn: &Turn, chunks: Vec<(ChunkKind, String)>) -> EndTurn {

@@ -1,0 +1,303 @@
+//! Auto-reply loops: begun, ended, and judged at the end of each answer. The judgement is part of the commit of that end, so an
+//! auto-reply is queued exactly once; a person's `stop` takes effect at once here, and whatever was judged before is void.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Coordinator;
+use super::request::{Error, Reply, Which, answer};
+use super::wishes::AutoWish;
+use crate::domain::{AnswerState, AutoReply, Entry, EntryId, SessionId, Timestamp, Usage};
+use crate::queue::auto_reply::{AnswerEnd, Brake, Next, after_answer, go_on};
+use crate::queue::{self, Settlement, Waiting};
+use crate::store::{BeginAutoReply, EndAutoReplies, Follow, FollowUp, LastTurn, QueueAutoReply};
+
+/// What a loop is given that `/auto` does not say (`[auto_reply]`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AutoReplyDefaults {
+    /// Auto-replies in all.
+    pub max_turns: u32,
+    /// No auto-reply is queued later than this after its begin.
+    pub max_time: Duration,
+    /// Tokens of all its turns together.
+    pub max_tokens: u64,
+    /// The same answer twice ends it.
+    pub stop_on_repeat: bool,
+}
+
+/// Judges a turn's end for the loop of its session, as often as it is asked with the same result.
+#[derive(Clone)]
+pub(super) struct Judge {
+    auto: AutoReply,
+    decide: Arc<dyn Fn(&str) -> Next + Send + Sync>,
+    /// A place in the queue is kept for the auto-reply.
+    reserved: bool,
+    /// An auto-reply waits already: the loop may end, but queues nothing.
+    waits: bool,
+}
+
+impl Judge {
+    /// The judgement as the store carries it out.
+    pub(super) fn follow(&self) -> Follow {
+        let (decide, waits, begun) = (Arc::clone(&self.decide), self.waits, self.auto.started_at);
+        Follow(Arc::new(move |answer| match decide(answer) {
+            Next::Again(_) if waits => FollowUp::Nothing,
+            Next::Again(auto) => FollowUp::Queue(auto),
+            Next::Ended(_) => FollowUp::End(begun),
+        }))
+    }
+}
+
+impl Coordinator {
+    /// How the end of a turn is judged for its session's loop; `None` where there is none, or another attempt follows.
+    pub(super) fn judge(
+        &mut self,
+        session: SessionId,
+        end: &Settlement,
+        usage: Usage,
+        now: Timestamp,
+    ) -> Option<Judge> {
+        let answer_end = match end {
+            // What chatmux's own end cuts is no end for the loop: it goes on when its session does.
+            _ if self.quit_begun => return None,
+            Settlement::Complete => AnswerEnd::Complete,
+            Settlement::Interrupted(None) | Settlement::Cancelled => AnswerEnd::Interrupted,
+            Settlement::Interrupted(Some(_)) | Settlement::Dead(_) => AnswerEnd::Failed,
+            Settlement::Retry { .. } | Settlement::Requeue { .. } => return None,
+        };
+        let auto = self.sessions.get(&session)?.auto.clone()?;
+        let waits = !self.waiting_autos(session).is_empty();
+        let reserved = !waits && self.queue.reserve(session).is_ok();
+        let judged = auto.clone();
+        let decide = move |answer: &str| match after_answer(&judged, answer_end, answer, usage, now) {
+            Next::Again(_) if !reserved && !waits => Next::Ended(Brake::Full),
+            next => next,
+        };
+        Some(Judge { auto, decide: Arc::new(decide), reserved, waits })
+    }
+
+    /// The judgement is committed.
+    pub(super) fn judged(
+        &mut self,
+        session: SessionId,
+        judge: &Judge,
+        answer: &str,
+        queued: Option<Entry>,
+        done: Option<FollowUp>,
+    ) {
+        let lives = self.is_live(session, &judge.auto);
+        let next = (judge.decide)(answer);
+        if queued.is_none() || !lives {
+            self.not_judged(session, Some(judge));
+        }
+        // A loop that was ended meanwhile: what was queued for it is cancelled by the commit that ends it.
+        if !lives {
+            return;
+        }
+        match (next, done) {
+            (Next::Again(auto), _) => {
+                // An auto-reply that waits already was counted when it was queued.
+                let turns = if queued.is_some() { auto.turns } else { judge.auto.turns };
+                self.set_loop(session, Some(AutoReply { turns, ..auto }));
+                if let Some(entry) = queued {
+                    drop(self.enqueued(entry, false));
+                }
+            }
+            (Next::Ended(brake), _) => {
+                // What waits of it goes with it.
+                self.end_loops(&[session]);
+                self.say_end(session, &judge.auto, &brake);
+            }
+        }
+    }
+
+    /// Nothing was queued after all: its place is free again.
+    pub(super) fn not_judged(&mut self, session: SessionId, judge: Option<&Judge>) {
+        if judge.is_some_and(|judge| judge.reserved) {
+            self.queue.unreserve(session);
+        }
+    }
+
+    fn is_live(&self, session: SessionId, auto: &AutoReply) -> bool {
+        let live = self.sessions.get(&session).and_then(|live| live.auto.as_ref());
+        live.is_some_and(|live| live.started_at == auto.started_at && live.text == auto.text)
+    }
+
+    fn set_loop(&mut self, session: SessionId, auto: Option<AutoReply>) {
+        if let Some(live) = self.sessions.get_mut(&session) {
+            live.auto = auto;
+        }
+    }
+
+    fn say_end(&mut self, session: SessionId, auto: &AutoReply, brake: &Brake) {
+        let named = self.named(session);
+        self.notice(format!("{named} auto-reply ended after {} of {}: {brake}", auto.turns, auto.max_turns));
+    }
+
+    fn waiting_autos(&self, session: SessionId) -> Vec<Waiting> {
+        self.queue.waiting(session).into_iter().filter(|waiting| waiting.auto).collect()
+    }
+
+    pub(super) fn begin_auto(&mut self, wish: AutoWish, reply: Reply<AutoReply>) {
+        let session = self.active;
+        let AutoWish { text, max_turns, until, max_time } = wish;
+        let defaults = self.auto_reply;
+        let auto = AutoReply {
+            session,
+            text,
+            max_turns: max_turns.unwrap_or(defaults.max_turns),
+            until,
+            max_time: max_time.unwrap_or(defaults.max_time),
+            max_tokens: defaults.max_tokens,
+            stop_on_repeat: defaults.stop_on_repeat,
+            started_at: self.clock.now(),
+            turns: 0,
+            tokens: 0,
+            last_answer: None,
+        };
+        if self.queue.running(session).is_some() || self.waits_beside_autos(session) {
+            return self.begin_loop(auto, false, reply);
+        }
+        // Nothing is under way: the last answer, if it is whole, is the one after which the first auto-reply is queued.
+        let read = self.store.query(LastTurn { session });
+        self.later(read, move |c, last| match last {
+            Ok(last) => {
+                let answered = matches!(last, Some((_, Some(AnswerState::Complete))));
+                let idle = c.queue.running(session).is_none() && !c.waits_beside_autos(session);
+                c.begin_loop(auto, answered && idle, reply);
+            }
+            Err(error) => answer(reply, Err(error.into())),
+        });
+    }
+
+    /// Whether something waits in `session` after whose answer a loop would go on.
+    fn waits_beside_autos(&self, session: SessionId) -> bool {
+        self.queue.waiting(session).iter().any(|waiting| !waiting.auto)
+    }
+
+    fn begin_loop(&mut self, auto: AutoReply, queue_now: bool, reply: Reply<AutoReply>) {
+        let session = auto.session;
+        let first = if queue_now { go_on(auto.clone(), self.clock.now()) } else { Next::Again(auto) };
+        let auto = match first {
+            Next::Again(auto) => auto,
+            Next::Ended(brake) => return answer(reply, Err(Error::Braked(brake))),
+        };
+        if queue_now && let Err(refusal) = self.queue.reserve(session) {
+            return answer(reply, Err(refusal.into()));
+        }
+        // What waits of the loop before must not start any more.
+        let before = self.take_autos(session);
+        let commit = self.store.submit(BeginAutoReply { auto: auto.clone(), queue_now, now: self.clock.now() });
+        self.after(commit, move |c, result| match result {
+            Ok(begun) => {
+                before.iter().for_each(|waiting| c.emit_discarded(session, waiting.entry));
+                c.set_loop(session, Some(auto.clone()));
+                if let Some(entry) = begun.queued {
+                    drop(c.enqueued(entry, false));
+                }
+                let _ = reply.send(Ok(auto));
+            }
+            Err(error) => {
+                if queue_now {
+                    c.queue.unreserve(session);
+                }
+                before.into_iter().for_each(|waiting| c.tell(queue::Event::Enqueued { session, waiting }));
+                let _ = reply.send(Err(error.into()));
+            }
+        });
+    }
+
+    /// Takes what waits of a session's loop out of the queue.
+    fn take_autos(&mut self, session: SessionId) -> Vec<Waiting> {
+        let autos = self.waiting_autos(session);
+        for waiting in &autos {
+            self.tell(queue::Event::Dropped { session, entry: waiting.entry });
+        }
+        autos
+    }
+
+    pub(super) fn end_auto(&mut self, which: &Which, reply: Reply<Vec<AutoReply>>) {
+        match self.find_all(which) {
+            Ok(sessions) => {
+                let ended = self.end_loops(&sessions);
+                // What the journal makes of it comes before anything that is asked of it later.
+                let _ = reply.send(Ok(ended));
+            }
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+
+    /// Ends the loops of these sessions, before anything else runs: nothing of them starts from now on. Those that there were.
+    pub(super) fn end_loops(&mut self, sessions: &[SessionId]) -> Vec<AutoReply> {
+        let ended: Vec<AutoReply> =
+            sessions.iter().filter_map(|session| self.sessions.get_mut(session)?.auto.take()).collect();
+        if ended.is_empty() {
+            return ended;
+        }
+        let sessions: Vec<SessionId> = ended.iter().map(|auto| auto.session).collect();
+        let taken: Vec<(SessionId, EntryId)> = sessions
+            .iter()
+            .flat_map(|&session| self.take_autos(session).into_iter().map(move |waiting| (session, waiting.entry)))
+            .collect();
+        self.commit_ends(sessions, taken);
+        ended
+    }
+
+    /// A loop that was ended does not come back: a store that cannot write is asked until it can.
+    fn commit_ends(&mut self, sessions: Vec<SessionId>, taken: Vec<(SessionId, EntryId)>) {
+        let commit = self.store.submit(EndAutoReplies { sessions: sessions.clone(), now: self.clock.now() });
+        self.after(commit, move |c, result| match result {
+            Ok(_) => taken.into_iter().for_each(|(session, entry)| c.emit_discarded(session, entry)),
+            Err(error) => {
+                c.store_trouble(&error);
+                if !c.quit_begun {
+                    let again = tokio::time::sleep(super::turns::STORE_TROUBLE);
+                    c.later(again, move |c, ()| c.commit_ends(sessions, taken));
+                }
+            }
+        });
+    }
+
+    /// Loops that live since before this start.
+    pub(super) fn find_loops(&mut self, loops: Vec<AutoReply>, resume: bool) {
+        for auto in loops {
+            let session = auto.session;
+            self.set_loop(session, Some(auto));
+            if resume {
+                self.nudge_loop(session);
+            }
+        }
+    }
+
+    /// A session goes on whose loop has nothing under way, as after a restart: its next auto-reply is queued.
+    pub(super) fn nudge_loop(&mut self, session: SessionId) {
+        let Some(auto) = self.sessions.get(&session).and_then(|live| live.auto.clone()) else { return };
+        if self.queue.is_busy(session) {
+            return;
+        }
+        match go_on(auto.clone(), self.clock.now()) {
+            Next::Again(_) if self.queue.reserve(session).is_err() => {
+                self.end_loops(&[session]);
+                self.say_end(session, &auto, &Brake::Full);
+            }
+            Next::Again(next) => {
+                let commit = self.store.submit(QueueAutoReply { auto: next.clone(), now: self.clock.now() });
+                self.after(commit, move |c, result| match result {
+                    Ok(Some(entry)) if c.is_live(session, &next) => {
+                        c.set_loop(session, Some(next));
+                        drop(c.enqueued(entry, false));
+                    }
+                    Ok(_) => c.queue.unreserve(session),
+                    Err(error) => {
+                        c.queue.unreserve(session);
+                        c.notice(error.to_string());
+                    }
+                });
+            }
+            Next::Ended(brake) => {
+                self.end_loops(&[session]);
+                self.say_end(session, &auto, &brake);
+            }
+        }
+    }
+}

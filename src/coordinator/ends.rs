@@ -1,0 +1,215 @@
+//! The end of a turn: committed, with what follows of an auto-reply loop, before the queue moves on; then told to who waits.
+
+use std::time::Duration;
+
+use super::auto_replies::Judge;
+use super::turns::{LAST_ATTEMPTS, STORE_TROUBLE};
+use super::{Coordinator, EntryEnd, RunningTurn, Tracked};
+use crate::domain::{
+    Activity, AnswerState, EndState, EntryId, EntryState, Event, Output, SessionId, StoredError, Timestamp,
+};
+use crate::queue::{self, Cause, Settlement};
+use crate::store::{EndTurn, StoreError, TurnEnd};
+use crate::worker::{self, Ended};
+
+impl Coordinator {
+    pub(super) fn settle_turn(&mut self, session: SessionId, entry: EntryId, end: Settlement) {
+        let Some(turn) = self.sessions.get_mut(&session).and_then(|live| live.turn.as_mut()) else { return };
+        let (answer, Some(ended)) = (turn.answer, turn.ended.clone()) else { return };
+        let now = self.clock.now();
+        let judge = self.judge(session, &end, ended.usage, now);
+        let follow = judge.as_ref().map(Judge::follow);
+        let op = EndTurn { follow, ..end_turn(entry, answer, &end, ended, now) };
+        self.commit_end(session, end, judge, op, 1);
+    }
+
+    fn commit_end(&mut self, session: SessionId, end: Settlement, judge: Option<Judge>, op: EndTurn, attempt: u32) {
+        let again = op.clone();
+        let commit = self.store.submit(op);
+        self.after(commit, move |c, result| match result {
+            Ok(ended) => {
+                c.trouble = None;
+                let TurnEnd { text, queued, follow_up } = ended;
+                // Before the session is idle: in no moment does it seem that nothing follows.
+                if let Some(judge) = judge {
+                    c.judged(session, &judge, &text, queued, follow_up);
+                }
+                c.turn_settled(session, &end, text);
+            }
+            // Its session was deleted meanwhile, by another process.
+            Err(StoreError::NoEntry(_) | StoreError::WrongState { .. } | StoreError::NotStreaming(_)) => {
+                c.not_judged(session, judge.as_ref());
+                c.turn_settled(session, &end, String::new());
+            }
+            Err(error) if c.quit_begun && attempt >= LAST_ATTEMPTS => {
+                // What the checkpoints brought to the disk is there; the next start marks it as interrupted.
+                c.store_trouble(&error);
+                c.not_judged(session, judge.as_ref());
+                c.turn_settled(session, &end, String::new());
+            }
+            Err(error) => {
+                // The answer stays in memory until the store takes it.
+                c.store_trouble(&error);
+                c.later(tokio::time::sleep(STORE_TROUBLE), move |c, ()| {
+                    c.commit_end(session, end, judge, again, attempt + 1)
+                });
+            }
+        });
+    }
+
+    fn turn_settled(&mut self, session: SessionId, end: &Settlement, text: String) {
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let Some(turn) = live.turn.take() else { return };
+        let entry = turn.entry;
+        match ending(end) {
+            Some((state, answer_state, error)) => {
+                let usage = turn.ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
+                let output = Output::End { message: turn.answer, state: answer_state, usage, error: error.clone() };
+                live.replay.push(output);
+                self.emit_finished(session, &turn, state, text, error.clone());
+                self.note_end(session, state);
+                self.finish_entry(entry, state, error);
+            }
+            // That it is held, and for how long, is said instead.
+            None if turn.held_by_server => {}
+            None => self.say_again(session, entry, end),
+        }
+        self.touch(session);
+        self.touch_prompt();
+        self.tell(queue::Event::Settled(session));
+        if self.queue.is_held(session) {
+            self.let_go_of_waiters(session);
+        }
+    }
+
+    fn say_again(&mut self, session: SessionId, entry: EntryId, end: &Settlement) {
+        match end {
+            Settlement::Retry { not_before, attempt, error, .. } => {
+                let event = Event::Retry {
+                    session,
+                    entry,
+                    attempt: *attempt,
+                    of: self.queue.max_attempts(),
+                    in_ms: whole_ms(not_before.since(self.clock.now())),
+                    error: StoredError::from(error),
+                };
+                self.emit(event, Some(entry));
+            }
+            Settlement::Requeue { continues, cause: Cause::Preemption } => {
+                let named = self.named(session);
+                let how = if *continues { "goes on from its partial answer later" } else { "begins again later" };
+                self.notice(format!("{named} #{entry} gave its slot to session {} and {how}", self.active));
+            }
+            Settlement::Requeue { cause: Cause::Quit, .. } => {}
+            Settlement::Requeue { .. } => {
+                self.notice(format!("#{entry} was interrupted before anything came of it, and waits again"));
+            }
+            Settlement::Complete | Settlement::Interrupted(_) | Settlement::Cancelled | Settlement::Dead(_) => {}
+        }
+    }
+
+    fn emit_finished(
+        &mut self,
+        session: SessionId,
+        turn: &RunningTurn,
+        state: EndState,
+        text: String,
+        error: Option<StoredError>,
+    ) {
+        let now = self.clock.now();
+        let (since, start) = self
+            .entries
+            .get(&turn.entry)
+            .map_or((now, now), |tracked| (tracked.since, tracked.first_start.unwrap_or(now)));
+        let first = turn.ended.as_ref().and_then(|ended| ended.first_after);
+        let event = Event::Finished {
+            session,
+            entry: turn.entry,
+            state,
+            text,
+            tokens: turn.ended.as_ref().map(|ended| ended.usage).unwrap_or_default(),
+            wait_ms: whole_ms(start.since(since)),
+            first_ms: first.map(whole_ms),
+            total_ms: whole_ms(now.since(start)),
+            error,
+        };
+        self.emit(event, Some(turn.entry));
+    }
+
+    /// Marks a background session that ended something, until the person goes there.
+    fn note_end(&mut self, session: SessionId, state: EndState) {
+        let mark = match state {
+            EndState::Complete | EndState::Cancelled => Activity::Finished,
+            EndState::Interrupted | EndState::Failed => Activity::Failed,
+        };
+        if session != self.active
+            && let Some(live) = self.sessions.get_mut(&session)
+        {
+            live.unseen = live.unseen.max(Some(mark));
+        }
+    }
+
+    pub(super) fn finish_entry(&mut self, entry: EntryId, state: EndState, error: Option<StoredError>) {
+        let Some(Tracked { done, endings, .. }) = self.entries.remove(&entry) else { return };
+        if let Some(done) = done {
+            let _ = done.send(EntryEnd::Ended(state, error));
+        }
+        endings.into_iter().for_each(|ended| _ = ended.send(()));
+    }
+}
+
+pub(super) fn whole_ms(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How an attempt's end is told; `None` when another attempt follows.
+fn ending(end: &Settlement) -> Option<(EndState, AnswerState, Option<StoredError>)> {
+    match end {
+        Settlement::Complete => Some((EndState::Complete, AnswerState::Complete, None)),
+        Settlement::Interrupted(error) => {
+            Some((EndState::Interrupted, AnswerState::Interrupted, error.as_ref().map(StoredError::from)))
+        }
+        Settlement::Cancelled => Some((EndState::Cancelled, AnswerState::Interrupted, None)),
+        Settlement::Dead(error) => Some((EndState::Failed, AnswerState::Failed, Some(StoredError::from(error)))),
+        Settlement::Retry { .. } | Settlement::Requeue { .. } => None,
+    }
+}
+
+fn end_turn(
+    entry: EntryId,
+    answer: crate::domain::MessageId,
+    end: &Settlement,
+    ended: Ended,
+    now: Timestamp,
+) -> EndTurn {
+    let (entry_state, answer_state, not_before, error) = match end {
+        Settlement::Complete => (EntryState::Done, AnswerState::Complete, None, None),
+        Settlement::Interrupted(error) => (EntryState::Done, AnswerState::Interrupted, None, error.as_ref()),
+        Settlement::Cancelled => (EntryState::Cancelled, AnswerState::Interrupted, None, None),
+        Settlement::Dead(error) => (EntryState::Dead, AnswerState::Failed, None, Some(error)),
+        Settlement::Retry { not_before, error, .. } => {
+            (EntryState::Pending, AnswerState::Failed, Some(*not_before), Some(error))
+        }
+        Settlement::Requeue { .. } => (EntryState::Pending, AnswerState::Interrupted, None, None),
+    };
+    EndTurn {
+        entry,
+        answer,
+        chunks: ended.tail.into_iter().map(worker::chunk).collect(),
+        answer_state,
+        entry_state,
+        continues: matches!(
+            end,
+            Settlement::Retry { continues: true, .. } | Settlement::Requeue { continues: true, .. }
+        ),
+        finish_reason: ended.finish_reason,
+        usage: ended.usage,
+        error: error.map(StoredError::from),
+        counts: !matches!(end, Settlement::Requeue { .. }),
+        not_before,
+        first_at: ended.first_at,
+        first_after: ended.first_after,
+        follow: None,
+        now,
+    }
+}

@@ -1,0 +1,52 @@
+//! Providers that ask for patience: kept in the journal, and said.
+
+use super::Coordinator;
+use crate::domain::{SessionId, Span, Timestamp};
+use crate::store::{HoldSessions, SetGate};
+
+impl Coordinator {
+    /// The queue starts nothing at `provider` until then; `None`: it asks again.
+    pub(super) fn gate(&mut self, provider: String, until: Option<Timestamp>) {
+        let now = self.clock.now();
+        let before = match until {
+            Some(until) => self.gates.insert(provider.clone(), until),
+            None => self.gates.remove(&provider),
+        };
+        let is_new = before.is_none_or(|before| before <= now);
+        if let Some(until) = until.filter(|_| is_new)
+            && self.others_wait(&provider)
+        {
+            let (wait, at) = (Span(until.since(now)), self.time_of_day.of(until));
+            self.notice(format!("{provider} asks to wait {wait}: all that waits for it goes on from {at}, one by one"));
+        }
+        let commit = self.store.submit(SetGate { provider, until });
+        self.quietly(commit);
+    }
+
+    /// Whether sessions are concerned besides the one whose turn was turned away, which says so itself.
+    fn others_wait(&self, provider: &str) -> bool {
+        let of_it = self.sessions.values().filter(|live| live.session.model.provider == provider);
+        of_it.filter(|live| self.queue.is_busy(live.session.id)).nth(1).is_some()
+    }
+
+    /// A server asked for more patience than is allowed: the queue holds it already, the journal follows.
+    pub(super) fn hold_until(&mut self, session: SessionId, until: Timestamp) {
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        live.session.held = true;
+        if let Some(turn) = &mut live.turn {
+            turn.held_by_server = true;
+        }
+        let named = self.named(session);
+        let (wait, at) = (Span(until.since(self.clock.now())), self.time_of_day.of(until));
+        let commit = self.store.submit(HoldSessions { sessions: vec![session], held: true });
+        self.after(commit, move |c, result| {
+            if let Err(error) = result {
+                c.store_trouble(&error);
+            }
+            c.notice(format!(
+                "{named} the server asks to wait {wait}, until {at}: held, /resume {session} asks it all the same"
+            ));
+            c.let_go_of_waiters(session);
+        });
+    }
+}
