@@ -213,7 +213,7 @@ impl Queue {
         self.pending_total += 1;
         queue.insert(Pending { waiting, arrival, due, preempted: 0 });
         self.replace(session);
-        self.intervene(session, &waiting, effects);
+        self.intervene(session, effects);
     }
 
     fn changed(&mut self, session: SessionId, waiting: Waiting, effects: &mut Vec<Effect>) {
@@ -223,7 +223,7 @@ impl Queue {
             Some(pending) => {
                 queue.insert(Pending { waiting, due, ..pending });
                 self.replace(session);
-                self.intervene(session, &waiting, effects);
+                self.intervene(session, effects);
             }
             None => {
                 // Its start is under way: should it come back, then to its new place.
@@ -238,16 +238,16 @@ impl Queue {
         waiting.not_before.map(|at| self.clock.due(at, self.settings.retry.longest()))
     }
 
-    /// A `high` entry does not wait for a `low` one that runs.
-    fn intervene(&mut self, session: SessionId, waiting: &Waiting, effects: &mut Vec<Effect>) {
+    /// A `high` entry does not wait for a `low` one that runs, unless it may not start: the queue of its session is held.
+    fn intervene(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
+        let Some(queue) = self.sessions.get(&session).filter(|queue| !queue.held) else { return };
         let interruptible = self.settings.auto_interruptible;
         let gives_way = |running: &Running| {
             let Waiting { priority, auto, .. } = running.pending.waiting;
             priority == Priority::Low && (interruptible || !auto)
         };
-        let open = self.sessions.get(&session).filter(|queue| !queue.held);
-        let running = open.and_then(SessionQueue::running);
-        if waiting.priority == Priority::High && !waiting.held && running.is_some_and(gives_way) {
+        let is_high = |next: &Pending| next.waiting.priority == Priority::High;
+        if queue.next().is_some_and(is_high) && queue.running().is_some_and(gives_way) {
             self.interrupt(session, Cause::Intervention, effects);
         }
     }
@@ -259,6 +259,7 @@ impl Queue {
                 queue.release_all();
             }
         });
+        self.intervene(session, effects);
         if !held && let Some(queue) = self.sessions.get(&session) {
             let provider = queue.provider.clone();
             // A person who goes on although the provider refuses wants to see whether it still does.
