@@ -296,8 +296,6 @@ impl Queue {
         if let Some(queue) = self.sessions.get_mut(&session)
             && queue.remove(entry).is_some()
         {
-            // Should a slot be on its way for it, it is anybody's.
-            queue.promised = false;
             self.pending_total -= 1;
             self.replace(session);
         }
@@ -395,8 +393,8 @@ impl Queue {
         }
         let Some(active) = self.active else { return };
         let Some(Place::Ready(provider, _)) = self.places.get(&active) else { return };
-        let is_persons = |queue: &SessionQueue| queue.next().is_some_and(|n| n.waiting.priority != Priority::Low);
-        if !self.sessions.get(&active).is_some_and(is_persons) {
+        let next = self.sessions.get(&active).and_then(SessionQueue::next);
+        if !next.is_some_and(is_persons) {
             return;
         }
         let Some(lane) = self.lanes.get(provider).filter(|lane| lane.gate.lets_through()) else { return };
@@ -432,7 +430,10 @@ impl Queue {
     pub(super) fn replace(&mut self, session: SessionId) {
         self.unplace(session);
         let now = self.clock.now();
-        let Some(queue) = self.sessions.get(&session) else { return };
+        let Some(queue) = self.sessions.get_mut(&session) else { return };
+        // A slot is freed for what a person waits for; what comes next instead has no claim to it.
+        queue.promised &= !queue.held && queue.next().is_some_and(is_persons);
+        let queue = &*queue;
         if queue.held || queue.phase != Phase::Idle {
             return;
         }
@@ -458,4 +459,9 @@ impl Queue {
 fn may_yield(settings: &Settings, pending: &Pending) -> bool {
     let Waiting { priority, auto, .. } = pending.waiting;
     priority == Priority::Low && pending.preempted < MAX_PREEMPTIONS && (settings.auto_interruptible || !auto)
+}
+
+/// Whether a person waits for it: a slot is freed for such entries only.
+fn is_persons(pending: &Pending) -> bool {
+    pending.waiting.priority != Priority::Low
 }
