@@ -207,6 +207,8 @@ impl World {
     /// What the next process finds of a turn.
     fn bury(&mut self, session: SessionId, turn: Turn, committed: bool) {
         let Turn { mut item, stage, end, came, .. } = turn;
+        // That a stop would have cancelled it is forgotten: the person who lets it go then means it.
+        item.of_loop = item.of_loop.filter(|of| !self.ended_loops.contains(of));
         match (stage, end) {
             (Stage::Starting, _) if !committed => {
                 item.waiting.attempts -= 1;

@@ -139,7 +139,8 @@ impl World {
         let rank = self.rank(started, item);
         for other in self.sessions.iter().filter(|other| other.id != started.id) {
             let Some(next) = self.could_start(other) else { continue };
-            assert!(rank <= self.rank(other, next), "overtook one of a better rank: {} before {}", started.id, other.id);
+            let better = self.rank(other, next);
+            assert!(rank <= better, "overtook one of a better rank: {rank:?} before {better:?}");
             let ageing = self.settings.ageing.as_millis() as i64;
             let starves = ageing > 0 && !started.promised && next.arrival + 5 * ageing < item.arrival;
             assert!(!starves, "overtook one that arrived more than five ranks earlier");
