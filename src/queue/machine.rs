@@ -213,7 +213,7 @@ impl Queue {
         self.pending_total += 1;
         queue.insert(Pending { waiting, arrival, due, preempted: 0 });
         self.replace(session);
-        self.intervene(session, &waiting, effects);
+        self.intervene(session, effects);
     }
 
     fn changed(&mut self, session: SessionId, waiting: Waiting, effects: &mut Vec<Effect>) {
@@ -223,7 +223,7 @@ impl Queue {
             Some(pending) => {
                 queue.insert(Pending { waiting, due, ..pending });
                 self.replace(session);
-                self.intervene(session, &waiting, effects);
+                self.intervene(session, effects);
             }
             None => {
                 // Its start is under way: should it come back, then to its new place.
@@ -238,16 +238,16 @@ impl Queue {
         waiting.not_before.map(|at| self.clock.due(at, self.settings.retry.longest()))
     }
 
-    /// A `high` entry does not wait for a `low` one that runs.
-    fn intervene(&mut self, session: SessionId, waiting: &Waiting, effects: &mut Vec<Effect>) {
+    /// A `high` entry does not wait for a `low` one that runs, unless it may not start: the queue of its session is held.
+    fn intervene(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
+        let Some(queue) = self.sessions.get(&session).filter(|queue| !queue.held) else { return };
         let interruptible = self.settings.auto_interruptible;
         let gives_way = |running: &Running| {
             let Waiting { priority, auto, .. } = running.pending.waiting;
             priority == Priority::Low && (interruptible || !auto)
         };
-        let open = self.sessions.get(&session).filter(|queue| !queue.held);
-        let running = open.and_then(SessionQueue::running);
-        if waiting.priority == Priority::High && !waiting.held && running.is_some_and(gives_way) {
+        let is_high = |next: &Pending| next.waiting.priority == Priority::High;
+        if queue.next().is_some_and(is_high) && queue.running().is_some_and(gives_way) {
             self.interrupt(session, Cause::Intervention, effects);
         }
     }
@@ -259,6 +259,7 @@ impl Queue {
                 queue.release_all();
             }
         });
+        self.intervene(session, effects);
         if !held && let Some(queue) = self.sessions.get(&session) {
             let provider = queue.provider.clone();
             // A person who goes on although the provider refuses wants to see whether it still does.
@@ -295,8 +296,6 @@ impl Queue {
         if let Some(queue) = self.sessions.get_mut(&session)
             && queue.remove(entry).is_some()
         {
-            // Should a slot be on its way for it, it is anybody's.
-            queue.promised = false;
             self.pending_total -= 1;
             self.replace(session);
         }
@@ -394,8 +393,8 @@ impl Queue {
         }
         let Some(active) = self.active else { return };
         let Some(Place::Ready(provider, _)) = self.places.get(&active) else { return };
-        let is_persons = |queue: &SessionQueue| queue.next().is_some_and(|n| n.waiting.priority != Priority::Low);
-        if !self.sessions.get(&active).is_some_and(is_persons) {
+        let next = self.sessions.get(&active).and_then(SessionQueue::next);
+        if !next.is_some_and(is_persons) {
             return;
         }
         let Some(lane) = self.lanes.get(provider).filter(|lane| lane.gate.lets_through()) else { return };
@@ -431,7 +430,10 @@ impl Queue {
     pub(super) fn replace(&mut self, session: SessionId) {
         self.unplace(session);
         let now = self.clock.now();
-        let Some(queue) = self.sessions.get(&session) else { return };
+        let Some(queue) = self.sessions.get_mut(&session) else { return };
+        // A slot is freed for what a person waits for; what comes next instead has no claim to it.
+        queue.promised &= !queue.held && queue.next().is_some_and(is_persons);
+        let queue = &*queue;
         if queue.held || queue.phase != Phase::Idle {
             return;
         }
@@ -457,4 +459,9 @@ impl Queue {
 fn may_yield(settings: &Settings, pending: &Pending) -> bool {
     let Waiting { priority, auto, .. } = pending.waiting;
     priority == Priority::Low && pending.preempted < MAX_PREEMPTIONS && (settings.auto_interruptible || !auto)
+}
+
+/// Whether a person waits for it: a slot is freed for such entries only.
+fn is_persons(pending: &Pending) -> bool {
+    pending.waiting.priority != Priority::Low
 }

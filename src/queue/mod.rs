@@ -55,6 +55,8 @@ mod rank;
 mod retry;
 mod session_queue;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 mod turns;
 

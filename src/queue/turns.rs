@@ -69,7 +69,12 @@ impl Queue {
             return;
         };
         let end = settlement(&self.settings.retry, &running, attempt);
-        running.again = again(&running, &end);
+        // From now on, whatever happens to the wall clock before the end is committed.
+        let longest = self.settings.retry.longest();
+        running.again = again(&running, &end).map(|again| {
+            let due = again.waiting.not_before.map(|at| self.clock.due(at, longest));
+            Pending { due, ..again }
+        });
         let (entry, provider) = (running.pending.waiting.entry, running.provider.clone());
         queue.phase = Phase::Settling(running);
         let refused = patience_asked(attempt).map(|asked| self.settings.retry.patience(asked, attempt.roll));
@@ -107,7 +112,6 @@ impl Queue {
     }
 
     pub(super) fn settled(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
-        let (clock, longest) = (&self.clock, self.settings.retry.longest());
         let Some(queue) = self.sessions.get_mut(&session) else { return };
         let Phase::Settling(running) = std::mem::replace(&mut queue.phase, Phase::Idle) else {
             debug_assert!(false, "a turn settled that was not settling");
@@ -120,8 +124,7 @@ impl Queue {
                 effects.push(Effect::Discard { session, entry: again.waiting.entry });
             }
             Some(again) => {
-                let due = again.waiting.not_before.map(|at| clock.due(at, longest));
-                queue.insert(Pending { due, ..again });
+                queue.insert(again);
                 self.pending_total += 1;
             }
             None => effects.push(Effect::Idle(session)),
