@@ -161,7 +161,8 @@ impl Queue {
             Phase::Starting(running) | Phase::Settling(running) => (running, false),
         };
         let first = running.cause.is_none();
-        if first || matches!(cause, Cause::Person | Cause::Quit) {
+        // What a person cancelled is cancelled, also when chatmux ends meanwhile.
+        if first || (matches!(cause, Cause::Person | Cause::Quit) && running.cause != Some(Cause::Person)) {
             running.cause = Some(cause);
         }
         let entry = running.pending.waiting.entry;
