@@ -269,19 +269,21 @@ impl Coordinator {
         }
     }
 
-    /// A session goes on whose loop has nothing under way, as after a restart: its next auto-reply is queued.
-    pub(super) fn nudge_loop(&mut self, session: SessionId) {
-        let Some(auto) = self.sessions.get(&session).and_then(|live| live.auto.clone()) else { return };
+    /// A session goes on whose loop has nothing under way, as after a restart: its next auto-reply is queued. The loop, if so.
+    pub(super) fn nudge_loop(&mut self, session: SessionId) -> Option<AutoReply> {
+        let auto = self.sessions.get(&session)?.auto.clone()?;
         if self.queue.is_busy(session) {
-            return;
+            return None;
         }
         match go_on(auto.clone(), self.clock.now()) {
             Next::Again(_) if self.queue.reserve(session).is_err() => {
                 self.end_loops(&[session]);
                 self.say_end(session, &auto, &Brake::Full);
+                None
             }
             Next::Again(next) => {
                 let commit = self.store.submit(QueueAutoReply { auto: next.clone(), now: self.clock.now() });
+                let goes_on = next.clone();
                 self.after(commit, move |c, result| match result {
                     Ok(Some(entry)) if c.is_live(session, &next) => {
                         c.set_loop(session, Some(next));
@@ -293,10 +295,12 @@ impl Coordinator {
                         c.notice(error.to_string());
                     }
                 });
+                Some(goes_on)
             }
             Next::Ended(brake) => {
                 self.end_loops(&[session]);
                 self.say_end(session, &auto, &brake);
+                None
             }
         }
     }

@@ -146,7 +146,7 @@ impl Coordinator {
             }
         };
         // Before anything else runs.
-        let loops = if cancel { self.end_loops(&sessions) } else { Vec::new() };
+        let mut loops = if cancel { self.end_loops(&sessions) } else { Vec::new() };
         // `/stop` holds what waits. Where nothing waits there is nothing to hold, and what is typed next is answered.
         let waits = |session: &SessionId| {
             let retrying = self.queue.retrying(*session);
@@ -185,7 +185,7 @@ impl Coordinator {
                     c.let_go_of_waiters(session);
                 } else {
                     c.tell(queue::Event::Hold { session, held, release: true });
-                    c.nudge_loop(session);
+                    loops.extend(c.nudge_loop(session));
                 }
             }
             let _ = reply.send(Ok(Held { changed, endings, loops }));

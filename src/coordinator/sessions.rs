@@ -215,6 +215,8 @@ impl Coordinator {
                 return;
             }
         };
+        // What is put away does not go on by itself.
+        self.end_loops(&[session]);
         self.tell(queue::Event::Cancel(session));
         // What waits stays and is held, so that nothing is sent unasked when the session is opened again.
         if !self.queue.waiting(session).is_empty() {

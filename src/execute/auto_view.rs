@@ -74,6 +74,14 @@ pub(super) fn ended(ended: &[AutoReply]) -> String {
     }
 }
 
+/// What is said when some go on after a restart.
+pub(super) fn goes_on(loops: &[AutoReply]) -> String {
+    match loops {
+        [one] => format!("auto-reply goes on, {} of {} sent", one.turns, one.max_turns),
+        many => format!("{} auto-replies go on", many.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
