@@ -78,14 +78,12 @@ impl Queue {
         let (entry, provider) = (running.pending.waiting.entry, running.provider.clone());
         queue.phase = Phase::Settling(running);
         let refused = patience_asked(attempt).map(|asked| self.settings.retry.patience(asked, attempt.roll));
-        let holds = matches!(end, Settlement::Retry { .. }) && matches!(refused, Some(Patience::TooLong(_)));
-        queue.held |= holds;
+        let too_long = too_long(&self.settings.retry, &end, attempt.roll);
+        queue.held |= too_long.is_some();
         effects.push(Effect::Settle { session, entry, end });
         self.will_be_free(session);
         self.close_gate(session, provider, refused, attempt.now, effects);
-        if let Some(Patience::TooLong(wait)) = refused
-            && holds
-        {
+        if let Some(wait) = too_long {
             effects.push(Effect::HoldSession { session, until: attempt.now.plus(wait) });
         }
     }
@@ -161,7 +159,8 @@ impl Queue {
             Phase::Starting(running) | Phase::Settling(running) => (running, false),
         };
         let first = running.cause.is_none();
-        if first || matches!(cause, Cause::Person | Cause::Quit) {
+        // What a person cancelled is cancelled, also when chatmux ends meanwhile.
+        if first || (matches!(cause, Cause::Person | Cause::Quit) && running.cause != Some(Cause::Person)) {
             running.cause = Some(cause);
         }
         let entry = running.pending.waiting.entry;
@@ -203,6 +202,16 @@ fn patience_asked(attempt: &Attempt) -> Option<Duration> {
     match &attempt.outcome {
         Outcome::Failed(error) if error.retryable && is_refusal(error) => error.retry_after,
         Outcome::Failed(_) | Outcome::Complete | Outcome::Stopped => None,
+    }
+}
+
+/// How long the server wants what goes back to pending to wait, when that is longer than allowed: then its session is held, whether
+/// or not it is the provider as a whole that asks.
+fn too_long(retry: &RetryPolicy, end: &Settlement, roll: f64) -> Option<Duration> {
+    let Settlement::Retry { error, .. } = end else { return None };
+    match retry.patience(error.retry_after?, roll) {
+        Patience::TooLong(wait) => Some(wait),
+        Patience::Wait(_) => None,
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) struct Expected {
     pub(super) interrupts: Vec<SessionId>,
     pub(super) idle: Option<SessionId>,
     pub(super) discard: Option<EntryId>,
+    /// The server asks for more patience than the person has: the session is held until the person says.
+    pub(super) held: Option<SessionId>,
     /// The person did not want to wait for this provider.
     pub(super) opened: Option<usize>,
     /// A provider asked for patience until then at least, on the queue's own clock.
@@ -251,10 +253,11 @@ impl World {
     }
 
     fn check_after(&mut self) {
-        let Expected { interrupts, idle, discard, opened, asked } = std::mem::take(&mut self.expected);
+        let Expected { interrupts, idle, discard, held, opened, asked } = std::mem::take(&mut self.expected);
         assert!(interrupts.is_empty(), "not told to end: {interrupts:?}");
         assert_eq!(idle, None, "the idle event is missing");
         assert_eq!(discard, None, "what the person cancelled is not discarded");
+        assert!(held.is_none_or(|session| self.at(session).held), "asked for more patience than allowed, and not held");
         assert_eq!(opened, None, "the gate did not open for the person");
         if let Some(Asked { provider, until, before, noted: false }) = asked {
             let stands = matches!(before, Brake::Paused(at) | Brake::Refusing(at) if at >= until);

@@ -268,7 +268,8 @@ impl World {
     pub(super) fn end_turn(&mut self, session: SessionId, cause: Cause) {
         let Some(turn) = self.at_mut(session).turn.as_mut().filter(|turn| turn.takes_slot()) else { return };
         let first = turn.cause.is_none();
-        if first || matches!(cause, Cause::Person | Cause::Quit) {
+        // What a person cancelled is cancelled; the end of chatmux overrules only what chatmux wanted by itself.
+        if cause == Cause::Person || (cause == Cause::Quit && turn.cause != Some(Cause::Person)) || first {
             turn.cause = Some(cause);
         }
         if first && turn.stage == Stage::Running {
