@@ -53,6 +53,8 @@ mod machine;
 mod own_clock;
 mod rank;
 mod retry;
+#[cfg(test)]
+mod scenarios;
 mod session_queue;
 #[cfg(test)]
 mod simulation;

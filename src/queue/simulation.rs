@@ -64,7 +64,9 @@ fn play(seed: u64) {
 fn play_all(seeds: std::ops::Range<u64>) {
     if let Some(seed) = std::env::var("CHATMUX_SEED").ok().and_then(|seed| seed.parse().ok()) {
         // Of the tests beside each other, the one whose seed it is.
-        return if seeds.contains(&seed) { play(seed) };
+        return if seeds.contains(&seed) {
+            play(seed)
+        };
     }
     for seed in seeds {
         let result = std::panic::catch_unwind(|| play(seed));

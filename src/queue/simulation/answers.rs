@@ -20,7 +20,9 @@ impl World {
             return;
         }
         let nth = self.rng.index(under_way);
-        let Some((session, stage)) = self.turns().nth(nth).map(|(session, turn)| (session.id, turn.stage)) else { return };
+        let Some((session, stage)) = self.turns().nth(nth).map(|(session, turn)| (session.id, turn.stage)) else {
+            return;
+        };
         match stage {
             Stage::Starting if self.faults && self.rng.chance(10) => self.refuse_start(session),
             Stage::Starting => {
