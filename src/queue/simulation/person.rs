@@ -68,6 +68,8 @@ impl World {
             assert!(full, "refused with room left: {refusal}");
             return;
         }
+        let room = self.at(session).pending.len() < per_session && self.waiting_total() < in_all;
+        assert!(room, "accepted more than may wait");
         if self.rng.chance(10) {
             // The commit takes its time; what happens meanwhile happens first.
             *self.reserved.entry(session).or_default() += 1;

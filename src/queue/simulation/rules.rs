@@ -92,6 +92,8 @@ impl World {
         let at = self.own + (until.0 - self.now.0);
         assert!(at >= asked.until, "the gate opens earlier than the server asked");
         assert!(at <= asked.until + 1_000, "the gate stays closed much longer than the server asked");
+        let shortened = matches!(asked.before, Brake::Paused(before) | Brake::Refusing(before) if before > at);
+        assert!(!shortened, "a shorter wish opened the gate earlier than a longer one");
         asked.noted = true;
         let brake = &mut self.providers[nth].brake;
         *brake = if matches!(brake, Brake::Refusing(_)) { Brake::Refusing(at) } else { Brake::Paused(at) };
