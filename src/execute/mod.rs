@@ -195,6 +195,7 @@ impl Executor {
             Command::Resume { what: Subject::Entries(entries) } => self.hold_entries(entries, false).await,
             Command::Dead { scope } => self.dead(scope).await.map(Done::Answered),
             Command::Requeue { which } => self.requeue(which).await,
+            Command::Continue => self.continue_turn().await,
             Command::Retry => self.retry().await,
             Command::Auto { change } => self.auto(change).await,
             Command::Stats { scope } => self.stats(scope).await.map(Done::Answered),

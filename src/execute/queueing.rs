@@ -102,6 +102,13 @@ impl Executor {
         })
     }
 
+    pub(super) async fn continue_turn(&self) -> Result<Done, Failure> {
+        Ok(match self.handle.continue_turn(self.origin).await? {
+            Some(queued) => Done::Queued { queued: vec![queued], wait: true },
+            None => Done::Said("the last answer was not cut: there is nothing to go on from".to_owned()),
+        })
+    }
+
     pub(super) async fn auto(&self, change: AutoChange) -> Result<Done, Failure> {
         match change {
             AutoChange::Show => {

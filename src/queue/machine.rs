@@ -23,7 +23,7 @@ pub struct Queue {
     /// Of these, how many will be free without more ado.
     pub(super) ending: usize,
     /// Sessions whose next entry waits for its time.
-    timers: BTreeSet<(Own, SessionId)>,
+    pub(super) timers: BTreeSet<(Own, SessionId)>,
     /// Where each session stands among the ready of a lane or in `timers`, so that it can be taken out.
     places: BTreeMap<SessionId, Place>,
     pub(super) pending_total: usize,
@@ -88,66 +88,6 @@ impl Queue {
             queue.reserved -= 1;
             self.pending_total -= 1;
         }
-    }
-
-    /// When [`Event::Tick`] is due, on the wall clock as it was at the last event.
-    pub fn next_wakeup(&self) -> Option<Timestamp> {
-        let timer = self.timers.first().map(|&(at, _)| at);
-        let waited_for = self.lanes.values().filter(|lane| !lane.ready.is_empty());
-        let due = waited_for.filter_map(|lane| lane.gate.until()).chain(timer).min();
-        due.map(|at| self.clock.wall_at(at))
-    }
-
-    /// Turns that come before `waiting` in its session, the running one included.
-    pub fn ahead(&self, session: SessionId, waiting: &Waiting) -> usize {
-        self.sessions.get(&session).map_or(0, |queue| queue.before(waiting) + usize::from(queue.running().is_some()))
-    }
-
-    /// Whether something will happen in `session` without the person.
-    pub fn is_busy(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(SessionQueue::is_busy)
-    }
-
-    /// Whether a turn starts, runs or settles in `session`.
-    pub fn running(&self, session: SessionId) -> Option<EntryId> {
-        self.sessions.get(&session)?.running().map(|running| running.pending.waiting.entry)
-    }
-
-    /// The entry of `session` that waits for its next attempt.
-    pub fn retrying(&self, session: SessionId) -> Option<EntryId> {
-        self.sessions.get(&session)?.retrying()
-    }
-
-    /// The entry of `session` whose turn comes next, unless the session is held.
-    pub fn next(&self, session: SessionId) -> Option<Waiting> {
-        let queue = self.sessions.get(&session).filter(|queue| !queue.held)?;
-        queue.next().map(|next| next.waiting)
-    }
-
-    /// Whether the provider of `session` has asked for patience.
-    pub fn is_gated(&self, session: SessionId) -> bool {
-        let queue = self.sessions.get(&session);
-        queue.and_then(|queue| self.lanes.get(&queue.provider)).is_some_and(|lane| lane.gate.until().is_some())
-    }
-
-    /// What waits in `session`, in order.
-    pub fn waiting(&self, session: SessionId) -> Vec<Waiting> {
-        self.sessions.get(&session).map(|queue| queue.waiting().copied().collect()).unwrap_or_default()
-    }
-
-    /// Whether the queue of `session` is held.
-    pub fn is_held(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(|queue| queue.held)
-    }
-
-    /// Turns that start, run or settle, in all.
-    pub const fn running_total(&self) -> usize {
-        self.taken
-    }
-
-    /// Attempts in all before an entry is dead.
-    pub const fn max_attempts(&self) -> u32 {
-        self.settings.retry.max_attempts
     }
 
     /// Takes in what happened and says what is to be done.

@@ -51,6 +51,7 @@ pub mod auto_reply;
 mod gate;
 mod machine;
 mod own_clock;
+mod questions;
 mod rank;
 mod retry;
 #[cfg(test)]

@@ -126,7 +126,7 @@ struct Old {
     answer: MessageId,
     /// Nothing came of it.
     empty: bool,
-    /// They are the session's last.
+    /// They are the session's last, and their output has no end yet.
     last: bool,
 }
 
@@ -140,7 +140,7 @@ fn old_rows(conn: &Connection, entry: EntryId, session: SessionId) -> Result<Opt
     let found = conn
         .prepare_cached(
             "SELECT q.id, a.id, a.reasoning = '' AND a.text = '', \
-                 a.id = (SELECT max(m.id) FROM messages m WHERE m.session_id = ?2) \
+                 a.finished_at_ms IS NULL AND a.id = (SELECT max(m.id) FROM messages m WHERE m.session_id = ?2) \
              FROM messages a JOIN messages q ON q.entry_id = a.entry_id AND q.role = 'user' \
              WHERE a.entry_id = ?1 AND a.role = 'assistant'",
         )?
