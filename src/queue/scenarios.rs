@@ -325,6 +325,11 @@ fn the_clock_that_is_set_neither_stops_nor_hastens_what_waits() {
     s.settled(1);
     assert_eq!(s.queue.next_wakeup(), Some(s.now.plus(Duration::from_secs(30))));
     assert_eq!(s.pass(29), []);
+    // And again, while nothing happens: the queue asks to be told at once, and then it is the last second that is left.
+    s.now.0 -= 3_600_000;
+    assert_eq!(s.queue.until_wakeup(s.now), Some(Duration::ZERO));
+    assert_eq!(s.pass(0), []);
+    assert_eq!(s.queue.until_wakeup(s.now), Some(Duration::from_secs(1)));
     assert_eq!(starts(&s.pass(1)), [(1, 1)]);
 }
 

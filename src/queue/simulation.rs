@@ -17,7 +17,7 @@ use crate::domain::SessionId;
 
 /// Histories of each of the tests, which run beside each other.
 const SEEDS: u64 = 3_000;
-const STEPS: u64 = 300;
+const STEPS: u64 = 250;
 /// More answers and wakings than all that a history leaves behind can need.
 const STEPS_TO_REST: usize = 20_000;
 

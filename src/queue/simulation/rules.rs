@@ -305,6 +305,8 @@ impl World {
         let wakeup = wakeup.map(|at| Timestamp(self.now.0 + (at - self.own)));
         assert_eq!(self.queue.next_wakeup(), wakeup, "woken at another time than when something is due");
         assert!(wakeup.is_none_or(|at| at > self.now), "woken in the past");
+        let until = wakeup.map(|at| at.since(self.now));
+        assert_eq!(self.queue.until_wakeup(self.now), until, "woken after another time");
     }
 
     fn wakes_at(&self, session: &Session) -> Option<i64> {
