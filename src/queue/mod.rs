@@ -51,6 +51,8 @@ pub mod auto_reply;
 mod gate;
 mod machine;
 mod own_clock;
+#[cfg(test)]
+mod properties;
 mod questions;
 mod rank;
 mod retry;
