@@ -86,7 +86,7 @@ impl Coordinator {
     }
 
     fn until_wakeup(&self) -> Option<Duration> {
-        self.queue.next_wakeup().map(|at| at.since(self.clock.now()))
+        self.queue.until_wakeup(self.clock.now())
     }
 
     /// The last load, so that a script loses no event. A terminal's last frame may be lost: the store has what is in it.

@@ -94,7 +94,8 @@ impl Coordinator {
             None
         } else {
             // It was asked before chatmux ended: the answer shall not come without its question.
-            (first_here && session == self.active).then(|| (live.session.name.clone(), turn.text))
+            // One that stands anew at the end comes with it from the store.
+            (first_here && !moved && session == self.active).then(|| (live.session.name.clone(), turn.text))
         };
         if let Some((name, text)) = again {
             self.show(Show::Question { session, name, text });
