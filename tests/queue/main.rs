@@ -12,6 +12,7 @@ mod brakes;
 mod continuing;
 mod figures;
 mod gates;
+mod histories;
 mod hunting;
 mod loops;
 mod orders;
