@@ -30,7 +30,11 @@ impl Coordinator {
     pub(super) fn move_entry(&mut self, entry: EntryId, beside: EntryId, before: bool, reply: Reply<Vec<Entry>>) {
         let checked = match (self.find_waiting(entry), self.find_waiting(beside)) {
             (Ok((here, _)), Ok((there, _))) if here != there => Err(Error::Apart(entry, beside)),
-            (Ok(_), Ok(_)) => Ok(()),
+            (Ok((_, moved)), Ok((_, other))) => match (moved.continues, other.continues) {
+                (false, true) if before => Err(Error::GoesOn(beside)),
+                (true, false) if !before => Err(Error::GoesOn(entry)),
+                _ => Ok(()),
+            },
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
         if let Err(error) = checked {

@@ -57,6 +57,9 @@ pub enum Error {
     /// They are in queues of their own.
     #[error("#{0} and #{1} are in different sessions: a message is moved within its own")]
     Apart(EntryId, EntryId),
+    /// What was begun before stands first whatever its position.
+    #[error("#{0} goes on from its partial answer, before all others of its priority")]
+    GoesOn(EntryId),
     /// The session is archived.
     #[error("session {0} is closed: /switch {0} opens it again")]
     Closed(SessionId),

@@ -87,7 +87,8 @@ impl Handle {
     /// place or priority changed.
     ///
     /// # Errors
-    /// One of them does not wait, or they are in different sessions; the store.
+    /// One of them does not wait, or they are in different sessions; one goes on from its partial and would not stand first;
+    /// the store.
     pub async fn move_entry(&self, entry: EntryId, beside: EntryId, before: bool) -> Result<Vec<Entry>, Error> {
         self.wish(|reply| Wish::Move { entry, beside, before, reply }).await
     }

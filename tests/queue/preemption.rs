@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::program::{Home, Program, history, turns};
 use crate::server::{Format, Gate, Reply, Server};
-use crate::{asked, assert_said, ends, wait_of};
+use crate::{asked, assert_said, ends, wait_of, wrong_lines};
 
 const ONE_SLOT: &str = "[queue]\nmax_concurrent = 1\n";
 
@@ -207,4 +207,22 @@ fn one_that_gave_way_too_often_gets_done() {
     assert_eq!(asked(&server), ["long", "quick", "long", "quick", "long", "quick", "long", "quick"]);
     assert_eq!(ends(&outcome)[3], (1, "complete".into(), "x x x x ".into()));
     assert_eq!(home.query(KEPT), [["x x x x ", "2 4 6", "complete"]]);
+}
+
+#[test]
+fn nothing_is_put_before_what_goes_on() {
+    let (server, gate, hold) = (Server::start(), Gate::default(), Gate::default());
+    server.once("quick", Reply::echo().gate(&hold));
+    let home = home(&server);
+    let mut program = streaming(&server, &gate, &home, "/later long");
+    program.send("/bg quick");
+    wait_of(&program, 2, "started");
+    ["/switch 2", "/later low", "/bg normal", "/switch 1"].iter().for_each(|line| program.send(line));
+    ["/move 3 before 1", "/move 1 after 3", "/move 1 after 4"].iter().for_each(|line| program.send(line));
+    program.wait_event("the last error", |e| e["event"] == "error" && e["line"] == 11);
+    program.send("/move 4 after 1");
+    hold.open();
+    let outcome = program.finish().code(1);
+    assert_eq!(wrong_lines(&outcome), [9, 10, 11]);
+    assert_eq!(asked(&server), ["long", "quick", "long", "normal", "low"]);
 }
