@@ -83,6 +83,14 @@ fn play(seed: u64) {
         program.wait_event(&what, |e| e["event"] == "queued" && e["entry"].as_i64().unwrap() as usize >= at.min(8));
         (0..dice.usize(..2_000)).for_each(|_| std::thread::yield_now());
         one_auto_reply_at_a_time(&program.kill().killed(Signal::SIGKILL).out, &what);
+        for _ in 0..dice.usize(..3) {
+            // Again, while what was left is on its way.
+            let mut program = home.start(&["--json"]);
+            program.send("/resume all\n/auto go on\n/requeue all\n/retry");
+            program.wait_event(&what, |e| e["event"] == "session");
+            (0..dice.usize(..20_000)).for_each(|_| std::thread::yield_now());
+            one_auto_reply_at_a_time(&program.kill().out, &what);
+        }
         home.run(&[], "").code(0).out("");
     } else {
         one_auto_reply_at_a_time(&program.finish().out, &what);
