@@ -62,7 +62,8 @@ fn millis(length: Duration) -> u64 {
 /// What is said when one begins.
 pub(super) fn begun(auto: &AutoReply) -> String {
     let until = auto.until.as_ref().map(|word| format!(", until {}", one_line(word, TEXT_CHARS))).unwrap_or_default();
-    format!("auto-reply begins, {} at most{until}: /auto off ends it", auto.max_turns)
+    let when = if auto.turns == 0 { " after the next answer" } else { "" };
+    format!("auto-reply begins{when}, {} at most{until}: /auto off ends it", auto.max_turns)
 }
 
 /// What is said when some were ended.
@@ -135,6 +136,8 @@ mod tests {
     #[test]
     fn beginning_and_ending_are_said() {
         assert_eq!(begun(&auto()), "auto-reply begins, 10 at most, until DONE: /auto off ends it");
+        let waits = AutoReply { turns: 0, until: None, ..auto() };
+        assert_eq!(begun(&waits), "auto-reply begins after the next answer, 10 at most: /auto off ends it");
         assert_eq!(ended(&[auto()]), "auto-reply ended, 3 of 10 sent");
     }
 }

@@ -34,7 +34,7 @@ impl Executor {
     pub(super) async fn queue(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
         let session = self.session_of(scope).await?;
         let listing = self.store.read(Listing { session, dead_only: false }).await?;
-        Ok(queue_answer(&listing.entries, &listing.gates, self.view()))
+        Ok(queue_answer(&listing.entries, &listing.gates, session.is_none(), self.view()))
     }
 
     pub(super) async fn dead(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
