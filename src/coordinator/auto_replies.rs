@@ -28,7 +28,7 @@ pub struct AutoReplyDefaults {
 /// Judges a turn's end for the loop of its session, as often as it is asked with the same result.
 #[derive(Clone)]
 pub(super) struct Judge {
-    auto: AutoReply,
+    pub(super) auto: AutoReply,
     decide: Arc<dyn Fn(&str) -> Next + Send + Sync>,
     /// A place in the queue is kept for the auto-reply.
     reserved: bool,
@@ -76,7 +76,7 @@ impl Coordinator {
         Some(Judge { auto, decide: Arc::new(decide), reserved, waits })
     }
 
-    /// The judgement is committed.
+    /// The judgement is committed. Why the loop ended, if it did: to be said behind the answer that ended it.
     pub(super) fn judged(
         &mut self,
         session: SessionId,
@@ -84,7 +84,7 @@ impl Coordinator {
         answer: &str,
         queued: Option<Entry>,
         done: Option<FollowUp>,
-    ) {
+    ) -> Option<Brake> {
         let lives = self.is_live(session, &judge.auto);
         let next = (judge.decide)(answer);
         if queued.is_none() || !lives {
@@ -92,7 +92,7 @@ impl Coordinator {
         }
         // A loop that was ended meanwhile: what was queued for it is cancelled by the commit that ends it.
         if !lives {
-            return;
+            return None;
         }
         match (next, done) {
             (Next::Again(auto), _) => {
@@ -102,11 +102,12 @@ impl Coordinator {
                 if let Some(entry) = queued {
                     drop(self.enqueued(entry, false));
                 }
+                None
             }
             (Next::Ended(brake), _) => {
                 // What waits of it goes with it.
                 self.end_loops(&[session]);
-                self.say_end(session, &judge.auto, &brake);
+                Some(brake)
             }
         }
     }
@@ -129,7 +130,7 @@ impl Coordinator {
         }
     }
 
-    fn say_end(&mut self, session: SessionId, auto: &AutoReply, brake: &Brake) {
+    pub(super) fn say_end(&mut self, session: SessionId, auto: &AutoReply, brake: &Brake) {
         let named = self.named(session);
         self.notice(format!("{named} auto-reply ended after {} of {}: {brake}", auto.turns, auto.max_turns));
     }
