@@ -69,18 +69,19 @@ fn in_words(
     max_attempts: u32,
 ) -> String {
     let Waiting { entry, attempts, continues, .. } = *next;
-    let goes_on = if continues { " and then goes on where it stopped" } else { "" };
+    let then = if continues { ", and then goes on where it stopped" } else { "" };
     match obstacle {
         Obstacle::Held(1) => format!("#{entry} waits here, held: /resume {session} goes on"),
         Obstacle::Held(many) => format!("{many} messages wait here, held: /resume {session} goes on"),
         Obstacle::Gate { provider, until } => {
-            format!("#{entry} waits: {provider} asked to wait until {}{goes_on}", time_of_day(*until))
+            format!("#{entry} waits: {provider} asked to wait until {}{then}", time_of_day(*until))
         }
         Obstacle::Retry(until) => {
             let (wait, attempt) = (Span(until.since(now)), attempts.saturating_add(1));
             format!("#{entry} is tried again in {wait} ({attempt} of {max_attempts})")
         }
-        Obstacle::Slot => format!("#{entry} waits for a slot{goes_on}: others are being answered"),
+        Obstacle::Slot if continues => format!("#{entry} waits for a slot{then}"),
+        Obstacle::Slot => format!("#{entry} waits for a slot: others are being answered"),
     }
 }
 
@@ -110,9 +111,9 @@ mod tests {
         check(Obstacle::Held(1), false, "#7 waits here, held: /resume 2 goes on");
         check(Obstacle::Held(3), false, "3 messages wait here, held: /resume 2 goes on");
         check(gate(), false, "#7 waits: openai asked to wait until 12:00:30");
-        check(gate(), true, "#7 waits: openai asked to wait until 12:00:30 and then goes on where it stopped");
+        check(gate(), true, "#7 waits: openai asked to wait until 12:00:30, and then goes on where it stopped");
         check(Obstacle::Retry(Timestamp(1_500)), false, "#7 is tried again in 1.5 s (2 of 5)");
         check(Obstacle::Slot, false, "#7 waits for a slot: others are being answered");
-        check(Obstacle::Slot, true, "#7 waits for a slot and then goes on where it stopped: others are being answered");
+        check(Obstacle::Slot, true, "#7 waits for a slot, and then goes on where it stopped");
     }
 }
