@@ -191,7 +191,7 @@ impl Coordinator {
         let commit = self.store.submit(BeginAutoReply { auto: auto.clone(), queue_now, now: self.clock.now() });
         self.after(commit, move |c, result| match result {
             Ok(begun) => {
-                before.iter().for_each(|waiting| c.emit_discarded(session, waiting.entry));
+                before.iter().for_each(|waiting| c.emit_withdrawn(session, waiting.entry));
                 c.set_loop(session, Some(auto.clone()));
                 if let Some(entry) = begun.queued {
                     drop(c.enqueued(entry, false));
@@ -248,7 +248,7 @@ impl Coordinator {
     fn commit_ends(&mut self, sessions: Vec<SessionId>, taken: Vec<(SessionId, EntryId)>) {
         let commit = self.store.submit(EndAutoReplies { sessions: sessions.clone(), now: self.clock.now() });
         self.after(commit, move |c, result| match result {
-            Ok(_) => taken.into_iter().for_each(|(session, entry)| c.emit_discarded(session, entry)),
+            Ok(_) => taken.into_iter().for_each(|(session, entry)| c.emit_withdrawn(session, entry)),
             Err(error) => {
                 c.store_trouble(&error);
                 if !c.quit_begun {
