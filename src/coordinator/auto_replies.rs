@@ -68,7 +68,8 @@ impl Coordinator {
         let auto = self.sessions.get(&session)?.auto.clone()?;
         let waits = !self.waiting_autos(session).is_empty();
         let reserved = !waits && self.queue.reserve(session).is_ok();
-        let judged = auto.clone();
+        // One that waits has been counted, but not been sent: the last one shall have its turn before the loop ends.
+        let judged = AutoReply { turns: auto.turns.saturating_sub(u32::from(waits)), ..auto.clone() };
         let decide = move |answer: &str| match after_answer(&judged, answer_end, answer, usage, now) {
             Next::Again(_) if !reserved && !waits => Next::Ended(Brake::Full),
             next => next,

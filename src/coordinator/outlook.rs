@@ -74,11 +74,12 @@ fn in_words(
         Obstacle::Held(1) => format!("#{entry} waits here, held: /resume {session} goes on"),
         Obstacle::Held(many) => format!("{many} messages wait here, held: /resume {session} goes on"),
         Obstacle::Gate { provider, until } => {
-            format!("#{entry} waits: {provider} asked to wait until {}{then}", time_of_day(*until))
+            let until = time_of_day(*until);
+            format!("#{entry} waits until {until}, as {provider} asked{then}: /retry tries it now")
         }
         Obstacle::Retry(until) => {
             let (wait, attempt) = (Span(until.since(now)), attempts.saturating_add(1));
-            format!("#{entry} is tried again in {wait} ({attempt} of {max_attempts})")
+            format!("#{entry} is tried again in {wait} ({attempt} of {max_attempts}): /retry tries it now")
         }
         Obstacle::Slot if continues => format!("#{entry} waits for a slot{then}"),
         Obstacle::Slot => format!("#{entry} waits for a slot: others are being answered"),
@@ -110,9 +111,13 @@ mod tests {
         let gate = || Obstacle::Gate { provider: "openai".to_owned(), until: Timestamp(30_000) };
         check(Obstacle::Held(1), false, "#7 waits here, held: /resume 2 goes on");
         check(Obstacle::Held(3), false, "3 messages wait here, held: /resume 2 goes on");
-        check(gate(), false, "#7 waits: openai asked to wait until 12:00:30");
-        check(gate(), true, "#7 waits: openai asked to wait until 12:00:30, and then goes on where it stopped");
-        check(Obstacle::Retry(Timestamp(1_500)), false, "#7 is tried again in 1.5 s (2 of 5)");
+        check(gate(), false, "#7 waits until 12:00:30, as openai asked: /retry tries it now");
+        check(
+            gate(),
+            true,
+            "#7 waits until 12:00:30, as openai asked, and then goes on where it stopped: /retry tries it now",
+        );
+        check(Obstacle::Retry(Timestamp(1_500)), false, "#7 is tried again in 1.5 s (2 of 5): /retry tries it now");
         check(Obstacle::Slot, false, "#7 waits for a slot: others are being answered");
         check(Obstacle::Slot, true, "#7 waits for a slot, and then goes on where it stopped");
     }

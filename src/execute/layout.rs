@@ -111,7 +111,7 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
         return row;
     }
     while row.pop().is_some() && row.width() + 1 > columns {}
-    row + "…"
+    format!("{}…", row.trim_end())
 }
 
 /// Breaks `text` at its blanks: `first` stands before the first row, `rest` before the others. A word that is too long for a row

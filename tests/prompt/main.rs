@@ -7,6 +7,7 @@ mod home;
 mod leaving;
 #[path = "../support/pty.rs"]
 mod pty;
+mod queue;
 mod safety;
 #[path = "../support/server.rs"]
 mod server;
