@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Asked, Bench, Frames, bench, message, terminal};
 use crate::coordinator::{Submission, SwitchTo, Which};
-use crate::domain::{ErrorKind, Frame, Priority, ProviderError, SessionId, SessionRef, Show};
+use crate::domain::{ErrorKind, Frame, Origin, Priority, ProviderError, SessionId, SessionRef, Show};
 
 const SESSIONS: i64 = 3;
 /// Smaller than what streams while one looks away, so that the store has to help out.
@@ -175,4 +175,21 @@ async fn cancelling_what_was_overtaken_loses_nothing_of_what_streams() {
     asked.finish().await;
     drain(&mut frames, &mut screen, SessionId(1), "<end>").await;
     assert_eq!(screen.shown[&SessionId(1)], "<first><urgent>one two three<end>");
+}
+
+#[tokio::test]
+async fn the_answer_to_what_was_dead_is_shown() {
+    let (front, mut frames) = terminal();
+    let mut b = bench(1, 8, REPLAY_BYTES, front);
+    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    b.handle.submit(message(1, "q")).await.unwrap();
+    let refused = ProviderError::fatal(ErrorKind::Auth, "no");
+    b.asked.recv().await.unwrap().answer.send(Err(refused)).await.unwrap();
+    drain(&mut frames, &mut screen, SessionId(1), "<q><end>").await;
+    b.handle.retry(Origin::User).await.unwrap();
+    let asked = b.asked.recv().await.unwrap();
+    asked.say("well").await;
+    asked.finish().await;
+    drain(&mut frames, &mut screen, SessionId(1), "<q>well<end>").await;
+    assert_eq!(screen.shown[&SessionId(1)], "<q><end><q>well<end>");
 }
