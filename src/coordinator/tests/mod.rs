@@ -1,6 +1,7 @@
 //! The coordinator with a real store and a model that a test plays by hand: no clock to wait for, no guess.
 
 mod following;
+mod loops;
 mod ordering;
 
 use std::collections::BTreeMap;
