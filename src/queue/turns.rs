@@ -158,7 +158,8 @@ impl Queue {
             Phase::Starting(running) | Phase::Settling(running) => (running, false),
         };
         let first = running.cause.is_none();
-        if first || matches!(cause, Cause::Person | Cause::Quit) {
+        // What a person has ended is not asked again because chatmux ends too.
+        if first || cause == Cause::Person || (cause == Cause::Quit && running.cause != Some(Cause::Person)) {
             running.cause = Some(cause);
         }
         let entry = running.pending.waiting.entry;
