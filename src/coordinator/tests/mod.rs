@@ -3,6 +3,7 @@
 mod following;
 mod loops;
 mod ordering;
+mod retrying;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
