@@ -46,3 +46,56 @@ async fn a_loop_that_an_answer_ends_takes_its_waiting_auto_reply_along() {
     assert_eq!(pending(&b).await, Vec::<String>::new());
     assert_eq!(b.handle.auto_reply(None).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_loop_goes_on_when_its_auto_reply_is_cancelled_between_two_attempts() {
+    let (front, mut events) = Events::new();
+    let mut b = bench(1, 8, 1 << 20, front);
+    b.handle.submit(message(1, "first")).await.unwrap();
+    b.handle.begin_auto(wish(None)).await.unwrap();
+    let first = asked(&mut b).await;
+    first.say("a").await;
+    first.finish().await;
+    let busy = ProviderError::transient(ErrorKind::Overloaded, "busy");
+    asked(&mut b).await.answer.send(Err(busy)).await.unwrap();
+    events.until(|e| matches!(e, Event::Retry { .. })).await;
+    for ending in b.handle.cancel(Which::Active).await.unwrap() {
+        ending.await.unwrap();
+    }
+    assert_eq!(asked(&mut b).await.question(), "go on");
+    assert_eq!(b.handle.auto_reply(None).await.unwrap().map(|auto| auto.turns), Some(2));
+}
+
+#[tokio::test]
+async fn closing_a_session_ends_its_loop() {
+    let (front, mut events) = Events::new();
+    let mut b = bench(2, 8, 1 << 20, front);
+    b.handle.switch(SwitchTo::Session(SessionRef::Id(SessionId(2))), None).await.unwrap();
+    b.handle.submit(message(2, "first")).await.unwrap();
+    b.handle.begin_auto(wish(None)).await.unwrap();
+    let first = asked(&mut b).await;
+    first.say("a").await;
+    b.handle.close(None).await.unwrap();
+    events.until(|e| matches!(e, Event::Finished { .. })).await;
+    b.handle.wait(one(2)).await.unwrap();
+    assert_eq!(b.handle.auto_reply(Some(SessionRef::Id(SessionId(2)))).await.unwrap(), None);
+    assert_eq!(pending(&b).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_loop_that_waits_for_the_first_answer_waits_for_it_whatever_is_resumed() {
+    let (front, _events) = Events::new();
+    let mut b = bench(1, 8, 1 << 20, front);
+    b.handle.begin_auto(wish(None)).await.unwrap();
+    b.handle.hold(Which::Active, true).await.unwrap();
+    b.handle.hold(Which::Active, false).await.unwrap();
+    tokio::time::timeout(DEADLINE, b.handle.wait(one(1))).await.expect("something is asked").unwrap();
+    assert!(b.asked.try_recv().is_err());
+    assert_eq!(pending(&b).await, Vec::<String>::new());
+    b.handle.submit(message(1, "first")).await.unwrap();
+    let first = asked(&mut b).await;
+    assert_eq!(first.question(), "first");
+    first.say("a").await;
+    first.finish().await;
+    assert_eq!(asked(&mut b).await.question(), "go on");
+}
