@@ -25,7 +25,8 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String
     sender.try_send(ScriptLine { number: 1, line: Ok(line) }).map_err(anyhow::Error::new)?;
     drop(sender);
     // What waits elsewhere is no business of this question's, nor worth a word at each; what this start repaired is said once.
-    let opened = Opened { pending: Vec::new(), ..opened };
+    // One question is asked, whatever loop would go on from its answer.
+    let opened = Opened { pending: Vec::new(), auto_replies: Vec::new(), ..opened };
     let notices = open::recovery_report(&opened);
     let play = Play { json: args.json, fail_fast: false, numbered: false, notices };
     play.run(opened, config, input)
