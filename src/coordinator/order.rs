@@ -173,6 +173,9 @@ impl Coordinator {
                     answer(reply, requeued);
                 });
             }
+            // It would be asked twice.
+            Ok(Some((entry, _))) if entry.state == EntryState::Pending => answer(reply, Err(Error::Waits(entry.id))),
+            Ok(Some((entry, _))) if entry.state == EntryState::Running => answer(reply, Err(Error::Answering(session))),
             Ok(Some((entry, _))) => c.ask_again(entry, origin, reply),
             Err(error) => answer(reply, Err(error.into())),
         });

@@ -5,7 +5,7 @@ use super::{Coordinator, Live, Which};
 use crate::domain::{
     Activity, Event, ModelName, PromptState, Seen, Session, SessionChange, SessionId, SessionName, SessionRef, Show,
 };
-use crate::queue;
+use crate::queue::{self, auto_reply::Brake};
 use crate::store::{
     CloseSession, CreateSession, DeleteSession, HoldSessions, RenameSession, ReopenSession, SetActive, SetDraft,
     SetModel, SetSystem, StoreError,
@@ -206,7 +206,7 @@ impl Coordinator {
         });
     }
 
-    /// Archives a session. Its turn is ended, what waits there is held; the prompt goes elsewhere.
+    /// Archives a session. Its turn and its auto-reply loop are ended, what waits there is held; the prompt goes elsewhere.
     pub(super) fn close(&mut self, which: Option<SessionRef>, reply: Reply<Session>) {
         let session = match self.find(which.as_ref()).and_then(|id| self.leave(id).map(|()| id)) {
             Ok(session) => session,
@@ -215,8 +215,10 @@ impl Coordinator {
                 return;
             }
         };
-        // What is put away does not go on by itself.
-        self.end_loops(&[session]);
+        // What is archived asks for nothing more.
+        for auto in self.end_loops(&[session]) {
+            self.say_end(session, &auto, &Brake::Person);
+        }
         self.tell(queue::Event::Cancel(session));
         // What waits stays and is held, so that nothing is sent unasked when the session is opened again.
         if !self.queue.waiting(session).is_empty() {

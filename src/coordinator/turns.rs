@@ -146,9 +146,15 @@ impl Coordinator {
         self.after(commit, move |c, result| {
             if let Err(error) = result {
                 c.store_trouble(&error);
+                if !c.quit_begun {
+                    // What is said to be cancelled does not come back with the next start.
+                    return c.later(tokio::time::sleep(STORE_TROUBLE), move |c, ()| c.discard(session, entry));
+                }
             }
             c.emit_discarded(session, entry);
             c.tell(queue::Event::Discarded(session));
+            // As after a turn that was ended while it ran: what was to follow its answer follows all the same.
+            c.nudge_loop(session);
         });
     }
 

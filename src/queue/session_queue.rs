@@ -27,7 +27,7 @@ pub(super) struct Running {
     pub(super) pending: Pending,
     /// Whose slot it holds; the session's model may change meanwhile.
     pub(super) provider: String,
-    /// It shall end early, and why. The first cause stays, but a person overrules the others, and the end of chatmux all but a person.
+    /// It shall end early, and why. The first cause stays, but the end of chatmux overrules it, and a person overrules all.
     pub(super) cause: Option<Cause>,
     /// It was told to end, or has ended: its slot will be free without more ado.
     pub(super) ending: bool,
