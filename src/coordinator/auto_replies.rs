@@ -68,7 +68,8 @@ impl Coordinator {
         let auto = self.sessions.get(&session)?.auto.clone()?;
         let waits = !self.waiting_autos(session).is_empty();
         let reserved = !waits && self.queue.reserve(session).is_ok();
-        let judged = auto.clone();
+        // One that waits is the one that would follow: it was counted when it was queued.
+        let judged = AutoReply { turns: auto.turns.saturating_sub(u32::from(waits)), ..auto.clone() };
         let decide = move |answer: &str| match after_answer(&judged, answer_end, answer, usage, now) {
             Next::Again(_) if !reserved && !waits => Next::Ended(Brake::Full),
             next => next,
@@ -96,7 +97,6 @@ impl Coordinator {
         }
         match (next, done) {
             (Next::Again(auto), _) => {
-                // An auto-reply that waits already was counted when it was queued.
                 let turns = if queued.is_some() { auto.turns } else { judge.auto.turns };
                 self.set_loop(session, Some(AutoReply { turns, ..auto }));
                 if let Some(entry) = queued {

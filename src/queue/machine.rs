@@ -234,9 +234,8 @@ impl Queue {
     }
 
     fn gate_found(&mut self, provider: String, until: Timestamp) {
-        let retry = &self.settings.retry;
         let wait = until.since(self.clock.wall_at(self.clock.now()));
-        let refusing = wait > retry.longest();
+        let refusing = wait > self.settings.retry.longest_patience();
         let own = self.clock.now().plus(wait);
         if wait > std::time::Duration::ZERO {
             self.lanes.entry(provider).or_default().gate.close(own, refusing);

@@ -279,7 +279,7 @@ impl World {
     fn find_gate(&mut self, provider: usize, until: Timestamp) {
         let wait = until.0 - self.now.0;
         if wait > 0 {
-            let refuses = wait > self.settings.retry.longest().as_millis() as i64;
+            let refuses = wait > self.settings.retry.longest_patience().as_millis() as i64;
             let until = self.own + wait;
             self.providers[provider].brake = if refuses { Brake::Refusing(until) } else { Brake::Paused(until) };
         }
