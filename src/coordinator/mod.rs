@@ -19,6 +19,7 @@ mod front;
 mod gates;
 pub mod notices;
 mod order;
+mod outlook;
 mod queueing;
 mod request;
 mod run;

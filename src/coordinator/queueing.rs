@@ -91,6 +91,8 @@ impl Coordinator {
             let why = format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on");
             self.show(Show::Notice(why));
             self.let_go_of_waiters(session);
+        } else {
+            self.say_why_it_waits(session, id);
         }
         self.touch(session);
         Queued { session, entry: id, ahead, done: receiver }

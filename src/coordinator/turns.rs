@@ -158,8 +158,18 @@ impl Coordinator {
         });
     }
 
-    /// An entry that waited is cancelled, or gone. An answer that was begun has its end with that.
+    /// An entry that waited is cancelled, or gone.
     pub(super) fn emit_discarded(&mut self, session: SessionId, entry: EntryId) {
+        let is_known = self.entries.contains_key(&entry);
+        self.emit_withdrawn(session, entry);
+        if is_known && session == self.active {
+            // It has no answer in whose place one could see that.
+            self.show(Show::Notice(format!("#{entry} is cancelled")));
+        }
+    }
+
+    /// The same where what was ended with it is said instead. An answer that was begun has its end with that.
+    pub(super) fn emit_withdrawn(&mut self, session: SessionId, entry: EntryId) {
         let Some(tracked) = self.entries.get(&entry) else { return };
         // Where a later turn came between, the order of output has ended this one already.
         if let (Some(message), Some(live)) = (tracked.answer, self.sessions.get_mut(&session))
@@ -180,10 +190,6 @@ impl Coordinator {
             error: None,
         };
         self.emit(event, Some(entry));
-        if session == self.active {
-            // It has no answer in whose place one could see that.
-            self.show(Show::Notice(format!("#{entry} is cancelled")));
-        }
         self.finish_entry(entry, EndState::Cancelled, None);
         self.touch(session);
     }
