@@ -19,7 +19,7 @@ impl Coordinator {
         if self.queue.running(session) == Some(entry) {
             return Err(Error::Running(entry));
         }
-        let found = self.queue.waiting(session).into_iter().find(|waiting| waiting.entry == entry);
+        let found = self.queue.find(session, entry);
         found.map(|waiting| (session, waiting)).ok_or(Error::UnknownEntry(entry))
     }
 
