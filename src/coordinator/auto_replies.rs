@@ -68,7 +68,7 @@ impl Coordinator {
         let auto = self.sessions.get(&session)?.auto.clone()?;
         let waits = !self.waiting_autos(session).is_empty();
         let reserved = !waits && self.queue.reserve(session).is_ok();
-        // One that waits has been counted, but not been sent: the last one shall have its turn before the loop ends.
+        // One that waits is the one that would follow: it was counted when it was queued.
         let judged = AutoReply { turns: auto.turns.saturating_sub(u32::from(waits)), ..auto.clone() };
         let decide = move |answer: &str| match after_answer(&judged, answer_end, answer, usage, now) {
             Next::Again(_) if !reserved && !waits => Next::Ended(Brake::Full),
@@ -97,7 +97,6 @@ impl Coordinator {
         }
         match (next, done) {
             (Next::Again(auto), _) => {
-                // An auto-reply that waits already was counted when it was queued.
                 let turns = if queued.is_some() { auto.turns } else { judge.auto.turns };
                 self.set_loop(session, Some(AutoReply { turns, ..auto }));
                 if let Some(entry) = queued {
@@ -192,7 +191,11 @@ impl Coordinator {
         let commit = self.store.submit(BeginAutoReply { auto: auto.clone(), queue_now, now: self.clock.now() });
         self.after(commit, move |c, result| match result {
             Ok(begun) => {
-                before.iter().for_each(|waiting| c.emit_withdrawn(session, waiting.entry));
+                // More than was taken, when the end of a turn queued one meanwhile.
+                for entry in begun.cancelled {
+                    c.tell(queue::Event::Dropped { session, entry });
+                    c.emit_withdrawn(session, entry);
+                }
                 c.set_loop(session, Some(auto.clone()));
                 if let Some(entry) = begun.queued {
                     drop(c.enqueued(entry, false));
@@ -271,16 +274,32 @@ impl Coordinator {
         }
     }
 
-    /// A session goes on whose loop has nothing under way, as after a restart: its next auto-reply is queued. The loop, if so.
+    /// A session goes on whose loop has nothing under way, as after a restart: its next auto-reply is queued. One that has not
+    /// sent anything yet still needs a whole answer to begin with. The loop, if it goes on.
     pub(super) fn nudge_loop(&mut self, session: SessionId) -> Option<AutoReply> {
         let auto = self.sessions.get(&session)?.auto.clone()?;
-        if self.queue.is_busy(session) {
+        if self.quit_begun || self.queue.is_busy(session) {
             return None;
         }
+        if auto.turns > 0 {
+            return self.queue_next(&auto);
+        }
+        let read = self.store.query(LastTurn { session });
+        self.later(read, move |c, last| {
+            let answered = matches!(last, Ok(Some((_, Some(AnswerState::Complete)))));
+            if answered && !c.quit_begun && !c.queue.is_busy(session) && c.is_live(session, &auto) {
+                c.queue_next(&auto);
+            }
+        });
+        None
+    }
+
+    fn queue_next(&mut self, auto: &AutoReply) -> Option<AutoReply> {
+        let session = auto.session;
         match go_on(auto.clone(), self.clock.now()) {
             Next::Again(_) if self.queue.reserve(session).is_err() => {
                 self.end_loops(&[session]);
-                self.say_end(session, &auto, &Brake::Full);
+                self.say_end(session, auto, &Brake::Full);
                 None
             }
             Next::Again(next) => {
@@ -301,7 +320,7 @@ impl Coordinator {
             }
             Next::Ended(brake) => {
                 self.end_loops(&[session]);
-                self.say_end(session, &auto, &brake);
+                self.say_end(session, auto, &brake);
                 None
             }
         }

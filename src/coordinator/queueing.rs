@@ -90,7 +90,7 @@ impl Coordinator {
         if self.queue.is_held(session) {
             let why = format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on");
             self.show(Show::Notice(why));
-            self.let_go_of_waiters(session);
+            self.let_go(id);
         } else {
             self.say_why_it_waits(session, id);
         }
@@ -203,7 +203,7 @@ impl Coordinator {
 
     /// [`Coordinator::let_go_of_waiters`] of one entry, if it is held by itself.
     pub(super) fn let_go_if_held(&mut self, session: SessionId, entry: EntryId) {
-        if self.queue.waiting(session).iter().any(|waiting| waiting.entry == entry && waiting.held) {
+        if self.queue.find(session, entry).is_some_and(|waiting| waiting.held) {
             self.let_go(entry);
         }
     }

@@ -94,7 +94,8 @@ impl Coordinator {
             None
         } else {
             // It was asked before chatmux ended: the answer shall not come without its question.
-            (first_here && session == self.active).then(|| (live.session.name.clone(), turn.text))
+            // One that stands anew at the end comes with it from the store.
+            (first_here && !moved && session == self.active).then(|| (live.session.name.clone(), turn.text))
         };
         if let Some((name, text)) = again {
             self.show(Show::Question { session, name, text });
@@ -145,9 +146,15 @@ impl Coordinator {
         self.after(commit, move |c, result| {
             if let Err(error) = result {
                 c.store_trouble(&error);
+                if !c.quit_begun {
+                    // What is said to be cancelled does not come back with the next start.
+                    return c.later(tokio::time::sleep(STORE_TROUBLE), move |c, ()| c.discard(session, entry));
+                }
             }
             c.emit_discarded(session, entry);
             c.tell(queue::Event::Discarded(session));
+            // As after a turn that was ended while it ran: what was to follow its answer follows all the same.
+            c.nudge_loop(session);
         });
     }
 

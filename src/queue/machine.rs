@@ -167,8 +167,19 @@ impl Queue {
             }
             None => {
                 // Its start is under way: should it come back, then to its new place.
-                if let Some(running) = queue.running_mut().filter(|r| r.pending.waiting.entry == waiting.entry) {
-                    running.pending.waiting.position = waiting.position;
+                let Some(running) = queue.running_mut().filter(|r| r.pending.waiting.entry == waiting.entry) else {
+                    return;
+                };
+                let pending = &mut running.pending;
+                (pending.waiting.position, pending.waiting.priority) = (waiting.position, waiting.priority);
+                let yields = may_yield(&self.settings, pending) && !running.ending;
+                let place = (pending.arrival, session);
+                if let Some(lane) = self.lanes.get_mut(&running.provider) {
+                    if yields {
+                        lane.yielding.insert(place)
+                    } else {
+                        lane.yielding.remove(&place)
+                    };
                 }
             }
         }
@@ -223,9 +234,8 @@ impl Queue {
     }
 
     fn gate_found(&mut self, provider: String, until: Timestamp) {
-        let retry = &self.settings.retry;
         let wait = until.since(self.clock.wall_at(self.clock.now()));
-        let refusing = wait > retry.longest();
+        let refusing = wait > self.settings.retry.longest_patience();
         let own = self.clock.now().plus(wait);
         if wait > std::time::Duration::ZERO {
             self.lanes.entry(provider).or_default().gate.close(own, refusing);

@@ -1,5 +1,8 @@
 //! What the queue can be asked. None of it changes anything.
 
+use std::time::Duration;
+
+use super::own_clock::Own;
 use super::session_queue::SessionQueue;
 use super::{Queue, Waiting};
 use crate::domain::{EntryId, SessionId, Timestamp};
@@ -7,10 +10,19 @@ use crate::domain::{EntryId, SessionId, Timestamp};
 impl Queue {
     /// When [`super::Event::Tick`] is due, on the wall clock as it was at the last event.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
+        self.next_due().map(|at| self.clock.wall_at(at))
+    }
+
+    /// How long after `now` [`super::Event::Tick`] is due: at once when the wall clock was set back since the last event, so that
+    /// nothing waits for it to come round again.
+    pub fn until_wakeup(&self, now: Timestamp) -> Option<Duration> {
+        self.next_due().map(|at| self.clock.until(at, now))
+    }
+
+    fn next_due(&self) -> Option<Own> {
         let timer = self.timers.first().map(|&(at, _)| at);
         let waited_for = self.lanes.values().filter(|lane| !lane.ready.is_empty());
-        let due = waited_for.filter_map(|lane| lane.gate.until()).chain(timer).min();
-        due.map(|at| self.clock.wall_at(at))
+        waited_for.filter_map(|lane| lane.gate.until()).chain(timer).min()
     }
 
     /// Turns that come before `waiting` in its session, the running one included.
@@ -48,6 +60,16 @@ impl Queue {
     /// Whether a slot is being freed for the next entry of `session`.
     pub fn is_promised(&self, session: SessionId) -> bool {
         self.sessions.get(&session).is_some_and(|queue| queue.promised)
+    }
+
+    /// The entry of that number, if it waits in `session`.
+    pub fn find(&self, session: SessionId, entry: EntryId) -> Option<Waiting> {
+        self.sessions.get(&session)?.find(entry).copied()
+    }
+
+    /// How many entries wait in `session`, what is held one by one included.
+    pub fn waiting_count(&self, session: SessionId) -> usize {
+        self.sessions.get(&session).map_or(0, SessionQueue::len)
     }
 
     /// What waits in `session`, in order.

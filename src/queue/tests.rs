@@ -269,3 +269,44 @@ fn cancel_does_not_touch_what_is_held() {
     b.tell(Event::Hold { session: SessionId(1), held: true, release: false });
     assert_eq!(b.tell(Event::Cancel(SessionId(1))), []);
 }
+
+#[test]
+fn the_end_of_chatmux_does_not_bring_back_what_a_person_has_cancelled() {
+    let mut b = Bench::new(1, 8);
+    b.enqueue(1, Priority::Normal);
+    b.tell(Event::Started(SessionId(1)));
+    b.tell(Event::Cancel(SessionId(1)));
+    b.tell(Event::Quit);
+    let settle = Effect::Settle { session: SessionId(1), entry: EntryId(1), end: Settlement::Cancelled };
+    assert_eq!(b.end(1, Outcome::Stopped, false), [settle]);
+}
+
+#[test]
+fn a_priority_that_changes_while_the_turn_begins_counts() {
+    let change = |b: &mut Bench, to| {
+        let waiting = Waiting {
+            entry: EntryId(1),
+            priority: to,
+            auto: false,
+            continues: false,
+            position: 1,
+            attempts: 0,
+            held: false,
+            not_before: None,
+            since: b.now,
+        };
+        b.tell(Event::Changed { session: SessionId(1), waiting })
+    };
+    let mut b = Bench::new(2, 1);
+    b.enqueue(1, Priority::Low);
+    change(&mut b, Priority::Normal);
+    b.tell(Event::Started(SessionId(1)));
+    b.tell(Event::Activated(SessionId(2)));
+    assert_eq!(b.enqueue(2, Priority::Normal), [], "a normal turn gives way to nobody");
+
+    let mut b = Bench::new(1, 1);
+    b.enqueue(1, Priority::Normal);
+    change(&mut b, Priority::Low);
+    b.tell(Event::StartRefused { session: SessionId(1), wait: Duration::from_millis(100) });
+    assert_eq!(b.queue.waiting(SessionId(1))[0].priority, Priority::Low);
+}

@@ -156,8 +156,8 @@ impl Write for HoldEntries {
     }
 }
 
-/// Gives dead letters all their attempts again and puts them back into their queues, at the end, to start afresh. The
-/// reply has those that were dead.
+/// Gives dead letters all their attempts again and puts them back into their queues, at the end, to start afresh. An auto-reply
+/// is from now on the person's, who wants it sent, and no longer its loop's. The reply has those that were dead.
 #[derive(Debug, Clone)]
 pub struct RequeueEntries {
     /// Which.
@@ -169,7 +169,7 @@ impl Write for RequeueEntries {
 
     fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
         let sql = "UPDATE entries SET state = 'pending', attempts = 0, held = 0, continues = 0, not_before_ms = NULL, \
-                       started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
+                       origin = iif(origin = 'auto', 'user', origin), started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
                        error_text = NULL, error_request_id = NULL, \
                        position = (SELECT max(o.position) + 1 FROM entries o WHERE o.session_id = entries.session_id) \
                    WHERE id = ?1 AND state = 'dead'";

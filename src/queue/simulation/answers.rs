@@ -116,9 +116,13 @@ impl World {
             75..=84 => failed(ErrorKind::Transport, None, None),
             85..=86 => failed(ErrorKind::Server, Some(500), Some(Duration::from_secs(self.rng.below(100)))),
             _ => {
-                let long = self.rng.chance(20);
                 let most = MAX_RETRY_AFTER.as_millis() as u64;
-                let wait = if long { most + 1 + self.rng.below(3_600_000) } else { self.rng.below(most / 4) };
+                let wait = match self.rng.below(10) {
+                    0..=1 => most + 1 + self.rng.below(30_000),
+                    2 => most + 1 + self.rng.below(3_600_000),
+                    3..=4 => self.rng.below(most),
+                    _ => self.rng.below(most / 4),
+                };
                 let retry_after = Duration::from_millis(wait);
                 self.providers[provider].window = self.own + wait as i64;
                 failed(ErrorKind::RateLimited, Some(429), Some(retry_after))
@@ -275,7 +279,7 @@ impl World {
     fn find_gate(&mut self, provider: usize, until: Timestamp) {
         let wait = until.0 - self.now.0;
         if wait > 0 {
-            let refuses = wait > self.settings.retry.longest().as_millis() as i64;
+            let refuses = wait > self.settings.retry.longest_patience().as_millis() as i64;
             let until = self.own + wait;
             self.providers[provider].brake = if refuses { Brake::Refusing(until) } else { Brake::Paused(until) };
         }

@@ -1,5 +1,7 @@
 //! What a person does to the queue, and what time does.
 
+use std::time::Duration;
+
 use super::super::{Cause, Event};
 use super::ends::retrying;
 use super::rules::place;
@@ -48,8 +50,15 @@ impl World {
     }
 
     fn set_clock(&mut self) {
-        let ms = if self.rng.chance(50) { HOUR_MS } else { -HOUR_MS };
-        self.pass(ms);
+        if self.rng.chance(50) {
+            return self.pass(HOUR_MS);
+        }
+        self.now.0 -= HOUR_MS;
+        let at_once = self.queue.next_wakeup().map(|_| Duration::ZERO);
+        assert_eq!(self.queue.until_wakeup(self.now), at_once, "the clock went back, and the machine is not told");
+        if self.rng.chance(50) {
+            self.tell(Event::Tick);
+        }
     }
 
     pub(super) fn wait_until_woken(&mut self) {
@@ -68,6 +77,8 @@ impl World {
             assert!(full, "refused with room left: {refusal}");
             return;
         }
+        let room = self.at(session).pending.len() < per_session && self.waiting_total() < in_all;
+        assert!(room, "accepted more than may wait");
         if self.rng.chance(10) {
             // The commit takes its time; what happens meanwhile happens first.
             *self.reserved.entry(session).or_default() += 1;

@@ -92,6 +92,8 @@ impl World {
         let at = self.own + (until.0 - self.now.0);
         assert!(at >= asked.until, "the gate opens earlier than the server asked");
         assert!(at <= asked.until + 1_000, "the gate stays closed much longer than the server asked");
+        let shortened = matches!(asked.before, Brake::Paused(before) | Brake::Refusing(before) if before > at);
+        assert!(!shortened, "a shorter wish opened the gate earlier than a longer one");
         asked.noted = true;
         let brake = &mut self.providers[nth].brake;
         *brake = if matches!(brake, Brake::Refusing(_)) { Brake::Refusing(at) } else { Brake::Paused(at) };
@@ -303,6 +305,8 @@ impl World {
         let wakeup = wakeup.map(|at| Timestamp(self.now.0 + (at - self.own)));
         assert_eq!(self.queue.next_wakeup(), wakeup, "woken at another time than when something is due");
         assert!(wakeup.is_none_or(|at| at > self.now), "woken in the past");
+        let until = wakeup.map(|at| at.since(self.now));
+        assert_eq!(self.queue.until_wakeup(self.now), until, "woken after another time");
     }
 
     fn wakes_at(&self, session: &Session) -> Option<i64> {
