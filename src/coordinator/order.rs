@@ -167,6 +167,14 @@ impl Coordinator {
         let read = self.store.query(LastTurn { session });
         self.later(read, move |c, last| match last {
             Ok(None) => answer(reply, Ok(Retried::Nothing)),
+            // It waits already: asked again it would be asked twice.
+            Ok(Some((entry, _))) if entry.state == EntryState::Pending => match c.find_waiting(entry.id) {
+                Ok((_, waiting)) if waiting.held || c.queue.is_held(session) => {
+                    answer(reply, Err(Error::Held(entry.id, session)));
+                }
+                Ok(_) => answer(reply, Ok(Retried::Waits(entry.id))),
+                Err(error) => answer(reply, Err(error)),
+            },
             Ok(Some((entry, _))) if entry.state == EntryState::Dead => {
                 c.requeue_these(&[entry], true, move |_, result| {
                     let requeued = result.map(|mut queued| queued.pop().map_or(Retried::Nothing, Retried::Requeued));

@@ -86,8 +86,10 @@ impl Coordinator {
         };
         self.entries.insert(id, tracked);
         self.emit(Event::Queued { session, entry: id, priority, origin, ahead }, Some(id));
+        // Where the provider's refusal is what holds it from now on, that is said, and what waits let go, once it is committed.
+        let was_held = self.queue.is_held(session);
         self.tell(queue::Event::Enqueued { session, waiting: place });
-        if self.queue.is_held(session) {
+        if was_held {
             let why = format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on");
             self.show(Show::Notice(why));
             self.let_go(id);

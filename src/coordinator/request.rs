@@ -54,6 +54,9 @@ pub enum Error {
     /// It is no dead letter.
     #[error("#{0} is not dead: /dead lists what is")]
     NotDead(EntryId),
+    /// It waits until a person resumes it.
+    #[error("#{0} is held: /resume {1} goes on with it")]
+    Held(EntryId, SessionId),
     /// They are in queues of their own.
     #[error("#{0} and #{1} are in different sessions: a message is moved within its own")]
     Apart(EntryId, EntryId),

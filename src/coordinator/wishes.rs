@@ -21,6 +21,8 @@ pub enum Requeue {
 pub enum Retried {
     /// This one waited for its next attempt, and is tried now.
     Hurried(EntryId),
+    /// This one waits for its turn already.
+    Waits(EntryId),
     /// The last turn was a dead letter, and is queued again.
     Requeued(Queued),
     /// The last question is asked again, as a new message.
@@ -117,7 +119,7 @@ impl Handle {
     /// Tries the active session's last question again, or now what waits for its next attempt.
     ///
     /// # Errors
-    /// It is being answered; a full queue; the store.
+    /// It is being answered, or held; a full queue; the store.
     pub async fn retry(&self, origin: Origin) -> Result<Retried, Error> {
         self.wish(|reply| Wish::Retry { origin, reply }).await
     }

@@ -97,6 +97,7 @@ impl Executor {
     pub(super) async fn retry(&self) -> Result<Done, Failure> {
         Ok(match self.handle.retry(self.origin).await? {
             Retried::Hurried(entry) => Done::Said(format!("#{entry} is tried now")),
+            Retried::Waits(entry) => Done::Said(format!("#{entry} waits for its turn already")),
             Retried::Requeued(queued) | Retried::Asked(queued) => Done::Queued { queued: vec![queued], wait: true },
             Retried::Nothing => Done::Said("nothing was asked here yet".to_owned()),
         })

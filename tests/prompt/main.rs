@@ -5,6 +5,7 @@
 
 mod home;
 mod leaving;
+mod loops;
 #[path = "../support/pty.rs"]
 mod pty;
 mod queue;
