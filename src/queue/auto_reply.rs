@@ -111,7 +111,7 @@ fn has_word(text: &str, word: &str) -> bool {
         let before = text[..at].chars().next_back().is_some_and(is_part);
         let behind = text[at + found.len()..].chars().next().is_some_and(is_part);
         let (first, last) = (word.chars().next().is_some_and(is_part), word.chars().next_back().is_some_and(is_part));
-        !(before && first) && !(behind && last)
+        !(before && first || behind && last)
     })
 }
 
