@@ -47,7 +47,7 @@ fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed
     let sessions = vec![active.clone()];
     let gates = store.read_blocking(Gates)?;
     let (ends, pending, auto_replies) = (Vec::new(), Vec::new(), Vec::new());
-    Ok(Opened { store, opening, sessions, ends, pending, auto_replies, gates, active, first: true })
+    Ok(Opened { store, opening, sessions, ends, pending, auto_replies, resumes: false, gates, active, first: true })
 }
 
 /// The words, and what was piped in before them as context.

@@ -12,6 +12,7 @@ use crate::cli::args::Args;
 use crate::config::{Config, MidStream, OnStart, Places, Preempt, QueuePosition};
 use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, Setup};
 use crate::domain::limits::REPLAY_BUFFER_BYTES;
+use crate::domain::text::one_line;
 use crate::domain::{
     AutoReply, Clock, Entry, EntryState, ModelName, Origin, Session, SessionId, SessionRef, Timestamp,
 };
@@ -22,6 +23,9 @@ use crate::store::{
     ActiveSession, AutoReplies, CreateSession, Gates, HoldEntries, Opening, PendingEntries, QueueListing,
     ReopenSession, SessionEnds, Sessions, SetActive, Store,
 };
+
+/// Characters of an auto-reply in the report of a start.
+const REPORT_CHARS: usize = 40;
 
 /// The system's clock.
 pub(super) const CLOCK: Clock = Clock(|| {
@@ -37,6 +41,8 @@ pub(super) struct Opened {
     pub(super) ends: Vec<(SessionId, crate::domain::Seen)>,
     pub(super) pending: Vec<Entry>,
     pub(super) auto_replies: Vec<AutoReply>,
+    /// They go on by themselves.
+    pub(super) resumes: bool,
     pub(super) gates: Vec<(String, Timestamp)>,
     pub(super) active: Session,
     /// A session was made because there was none, or none of that name.
@@ -90,9 +96,9 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -
     // What waits belongs to the process that lives; when that is another one, it is not ours to run.
     let pending = if opening.sole { store.read_blocking(PendingEntries)? } else { Vec::new() };
     let auto_replies = if opening.sole { store.read_blocking(AutoReplies)? } else { Vec::new() };
-    let gates = store.read_blocking(Gates)?;
+    let (gates, resumes) = (store.read_blocking(Gates)?, config.on_start == OnStart::Resume);
     let first = known < sessions.len();
-    Ok(Opened { store, opening, sessions, ends, pending, auto_replies, gates, active, first })
+    Ok(Opened { store, opening, sessions, ends, pending, auto_replies, resumes, gates, active, first })
 }
 
 /// Opens the database. Where what waits shall go on by itself, nothing stays held that the last exit left, whoever comes next.
@@ -125,7 +131,7 @@ pub(super) fn runtime() -> Result<Runtime, Failed> {
 
 /// Begins to coordinate. Must be called within the runtime.
 pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Providers>, front: Front) -> Handle {
-    let Opened { store, sessions, ends, pending, auto_replies, gates, active, .. } = opened;
+    let Opened { store, sessions, ends, pending, auto_replies, resumes, gates, active, .. } = opened;
     let lookup = Arc::clone(providers);
     coordinator::spawn(Setup {
         store,
@@ -138,7 +144,7 @@ pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Provid
         model: config.model.clone(),
         replay_bytes: REPLAY_BUFFER_BYTES,
         auto_replies,
-        resume_auto_replies: config.on_start == OnStart::Resume,
+        resume_auto_replies: resumes,
         auto_reply: auto_reply_defaults(config),
         gates,
         front,
@@ -244,6 +250,18 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
             "[{}] an answer was cut when chatmux ended: {} bytes of it are kept, marked interrupted",
             name(cut.session),
             cut.text_bytes
+        ));
+    }
+    let waits = |auto: &AutoReply| {
+        opened.pending.iter().any(|entry| entry.session == auto.session && entry.origin == Origin::Auto)
+    };
+    for auto in opened.auto_replies.iter().filter(|auto| !opened.resumes && !waits(auto)) {
+        let (session, text) = (auto.session, one_line(&auto.text, REPORT_CHARS));
+        lines.push(format!(
+            "[{}] auto-reply pauses after {} of {} ({text}): /resume {session} goes on, /auto off there ends it",
+            name(session),
+            auto.turns,
+            auto.max_turns
         ));
     }
     let held: usize = opened.pending.iter().filter(|entry| entry.held).count();

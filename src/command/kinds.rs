@@ -118,6 +118,8 @@ pub enum Command {
         /// Which.
         which: Requeued,
     },
+    /// `/continue`: go on from an interrupted answer.
+    Continue,
     /// `/retry`: ask the last question again, or now what waits for its next attempt.
     Retry,
     /// `/auto …`: the auto-reply loop of the active session.
@@ -197,6 +199,7 @@ impl Command {
             Self::Resume { .. } => "resume",
             Self::Dead { .. } => "dead",
             Self::Requeue { .. } => "requeue",
+            Self::Continue => "continue",
             Self::Retry => "retry",
             Self::Auto { .. } => "auto",
             Self::Stats { .. } => "stats",

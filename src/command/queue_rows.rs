@@ -26,6 +26,13 @@ pub(super) static RUNNING_TURN: &[Spec] = &[
         build: |given| Some(Command::Stop { scope: get(given, "scope") }),
     },
     Spec {
+        name: "continue",
+        args: &[],
+        help: "go on from the last answer where it was cut",
+        detail: "the model gets what came of it as the beginning of its answer; /retry asks from the start",
+        build: |_| Some(Command::Continue),
+    },
+    Spec {
         name: "retry",
         args: &[],
         help: "ask the last question again",

@@ -43,6 +43,7 @@ fn commands_of_the_queue_are_read_as_their_types() {
     check("/dead all", Command::Dead { scope: Some(Scope::All) });
     check("/requeue all", Command::Requeue { which: Requeued::All });
     check("/requeue 39 #40 39", Command::Requeue { which: Requeued::These(entries(&[39, 40])) });
+    check("/continue", Command::Continue);
     check("/retry", Command::Retry);
     check("/stats", Command::Stats { scope: None });
     check("/stats 2", Command::Stats { scope: one("2") });

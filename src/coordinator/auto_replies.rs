@@ -28,7 +28,7 @@ pub struct AutoReplyDefaults {
 /// Judges a turn's end for the loop of its session, as often as it is asked with the same result.
 #[derive(Clone)]
 pub(super) struct Judge {
-    auto: AutoReply,
+    pub(super) auto: AutoReply,
     decide: Arc<dyn Fn(&str) -> Next + Send + Sync>,
     /// A place in the queue is kept for the auto-reply.
     reserved: bool,
@@ -68,7 +68,8 @@ impl Coordinator {
         let auto = self.sessions.get(&session)?.auto.clone()?;
         let waits = !self.waiting_autos(session).is_empty();
         let reserved = !waits && self.queue.reserve(session).is_ok();
-        let judged = auto.clone();
+        // One that waits is the one that would follow: it was counted when it was queued.
+        let judged = AutoReply { turns: auto.turns.saturating_sub(u32::from(waits)), ..auto.clone() };
         let decide = move |answer: &str| match after_answer(&judged, answer_end, answer, usage, now) {
             Next::Again(_) if !reserved && !waits => Next::Ended(Brake::Full),
             next => next,
@@ -76,7 +77,7 @@ impl Coordinator {
         Some(Judge { auto, decide: Arc::new(decide), reserved, waits })
     }
 
-    /// The judgement is committed.
+    /// The judgement is committed. Why the loop ended, if it did: to be said behind the answer that ended it.
     pub(super) fn judged(
         &mut self,
         session: SessionId,
@@ -84,7 +85,7 @@ impl Coordinator {
         answer: &str,
         queued: Option<Entry>,
         done: Option<FollowUp>,
-    ) {
+    ) -> Option<Brake> {
         let lives = self.is_live(session, &judge.auto);
         let next = (judge.decide)(answer);
         if queued.is_none() || !lives {
@@ -92,21 +93,21 @@ impl Coordinator {
         }
         // A loop that was ended meanwhile: what was queued for it is cancelled by the commit that ends it.
         if !lives {
-            return;
+            return None;
         }
         match (next, done) {
             (Next::Again(auto), _) => {
-                // An auto-reply that waits already was counted when it was queued.
                 let turns = if queued.is_some() { auto.turns } else { judge.auto.turns };
                 self.set_loop(session, Some(AutoReply { turns, ..auto }));
                 if let Some(entry) = queued {
                     drop(self.enqueued(entry, false));
                 }
+                None
             }
             (Next::Ended(brake), _) => {
                 // What waits of it goes with it.
                 self.end_loops(&[session]);
-                self.say_end(session, &judge.auto, &brake);
+                Some(brake)
             }
         }
     }
@@ -193,7 +194,7 @@ impl Coordinator {
                 // More than was taken, when the end of a turn queued one meanwhile.
                 for entry in begun.cancelled {
                     c.tell(queue::Event::Dropped { session, entry });
-                    c.emit_discarded(session, entry);
+                    c.emit_withdrawn(session, entry);
                 }
                 c.set_loop(session, Some(auto.clone()));
                 if let Some(entry) = begun.queued {
@@ -251,7 +252,7 @@ impl Coordinator {
     fn commit_ends(&mut self, sessions: Vec<SessionId>, taken: Vec<(SessionId, EntryId)>) {
         let commit = self.store.submit(EndAutoReplies { sessions: sessions.clone(), now: self.clock.now() });
         self.after(commit, move |c, result| match result {
-            Ok(_) => taken.into_iter().for_each(|(session, entry)| c.emit_discarded(session, entry)),
+            Ok(_) => taken.into_iter().for_each(|(session, entry)| c.emit_withdrawn(session, entry)),
             Err(error) => {
                 c.store_trouble(&error);
                 if !c.quit_begun {
@@ -274,11 +275,11 @@ impl Coordinator {
     }
 
     /// A session goes on whose loop has nothing under way, as after a restart: its next auto-reply is queued. One that has not
-    /// sent anything yet still needs a whole answer to begin with.
-    pub(super) fn nudge_loop(&mut self, session: SessionId) {
-        let Some(auto) = self.sessions.get(&session).and_then(|live| live.auto.clone()) else { return };
+    /// sent anything yet still needs a whole answer to begin with. The loop, if it goes on.
+    pub(super) fn nudge_loop(&mut self, session: SessionId) -> Option<AutoReply> {
+        let auto = self.sessions.get(&session)?.auto.clone()?;
         if self.quit_begun || self.queue.is_busy(session) {
-            return;
+            return None;
         }
         if auto.turns > 0 {
             return self.queue_next(&auto);
@@ -290,17 +291,20 @@ impl Coordinator {
                 c.queue_next(&auto);
             }
         });
+        None
     }
 
-    fn queue_next(&mut self, auto: &AutoReply) {
+    fn queue_next(&mut self, auto: &AutoReply) -> Option<AutoReply> {
         let session = auto.session;
         match go_on(auto.clone(), self.clock.now()) {
             Next::Again(_) if self.queue.reserve(session).is_err() => {
                 self.end_loops(&[session]);
                 self.say_end(session, auto, &Brake::Full);
+                None
             }
             Next::Again(next) => {
                 let commit = self.store.submit(QueueAutoReply { auto: next.clone(), now: self.clock.now() });
+                let goes_on = next.clone();
                 self.after(commit, move |c, result| match result {
                     Ok(Some(entry)) if c.is_live(session, &next) => {
                         c.set_loop(session, Some(next));
@@ -312,10 +316,12 @@ impl Coordinator {
                         c.notice(error.to_string());
                     }
                 });
+                Some(goes_on)
             }
             Next::Ended(brake) => {
                 self.end_loops(&[session]);
                 self.say_end(session, auto, &brake);
+                None
             }
         }
     }

@@ -17,11 +17,11 @@ pub(super) fn for_terminal<'a>(
     match event {
         // The answer follows at once: nothing to say.
         Event::Queued { session, ahead: 0, .. } if *session == active => None,
-        // Nobody typed it, and its turn shows it.
-        Event::Queued { origin: Origin::Auto, .. } => None,
         Event::Finished { session, .. } if *session == active => None,
         // The marker row says it.
         Event::Session { change: SessionChange::Switched | SessionChange::Created, .. } => None,
+        // Who held it is told, with the remedy.
+        Event::Session { change: SessionChange::Held, .. } => None,
         Event::Error { text, .. } => Some(Show::Error(text.clone())),
         Event::Queued { .. }
         | Event::Finished { .. }
@@ -39,6 +39,8 @@ pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Op
         None => format!("[{id}]"),
     };
     match event {
+        // Nobody typed it, and its turn shows it.
+        Event::Queued { origin: Origin::Auto, .. } => None,
         Event::Queued { session, entry, ahead, .. } => {
             let place = if *ahead > 0 { format!(", {ahead} ahead") } else { String::new() };
             let there = if *session == active { String::new() } else { format!("{} ", tag(session)) };

@@ -8,7 +8,7 @@ use super::wishes::{Requeue, Retried};
 use crate::domain::{Entry, EntryId, EntryState, Origin, Priority, SessionId};
 use crate::queue::{self, Waiting};
 use crate::store::{
-    DeadEntries, HoldEntries, HurryEntries, LastTurn, MoveEntry, RequeueEntries, SetPriority, StoreError,
+    ContinueTurn, DeadEntries, HoldEntries, HurryEntries, LastTurn, MoveEntry, RequeueEntries, SetPriority, StoreError,
 };
 
 impl Coordinator {
@@ -19,7 +19,7 @@ impl Coordinator {
         if self.queue.running(session) == Some(entry) {
             return Err(Error::Running(entry));
         }
-        let found = self.queue.waiting(session).into_iter().find(|waiting| waiting.entry == entry);
+        let found = self.queue.find(session, entry);
         found.map(|waiting| (session, waiting)).ok_or(Error::UnknownEntry(entry))
     }
 
@@ -178,6 +178,32 @@ impl Coordinator {
             Ok(Some((entry, _))) if entry.state == EntryState::Running => answer(reply, Err(Error::Answering(session))),
             Ok(Some((entry, _))) => c.ask_again(entry, origin, reply),
             Err(error) => answer(reply, Err(error.into())),
+        });
+    }
+
+    pub(super) fn continue_turn(&mut self, origin: Origin, reply: Reply<Option<Queued>>) {
+        let session = self.active;
+        if self.queue.running(session).is_some() {
+            return answer(reply, Err(Error::Answering(session)));
+        }
+        if let Err(error) = self.reserve(&[session]) {
+            return answer(reply, Err(error));
+        }
+        let commit = self.store.submit(ContinueTurn { session, origin });
+        self.after(commit, move |c, result| match result {
+            Ok(Some(entry)) => {
+                // It arrives anew.
+                let entry = Entry { created_at: c.clock.now(), ..entry };
+                answer(reply, Ok(Some(c.enqueued(entry, true))));
+            }
+            Ok(None) => {
+                c.queue.unreserve(session);
+                answer(reply, Ok(None));
+            }
+            Err(error) => {
+                c.queue.unreserve(session);
+                answer(reply, Err(error.into()));
+            }
         });
     }
 

@@ -90,7 +90,9 @@ impl Coordinator {
         if self.queue.is_held(session) {
             let why = format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on");
             self.show(Show::Notice(why));
-            self.let_go_of_waiters(session);
+            self.let_go(id);
+        } else {
+            self.say_why_it_waits(session, id);
         }
         self.touch(session);
         Queued { session, entry: id, ahead, done: receiver }
@@ -147,7 +149,7 @@ impl Coordinator {
             }
         };
         // Before anything else runs.
-        let loops = if cancel { self.end_loops(&sessions) } else { Vec::new() };
+        let mut loops = if cancel { self.end_loops(&sessions) } else { Vec::new() };
         // `/stop` holds what waits. Where nothing waits there is nothing to hold, and what is typed next is answered.
         let waits = |session: &SessionId| {
             let retrying = self.queue.retrying(*session);
@@ -186,7 +188,7 @@ impl Coordinator {
                     c.let_go_of_waiters(session);
                 } else {
                     c.tell(queue::Event::Hold { session, held, release: true });
-                    c.nudge_loop(session);
+                    loops.extend(c.nudge_loop(session));
                 }
             }
             let _ = reply.send(Ok(Held { changed, endings, loops }));
@@ -202,7 +204,7 @@ impl Coordinator {
 
     /// [`Coordinator::let_go_of_waiters`] of one entry, if it is held by itself.
     pub(super) fn let_go_if_held(&mut self, session: SessionId, entry: EntryId) {
-        if self.queue.waiting(session).iter().any(|waiting| waiting.entry == entry && waiting.held) {
+        if self.queue.find(session, entry).is_some_and(|waiting| waiting.held) {
             self.let_go(entry);
         }
     }

@@ -198,7 +198,7 @@ pub struct Held {
     pub changed: Vec<SessionId>,
     /// Turns that were told to end.
     pub endings: Vec<Ending>,
-    /// Auto-reply loops that ended.
+    /// Auto-reply loops that ended with that, or go on.
     pub loops: Vec<AutoReply>,
 }
 

@@ -106,7 +106,7 @@ impl Coordinator {
     /// Archiving held the queue. Where nothing waits, there is nothing that could start unasked.
     fn resume_if_empty(&mut self, session: SessionId) {
         let Some(live) = self.sessions.get_mut(&session) else { return };
-        if !self.queue.waiting(session).is_empty() {
+        if self.queue.waiting_count(session) > 0 {
             let text = format!("what waits in session {session} is held: /resume {session} goes on");
             self.show(Show::Notice(text));
             return;
@@ -221,7 +221,7 @@ impl Coordinator {
         }
         self.tell(queue::Event::Cancel(session));
         // What waits stays and is held, so that nothing is sent unasked when the session is opened again.
-        if !self.queue.waiting(session).is_empty() {
+        if self.queue.waiting_count(session) > 0 {
             let commit = self.store.submit(HoldSessions { sessions: vec![session], held: true });
             self.quietly(commit);
         }
@@ -297,7 +297,7 @@ impl Coordinator {
         let open = self.sessions.values().filter(|live| live.session.closed_at.is_none());
         let view = |live: &Live| {
             let id = live.session.id;
-            let pending = self.queue.waiting(id).len();
+            let pending = self.queue.waiting_count(id);
             let state = match () {
                 () if self.queue.running(id).is_some() => SessionState::Streaming,
                 () if self.queue.is_busy(id) => SessionState::Waiting,

@@ -94,7 +94,8 @@ impl Coordinator {
             None
         } else {
             // It was asked before chatmux ended: the answer shall not come without its question.
-            (first_here && session == self.active).then(|| (live.session.name.clone(), turn.text))
+            // One that stands anew at the end comes with it from the store.
+            (first_here && !moved && session == self.active).then(|| (live.session.name.clone(), turn.text))
         };
         if let Some((name, text)) = again {
             self.show(Show::Question { session, name, text });
@@ -157,8 +158,18 @@ impl Coordinator {
         });
     }
 
-    /// An entry that waited is cancelled, or gone. An answer that was begun has its end with that.
+    /// An entry that waited is cancelled, or gone.
     pub(super) fn emit_discarded(&mut self, session: SessionId, entry: EntryId) {
+        let is_known = self.entries.contains_key(&entry);
+        self.emit_withdrawn(session, entry);
+        if is_known && session == self.active {
+            // It has no answer in whose place one could see that.
+            self.show(Show::Notice(format!("#{entry} is cancelled")));
+        }
+    }
+
+    /// The same where what was ended with it is said instead. An answer that was begun has its end with that.
+    pub(super) fn emit_withdrawn(&mut self, session: SessionId, entry: EntryId) {
         let Some(tracked) = self.entries.get(&entry) else { return };
         // Where a later turn came between, the order of output has ended this one already.
         if let (Some(message), Some(live)) = (tracked.answer, self.sessions.get_mut(&session))
@@ -179,10 +190,6 @@ impl Coordinator {
             error: None,
         };
         self.emit(event, Some(entry));
-        if session == self.active {
-            // It has no answer in whose place one could see that.
-            self.show(Show::Notice(format!("#{entry} is cancelled")));
-        }
         self.finish_entry(entry, EndState::Cancelled, None);
         self.touch(session);
     }

@@ -50,6 +50,7 @@ pub(super) enum Wish {
     HoldEntries { entries: Vec<EntryId>, held: bool, reply: Reply<Vec<EntryId>> },
     Requeue { which: Requeue, reply: Reply<Vec<Queued>> },
     Retry { origin: Origin, reply: Reply<Retried> },
+    Continue { origin: Origin, reply: Reply<Option<Queued>> },
     BeginAuto { wish: AutoWish, reply: Reply<AutoReply> },
     EndAuto { which: Which, reply: Reply<Vec<AutoReply>> },
     AutoReply { which: Option<SessionRef>, reply: Reply<Option<AutoReply>> },
@@ -63,6 +64,7 @@ impl Coordinator {
             Wish::HoldEntries { entries, held, reply } => self.hold_entries(entries, held, reply),
             Wish::Requeue { which, reply } => self.requeue(which, reply),
             Wish::Retry { origin, reply } => self.retry(origin, reply),
+            Wish::Continue { origin, reply } => self.continue_turn(origin, reply),
             Wish::BeginAuto { wish, reply } => self.begin_auto(wish, reply),
             Wish::EndAuto { which, reply } => self.end_auto(&which, reply),
             Wish::AutoReply { which, reply } => {
@@ -118,6 +120,15 @@ impl Handle {
     /// It is being answered; a full queue; the store.
     pub async fn retry(&self, origin: Origin) -> Result<Retried, Error> {
         self.wish(|reply| Wish::Retry { origin, reply }).await
+    }
+
+    /// Queues the active session's last turn again, to go on from its answer as far as it came; `None` when there is nothing to
+    /// go on from.
+    ///
+    /// # Errors
+    /// It is being answered; a full queue; the store.
+    pub async fn continue_turn(&self, origin: Origin) -> Result<Option<Queued>, Error> {
+        self.wish(|reply| Wish::Continue { origin, reply }).await
     }
 
     /// Begins an auto-reply loop in the active session, in place of one that it may have.

@@ -86,13 +86,13 @@ pub struct Span(pub Duration);
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.as_millis();
-        let s = self.0.as_secs();
+        // Rounded once, so that no unit is ever full.
+        let s = self.0.as_secs_f64().round() as u64;
         if ms < 1_000 {
             write!(f, "{ms} ms")
         } else if ms < 59_950 {
             write!(f, "{:.1} s", self.0.as_secs_f64())
         } else if s < 3_600 {
-            let s = (self.0.as_secs_f64()).round() as u64;
             write!(f, "{} m {:02} s", s / 60, s % 60)
         } else {
             write!(f, "{} h {:02} m", s / 3_600, s % 3_600 / 60)

@@ -195,6 +195,7 @@ impl Executor {
             Command::Resume { what: Subject::Entries(entries) } => self.hold_entries(entries, false).await,
             Command::Dead { scope } => self.dead(scope).await.map(Done::Answered),
             Command::Requeue { which } => self.requeue(which).await,
+            Command::Continue => self.continue_turn().await,
             Command::Retry => self.retry().await,
             Command::Auto { change } => self.auto(change).await,
             Command::Stats { scope } => self.stats(scope).await.map(Done::Answered),
@@ -264,10 +265,11 @@ impl Executor {
     }
 
     async fn hold(&self, which: Which, held: bool) -> Result<Done, Failure> {
-        let Held { changed, .. } = self.handle.hold(which, held).await?;
+        let Held { changed, loops, .. } = self.handle.hold(which, held).await?;
         let nothing = if held { "held already" } else { "nothing is held there" };
         Ok(match changed.as_slice() {
-            [] => Done::Said(nothing.to_owned()),
+            [] if loops.is_empty() => Done::Said(nothing.to_owned()),
+            [] => Done::Said(auto_view::goes_on(&loops)),
             held_now if held => said_of_held(held_now).map_or(Done::Quietly, Done::Said),
             _ => Done::Quietly,
         })

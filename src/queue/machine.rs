@@ -23,7 +23,7 @@ pub struct Queue {
     /// Of these, how many will be free without more ado.
     pub(super) ending: usize,
     /// Sessions whose next entry waits for its time.
-    timers: BTreeSet<(Own, SessionId)>,
+    pub(super) timers: BTreeSet<(Own, SessionId)>,
     /// Where each session stands among the ready of a lane or in `timers`, so that it can be taken out.
     places: BTreeMap<SessionId, Place>,
     pub(super) pending_total: usize,
@@ -88,66 +88,6 @@ impl Queue {
             queue.reserved -= 1;
             self.pending_total -= 1;
         }
-    }
-
-    /// When [`Event::Tick`] is due, on the wall clock as it was at the last event.
-    pub fn next_wakeup(&self) -> Option<Timestamp> {
-        let timer = self.timers.first().map(|&(at, _)| at);
-        let waited_for = self.lanes.values().filter(|lane| !lane.ready.is_empty());
-        let due = waited_for.filter_map(|lane| lane.gate.until()).chain(timer).min();
-        due.map(|at| self.clock.wall_at(at))
-    }
-
-    /// Turns that come before `waiting` in its session, the running one included.
-    pub fn ahead(&self, session: SessionId, waiting: &Waiting) -> usize {
-        self.sessions.get(&session).map_or(0, |queue| queue.before(waiting) + usize::from(queue.running().is_some()))
-    }
-
-    /// Whether something will happen in `session` without the person.
-    pub fn is_busy(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(SessionQueue::is_busy)
-    }
-
-    /// Whether a turn starts, runs or settles in `session`.
-    pub fn running(&self, session: SessionId) -> Option<EntryId> {
-        self.sessions.get(&session)?.running().map(|running| running.pending.waiting.entry)
-    }
-
-    /// The entry of `session` that waits for its next attempt.
-    pub fn retrying(&self, session: SessionId) -> Option<EntryId> {
-        self.sessions.get(&session)?.retrying()
-    }
-
-    /// The entry of `session` whose turn comes next, unless the session is held.
-    pub fn next(&self, session: SessionId) -> Option<Waiting> {
-        let queue = self.sessions.get(&session).filter(|queue| !queue.held)?;
-        queue.next().map(|next| next.waiting)
-    }
-
-    /// Whether the provider of `session` has asked for patience.
-    pub fn is_gated(&self, session: SessionId) -> bool {
-        let queue = self.sessions.get(&session);
-        queue.and_then(|queue| self.lanes.get(&queue.provider)).is_some_and(|lane| lane.gate.until().is_some())
-    }
-
-    /// What waits in `session`, in order.
-    pub fn waiting(&self, session: SessionId) -> Vec<Waiting> {
-        self.sessions.get(&session).map(|queue| queue.waiting().copied().collect()).unwrap_or_default()
-    }
-
-    /// Whether the queue of `session` is held.
-    pub fn is_held(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(|queue| queue.held)
-    }
-
-    /// Turns that start, run or settle, in all.
-    pub const fn running_total(&self) -> usize {
-        self.taken
-    }
-
-    /// Attempts in all before an entry is dead.
-    pub const fn max_attempts(&self) -> u32 {
-        self.settings.retry.max_attempts
     }
 
     /// Takes in what happened and says what is to be done.
@@ -216,7 +156,7 @@ impl Queue {
         self.pending_total += 1;
         queue.insert(Pending { waiting, arrival, due, preempted: 0 });
         self.replace(session);
-        self.intervene(session, &waiting, effects);
+        self.intervene(session, effects);
     }
 
     fn changed(&mut self, session: SessionId, waiting: Waiting, effects: &mut Vec<Effect>) {
@@ -226,7 +166,7 @@ impl Queue {
             Some(pending) => {
                 queue.insert(Pending { waiting, due, ..pending });
                 self.replace(session);
-                self.intervene(session, &waiting, effects);
+                self.intervene(session, effects);
             }
             None => {
                 // Its start is under way: should it come back, then to its new place.
@@ -252,16 +192,16 @@ impl Queue {
         waiting.not_before.map(|at| self.clock.due(at, self.settings.retry.longest()))
     }
 
-    /// A `high` entry does not wait for a `low` one that runs.
-    fn intervene(&mut self, session: SessionId, waiting: &Waiting, effects: &mut Vec<Effect>) {
+    /// A `high` entry does not wait for a `low` one that runs, unless it may not start: the queue of its session is held.
+    fn intervene(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
+        let Some(queue) = self.sessions.get(&session).filter(|queue| !queue.held) else { return };
         let interruptible = self.settings.auto_interruptible;
         let gives_way = |running: &Running| {
             let Waiting { priority, auto, .. } = running.pending.waiting;
             priority == Priority::Low && (interruptible || !auto)
         };
-        let open = self.sessions.get(&session).filter(|queue| !queue.held);
-        let running = open.and_then(SessionQueue::running);
-        if waiting.priority == Priority::High && !waiting.held && running.is_some_and(gives_way) {
+        let is_high = |next: &Pending| next.waiting.priority == Priority::High;
+        if queue.next().is_some_and(is_high) && queue.running().is_some_and(gives_way) {
             self.interrupt(session, Cause::Intervention, effects);
         }
     }
@@ -273,6 +213,7 @@ impl Queue {
                 queue.release_all();
             }
         });
+        self.intervene(session, effects);
         if !held && let Some(queue) = self.sessions.get(&session) {
             let provider = queue.provider.clone();
             // A person who goes on although the provider refuses wants to see whether it still does.
@@ -296,9 +237,8 @@ impl Queue {
     }
 
     fn gate_found(&mut self, provider: String, until: Timestamp) {
-        let retry = &self.settings.retry;
         let wait = until.since(self.clock.wall_at(self.clock.now()));
-        let refusing = wait > retry.longest();
+        let refusing = wait > self.settings.retry.longest_patience();
         let own = self.clock.now().plus(wait);
         if wait > std::time::Duration::ZERO {
             self.lanes.entry(provider).or_default().gate.close(own, refusing);
@@ -309,8 +249,6 @@ impl Queue {
         if let Some(queue) = self.sessions.get_mut(&session)
             && queue.remove(entry).is_some()
         {
-            // Should a slot be on its way for it, it is anybody's.
-            queue.promised = false;
             self.pending_total -= 1;
             self.replace(session);
         }
@@ -408,8 +346,8 @@ impl Queue {
         }
         let Some(active) = self.active else { return };
         let Some(Place::Ready(provider, _)) = self.places.get(&active) else { return };
-        let is_persons = |queue: &SessionQueue| queue.next().is_some_and(|n| n.waiting.priority != Priority::Low);
-        if !self.sessions.get(&active).is_some_and(is_persons) {
+        let next = self.sessions.get(&active).and_then(SessionQueue::next);
+        if !next.is_some_and(is_persons) {
             return;
         }
         let Some(lane) = self.lanes.get(provider).filter(|lane| lane.gate.lets_through()) else { return };
@@ -445,7 +383,10 @@ impl Queue {
     pub(super) fn replace(&mut self, session: SessionId) {
         self.unplace(session);
         let now = self.clock.now();
-        let Some(queue) = self.sessions.get(&session) else { return };
+        let Some(queue) = self.sessions.get_mut(&session) else { return };
+        // A slot is freed for what a person waits for; what comes next instead has no claim to it.
+        queue.promised &= !queue.held && queue.next().is_some_and(is_persons);
+        let queue = &*queue;
         if queue.held || queue.phase != Phase::Idle {
             return;
         }
@@ -471,4 +412,9 @@ impl Queue {
 fn may_yield(settings: &Settings, pending: &Pending) -> bool {
     let Waiting { priority, auto, .. } = pending.waiting;
     priority == Priority::Low && pending.preempted < MAX_PREEMPTIONS && (settings.auto_interruptible || !auto)
+}
+
+/// Whether a person waits for it: a slot is freed for such entries only.
+fn is_persons(pending: &Pending) -> bool {
+    pending.waiting.priority != Priority::Low
 }

@@ -51,9 +51,16 @@ pub mod auto_reply;
 mod gate;
 mod machine;
 mod own_clock;
+#[cfg(test)]
+mod properties;
+mod questions;
 mod rank;
 mod retry;
+#[cfg(test)]
+mod scenarios;
 mod session_queue;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 mod turns;

@@ -30,8 +30,20 @@ pub(super) struct OwnClock {
 impl OwnClock {
     /// The wall clock says `now`.
     pub(super) fn follow(&mut self, now: Timestamp) {
-        let before = self.wall.replace(now).unwrap_or(now);
-        self.own = self.own.saturating_add(now.0.saturating_sub(before.0).max(0));
+        self.own = self.at(now).0;
+        self.wall = Some(now);
+    }
+
+    /// What this clock will say when it is told `now`.
+    fn at(&self, now: Timestamp) -> Own {
+        let before = self.wall.unwrap_or(now);
+        Own(self.own.saturating_add(now.0.saturating_sub(before.0).max(0)))
+    }
+
+    /// How long after `now` it will be `due`. None at all when the wall clock was set back: it has to be followed first.
+    pub(super) fn until(&self, due: Own, now: Timestamp) -> Duration {
+        let left = due.0.saturating_sub(self.at(now).0).max(0).unsigned_abs();
+        if self.wall.is_some_and(|before| now < before) { Duration::ZERO } else { Duration::from_millis(left) }
     }
 
     pub(super) const fn now(&self) -> Own {

@@ -77,6 +77,11 @@ impl RetryPolicy {
         if asked > self.max_retry_after { Patience::TooLong(wait) } else { Patience::Wait(wait) }
     }
 
+    /// The longest pause that a server's wish comes to without anyone being held.
+    pub(super) fn longest_patience(&self) -> Duration {
+        self.max_retry_after.saturating_add(self.delay(1, 1.0).mul_f64(self.jitter))
+    }
+
     /// The longest wait for another attempt that this policy begins.
     pub(super) fn longest(&self) -> Duration {
         let own = self.max_delay.max(self.initial_delay).mul_f64(1.0 + self.jitter);
@@ -130,6 +135,9 @@ mod tests {
         let policy = RetryPolicy { jitter: 0.0, ..RetryPolicy::default() };
         assert_eq!(policy.verdict(1, &overloaded(Some(7)), 0.3), Verdict::Again(Duration::from_secs(7)));
         assert_eq!(policy.verdict(1, &overloaded(Some(121)), 0.3), Verdict::Hold);
+        let policy = RetryPolicy::default();
+        let longest = policy.patience(Duration::from_secs(120), 0.999_999);
+        assert!(matches!(longest, Patience::Wait(wait) if wait <= policy.longest_patience()), "{longest:?}");
     }
 
     #[test]

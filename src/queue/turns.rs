@@ -69,18 +69,21 @@ impl Queue {
             return;
         };
         let end = settlement(&self.settings.retry, &running, attempt);
-        running.again = again(&running, &end);
+        // From now on, whatever happens to the wall clock before the end is committed.
+        let longest = self.settings.retry.longest();
+        running.again = again(&running, &end).map(|again| {
+            let due = again.waiting.not_before.map(|at| self.clock.due(at, longest));
+            Pending { due, ..again }
+        });
         let (entry, provider) = (running.pending.waiting.entry, running.provider.clone());
         queue.phase = Phase::Settling(running);
         let refused = patience_asked(attempt).map(|asked| self.settings.retry.patience(asked, attempt.roll));
-        let holds = matches!(end, Settlement::Retry { .. }) && matches!(refused, Some(Patience::TooLong(_)));
-        queue.held |= holds;
+        let too_long = too_long(&self.settings.retry, &end, attempt.roll);
+        queue.held |= too_long.is_some();
         effects.push(Effect::Settle { session, entry, end });
         self.will_be_free(session);
         self.close_gate(session, provider, refused, attempt.now, effects);
-        if let Some(Patience::TooLong(wait)) = refused
-            && holds
-        {
+        if let Some(wait) = too_long {
             effects.push(Effect::HoldSession { session, until: attempt.now.plus(wait) });
         }
     }
@@ -107,7 +110,6 @@ impl Queue {
     }
 
     pub(super) fn settled(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
-        let (clock, longest) = (&self.clock, self.settings.retry.longest());
         let Some(queue) = self.sessions.get_mut(&session) else { return };
         let Phase::Settling(running) = std::mem::replace(&mut queue.phase, Phase::Idle) else {
             debug_assert!(false, "a turn settled that was not settling");
@@ -120,8 +122,7 @@ impl Queue {
                 effects.push(Effect::Discard { session, entry: again.waiting.entry });
             }
             Some(again) => {
-                let due = again.waiting.not_before.map(|at| clock.due(at, longest));
-                queue.insert(Pending { due, ..again });
+                queue.insert(again);
                 self.pending_total += 1;
             }
             None => effects.push(Effect::Idle(session)),
@@ -201,6 +202,16 @@ fn patience_asked(attempt: &Attempt) -> Option<Duration> {
     match &attempt.outcome {
         Outcome::Failed(error) if error.retryable && is_refusal(error) => error.retry_after,
         Outcome::Failed(_) | Outcome::Complete | Outcome::Stopped => None,
+    }
+}
+
+/// How long the server wants what goes back to pending to wait, when that is longer than allowed: then its session is held, whether
+/// or not it is the provider as a whole that asks.
+fn too_long(retry: &RetryPolicy, end: &Settlement, roll: f64) -> Option<Duration> {
+    let Settlement::Retry { error, .. } = end else { return None };
+    match retry.patience(error.retry_after?, roll) {
+        Patience::TooLong(wait) => Some(wait),
+        Patience::Wait(_) => None,
     }
 }
 

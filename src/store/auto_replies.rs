@@ -191,7 +191,7 @@ impl Write for QueueAutoReply {
     }
 }
 
-/// Ends the loops of these sessions and cancels what waits of them. Sessions without a loop are passed over.
+/// Ends the loops of these sessions and cancels what waits of them, also of a loop that has ended since.
 #[derive(Debug, Clone)]
 pub struct EndAutoReplies {
     /// Whose.
@@ -215,8 +215,7 @@ impl Write for EndAutoReplies {
     fn apply(self, conn: &Connection) -> Result<AutoRepliesEnded, StoreError> {
         let mut outcome = AutoRepliesEnded::default();
         for session in self.sessions {
-            let Some(auto) = end(conn, session)? else { continue };
-            outcome.ended.push(auto);
+            outcome.ended.extend(end(conn, session)?);
             outcome.cancelled.extend(cancel(conn, session, self.now)?.into_iter().map(|entry| (session, entry)));
         }
         Ok(outcome)

@@ -156,8 +156,8 @@ impl Write for HoldEntries {
     }
 }
 
-/// Gives dead letters all their attempts again and puts them back into their queues, at the end, to start afresh. The
-/// reply has those that were dead.
+/// Gives dead letters all their attempts again and puts them back into their queues, at the end, to start afresh. An auto-reply
+/// is from now on the person's, who wants it sent, and no longer its loop's. The reply has those that were dead.
 #[derive(Debug, Clone)]
 pub struct RequeueEntries {
     /// Which.
@@ -169,7 +169,7 @@ impl Write for RequeueEntries {
 
     fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
         let sql = "UPDATE entries SET state = 'pending', attempts = 0, held = 0, continues = 0, not_before_ms = NULL, \
-                       started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
+                       origin = iif(origin = 'auto', 'user', origin), started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
                        error_text = NULL, error_request_id = NULL, \
                        position = (SELECT max(o.position) + 1 FROM entries o WHERE o.session_id = entries.session_id) \
                    WHERE id = ?1 AND state = 'dead'";
@@ -273,6 +273,41 @@ fn pending(conn: &Connection, id: EntryId) -> Result<Entry, StoreError> {
 
 pub(super) fn expect_state(entry: EntryId, found: EntryState, expected: EntryState) -> Result<(), StoreError> {
     if found == expected { Ok(()) } else { Err(StoreError::WrongState { entry, found, expected }) }
+}
+
+/// Puts a session's last turn back into the queue, as if it had just arrived, to go on from what there is of its answer. The reply
+/// is its entry; `None` when that answer is whole, has no text, or its turn is not over.
+#[derive(Debug, Clone, Copy)]
+pub struct ContinueTurn {
+    /// Whose.
+    pub session: SessionId,
+    /// Who wants it.
+    pub origin: Origin,
+}
+
+impl Write for ContinueTurn {
+    type Reply = Option<Entry>;
+
+    fn apply(self, conn: &Connection) -> Result<Option<Entry>, StoreError> {
+        let cut = conn
+            .prepare_cached(
+                "SELECT e.id FROM messages m JOIN entries e ON e.id = m.entry_id \
+                 WHERE m.id = (SELECT max(id) FROM messages WHERE session_id = ?1) AND m.role = 'assistant' \
+                     AND m.state IN ('interrupted', 'failed') AND octet_length(m.text) > 0 \
+                     AND e.state IN ('done', 'cancelled', 'dead')",
+            )?
+            .query_row([self.session], |row| row.get::<_, EntryId>(0))
+            .optional()?;
+        let Some(cut) = cut else { return Ok(None) };
+        conn.prepare_cached(
+            "UPDATE entries SET state = 'pending', continues = 1, attempts = 0, held = 0, not_before_ms = NULL, \
+                 started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, error_text = NULL, \
+                 error_request_id = NULL, origin = ?2, priority = iif(priority = 'low', 'normal', priority), \
+                 position = (SELECT max(position) FROM entries WHERE session_id = ?3) + 1 WHERE id = ?1",
+        )?
+        .execute(params![cut, self.origin, self.session])?;
+        by_id(conn, cut)
+    }
 }
 
 /// The entry of that number, in whatever state.

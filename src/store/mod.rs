@@ -55,8 +55,8 @@ pub use auto_replies::{
 };
 pub use ends::{EndTurn, TurnEnd};
 pub use entries::{
-    CancelEntries, Enqueue, FindEntry, HoldEntries, HurryEntries, MoveEntry, PendingEntries, RequeueEntries,
-    SetPriority,
+    CancelEntries, ContinueTurn, Enqueue, FindEntry, HoldEntries, HurryEntries, MoveEntry, PendingEntries,
+    RequeueEntries, SetPriority,
 };
 pub use error::{StoreError, Trouble};
 pub use gates::{Gates, SetGate};

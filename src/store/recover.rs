@@ -50,6 +50,13 @@ pub(super) fn recover(conn: &mut Connection, now: Timestamp) -> Result<Recovery,
         recovery.requeued.push(row?);
     }
     drop(requeue);
+    // What a loop had queued that was ended, and no commit came of that any more.
+    transaction.execute(
+        "UPDATE entries SET state = 'cancelled', held = 0, continues = 0, not_before_ms = NULL, finished_at_ms = ?1 \
+         WHERE state = 'pending' AND origin = 'auto' \
+             AND NOT EXISTS (SELECT 1 FROM auto_replies a WHERE a.session_id = entries.session_id)",
+        params![now],
+    )?;
     let mut hold = transaction
         .prepare_cached("UPDATE entries SET held = 1 WHERE state = 'pending' AND held = 0 RETURNING session_id, id")?;
     for row in hold.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {

@@ -126,7 +126,7 @@ struct Old {
     answer: MessageId,
     /// Nothing came of it.
     empty: bool,
-    /// The entry was a dead letter: its answer has put out its end, and what has ended does not go on.
+    /// Its output has its end: what is read of it later has rows of its own.
     ended: bool,
     /// They are the session's last.
     last: bool,
@@ -142,7 +142,7 @@ fn old_rows(conn: &Connection, entry: EntryId, session: SessionId) -> Result<Opt
     let found = conn
         .prepare_cached(
             "SELECT q.id, a.id, a.reasoning = '' AND a.text = '', \
-                 a.state = 'failed' AND a.finished_at_ms IS NOT NULL, \
+                 a.finished_at_ms IS NOT NULL AND (a.state = 'failed' OR a.reasoning <> '' OR a.text <> ''), \
                  a.id = (SELECT max(m.id) FROM messages m WHERE m.session_id = ?2) \
              FROM messages a JOIN messages q ON q.entry_id = a.entry_id AND q.role = 'user' \
              WHERE a.entry_id = ?1 AND a.role = 'assistant'",

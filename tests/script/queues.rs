@@ -141,3 +141,24 @@ fn send_goes_to_several_sessions_without_going_there() {
     let lines: Vec<_> = outcome.named("error").iter().map(|e| e["line"].as_i64().unwrap()).collect();
     assert_eq!(lines, [8, 9]);
 }
+
+#[test]
+fn continue_goes_on_from_a_partial() {
+    let (server, gate) = (Server::start(), Gate::default());
+    let home = Home::serving(&server, Format::Anthropic);
+    server.once("long", Reply::words(&["part", " rest"]).gate(&gate));
+    server.on("long", Reply::words(&[" and the", " rest"]));
+    let mut program = home.start(&["--json"]);
+    program.send("/bg long");
+    gate.release(1);
+    program.wait_text(1, "part");
+    program.send("/cancel");
+    program.wait_in(1, "idle");
+    program.send("/continue");
+    program.send("/continue");
+    let outcome = program.finish().code(0);
+    let ends: Vec<_> = outcome.named("finished").iter().map(|e| (e["state"].clone(), e["text"].clone())).collect();
+    assert_eq!(ends, [("cancelled".into(), "part".into()), ("complete".into(), "part and the rest".into())]);
+    assert_eq!(server.requests()[1].turns(), turns(&[("user", "long"), ("assistant", "part")]));
+    assert_eq!(outcome.named("notice").len(), 1, "the second /continue finds nothing to go on from");
+}

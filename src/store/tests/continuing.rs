@@ -226,3 +226,28 @@ fn a_listing_measures_what_was_begun() {
     assert_eq!((now.entries[0].entry.started_at, now.entries[0].session_name.as_str()), (Some(NOW), "main"));
     assert_eq!(now.entries[1].entry.finished_at, Some(NOW));
 }
+
+#[test]
+fn a_person_goes_on_from_an_answer_that_was_cut() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let turn = fresh.start(session, "count");
+    let on = ContinueTurn { session, origin: Origin::User };
+    assert_eq!(fresh.write(on), None, "it is not over");
+    let cut = EndTurn {
+        answer_state: AnswerState::Interrupted,
+        chunks: text("one, "),
+        finish_reason: None,
+        ..completed(&turn)
+    };
+    fresh.write(cut);
+    let entry = fresh.write(on).unwrap();
+    assert_eq!((entry.id, entry.state, entry.continues, entry.attempts), (turn.entry, EntryState::Pending, true, 0));
+    // Its end was seen: what follows is output of its own, with all of the answer.
+    let goes_on = again(&fresh, &turn);
+    assert!(goes_on.moved && goes_on.question > turn.answer);
+    assert_eq!(goes_on.kept.text, "one, ");
+    assert_eq!(fresh.write(EndTurn { chunks: text("two"), ..completed(&goes_on) }).text, "one, two");
+    assert_eq!(fresh.write(on), None, "it is whole");
+    assert_eq!(fresh.write(ContinueTurn { session: SessionId(9), ..on }), None);
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::domain::ErrorKind;
+use crate::domain::{AutoReply, ErrorKind};
 
 #[test]
 fn partials_are_kept_and_what_waited_is_held() {
@@ -92,4 +92,31 @@ fn looking_for_what_a_dead_process_left_does_not_walk_all_messages() {
     let plan: String =
         raw.query_row(&format!("EXPLAIN QUERY PLAN {}", recover::STREAMING), [], |row| row.get("detail")).unwrap();
     assert!(plan.contains("INDEX messages_streaming"), "{plan}");
+}
+
+#[test]
+fn an_auto_reply_without_its_loop_is_not_sent() {
+    let fresh = Fresh::new();
+    let (ended, lives) = (fresh.session().id, fresh.session().id);
+    let auto =
+        |session| Enqueue { session, priority: Priority::Low, origin: Origin::Auto, text: "more".into(), now: NOW };
+    let (orphan, kept) = (fresh.write(auto(ended)).id, fresh.write(auto(lives)).id);
+    let row = AutoReply {
+        session: lives,
+        text: "more".to_owned(),
+        max_turns: 2,
+        until: None,
+        max_time: std::time::Duration::from_secs(60),
+        max_tokens: 1_000,
+        stop_on_repeat: false,
+        started_at: NOW,
+        turns: 0,
+        tokens: 0,
+        last_answer: None,
+    };
+    let begun = fresh.write(BeginAutoReply { auto: row, queue_now: true, now: NOW });
+    assert_eq!(begun.cancelled, [kept]);
+    let (fresh, opening) = fresh.reopened(NOW);
+    assert_eq!(fresh.read(FindEntry(orphan)).map(|entry| entry.state), Some(EntryState::Cancelled));
+    assert_eq!(opening.recovery.held, BTreeMap::from([(lives, vec![begun.queued.unwrap().id])]));
 }
