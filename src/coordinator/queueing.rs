@@ -102,10 +102,12 @@ impl Coordinator {
 
     /// Takes in what waited when chatmux started.
     pub(super) fn track_all(&mut self, entries: Vec<Entry>) {
-        entries.into_iter().for_each(|entry| self.track(entry));
+        let found = entries.iter().map(|entry| (entry.session, waiting(entry))).collect();
+        entries.iter().for_each(|entry| self.track(entry));
+        self.tell(queue::Event::Found(found));
     }
 
-    fn track(&mut self, entry: Entry) {
+    fn track(&mut self, entry: &Entry) {
         let (session, since) = (entry.session, entry.created_at);
         let tracked = Tracked {
             session,
@@ -118,7 +120,6 @@ impl Coordinator {
             endings: Vec::new(),
         };
         self.entries.insert(entry.id, tracked);
-        self.tell(queue::Event::Enqueued { session, waiting: waiting(&entry) });
     }
 
     pub(super) fn cancel(&mut self, which: &Which) -> Result<Vec<Ending>, Error> {

@@ -106,6 +106,9 @@ impl Queue {
             Event::SessionRemoved(session) => self.remove_session(session),
             Event::Activated(session) => self.activate(session),
             Event::Enqueued { session, waiting } => self.enqueued(session, waiting, effects),
+            Event::Found(all) => {
+                all.into_iter().for_each(|(session, waiting)| self.enqueued(session, waiting, effects));
+            }
             Event::Changed { session, waiting } => self.changed(session, waiting, effects),
             Event::Started(session) => self.started(session, effects),
             Event::Accepted(session) => self.accepted(session),

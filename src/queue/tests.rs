@@ -310,3 +310,35 @@ fn a_priority_that_changes_while_the_turn_begins_counts() {
     b.tell(Event::StartRefused { session: SessionId(1), wait: Duration::from_millis(100) });
     assert_eq!(b.queue.waiting(SessionId(1))[0].priority, Priority::Low);
 }
+
+#[test]
+fn what_is_found_at_the_start_is_ranked_before_anything_starts() {
+    let found = |entry: i64, priority, auto, since: i64| Waiting {
+        entry: EntryId(entry),
+        priority,
+        auto,
+        continues: false,
+        position: entry,
+        attempts: 0,
+        held: false,
+        not_before: None,
+        since: Timestamp(NOW.0 - since),
+    };
+    // The journal has them by session, and by priority alone.
+    let low = (SessionId(1), found(1, Priority::Low, false, 10));
+    let normal = (SessionId(2), found(2, Priority::Normal, false, 5));
+    let auto = (SessionId(2), found(3, Priority::Low, true, 5));
+    let check = |auto_before_normal, entry| {
+        let mut b = Bench::new(2, 1);
+        let limits = b.queue.settings.limits.clone();
+        let settings = Settings { auto_before_normal, ..Settings::new(limits, RetryPolicy::default()) };
+        b.queue = Queue::new(settings);
+        for id in [1, 2] {
+            b.tell(Event::SessionAdded { session: SessionId(id), provider: "p".into(), held: false });
+        }
+        b.tell(Event::Activated(SessionId(2)));
+        assert_eq!(b.tell(Event::Found(vec![low, normal, auto])), [start(2, entry, 1)]);
+    };
+    check(false, 2);
+    check(true, 3);
+}

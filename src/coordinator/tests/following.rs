@@ -228,3 +228,27 @@ async fn what_gave_way_and_was_overtaken_goes_on_whole_behind_what_overtook_it()
     assert_eq!(texts, ["typed", "b", "low", "part rest"]);
     assert_eq!(history[3].seams, [4]);
 }
+
+#[tokio::test]
+async fn an_answer_that_a_person_continues_is_shown_from_where_it_begins() {
+    let (front, mut frames) = terminal();
+    let mut b = bench(1, 8, REPLAY_BYTES, front);
+    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    b.handle.submit(message(1, "q")).await.unwrap();
+    let asked = b.asked.recv().await.unwrap();
+    asked.say("half").await;
+    let cut = ProviderError::transient(ErrorKind::Transport, "connection reset");
+    asked.answer.send(Err(cut)).await.unwrap();
+    drain(&mut frames, &mut screen, SessionId(1), "<q>half<end>").await;
+    b.handle.continue_turn(Origin::User).await.unwrap().expect("there is something to go on from");
+    assert!(b.handle.continue_turn(Origin::User).await.is_err(), "it is under way");
+    let asked = b.asked.recv().await.unwrap();
+    let texts: Vec<_> = asked.request.messages.iter().map(|m| m.text.as_str()).collect();
+    assert_eq!(texts, ["q", "half"]);
+    asked.say(" and half").await;
+    asked.finish().await;
+    drain(&mut frames, &mut screen, SessionId(1), "<q>half and half<end>").await;
+    assert_eq!(screen.shown[&SessionId(1)], "<q>half<end><q>half and half<end>");
+    let history = b.store.read(crate::store::History { session: SessionId(1), last: 9 }).await.unwrap();
+    assert_eq!(history.iter().map(|m| m.text.as_str()).collect::<Vec<_>>(), ["q", "half and half"]);
+}
