@@ -125,29 +125,41 @@ fn whole_ms(length: Duration) -> u64 {
 }
 
 /// A histogram's text with one length more. Its pairs stand in order, so one of them is changed, or put between two: to build the
-/// histogram and write it anew costs twenty times as much, at the end of every turn.
+/// histogram and write it anew costs fifty times as much, at the end of every turn.
 fn with(mut text: String, length: Option<Duration>) -> String {
     let Some(length) = length else { return text };
     // Of this one only the scale is needed.
     let Ok(scale) = Histogram::<u64>::new(SIGNIFICANT_DIGITS) else { return text };
     let value = scale.highest_equivalent(whole_ms(length));
-    let mut end = 0;
-    let mut read = text.split(' ').filter_map(|pair| {
-        let begin = end;
-        end += pair.len() + 1;
-        pair_of(pair).map(|(value, count)| (begin..begin + pair.len(), value, count))
-    });
-    match read.find(|(_, other, _)| *other >= value) {
-        Some((range, other, count)) if other == value => {
-            text.replace_range(range, &format!("{value}:{}", count.saturating_add(1)));
+    let at = place_of(&text, value);
+    let pair = text[at..].split(' ').next().unwrap_or_default();
+    match pair_of(pair) {
+        Some((there, count)) if there == value => {
+            text.replace_range(at..at + pair.len(), &format!("{value}:{}", count.saturating_add(1)));
         }
-        Some((before, ..)) => text.insert_str(before.start, &format!("{value}:1 ")),
-        None => {
-            let blank = if text.is_empty() { "" } else { " " };
-            text += &format!("{blank}{value}:1");
-        }
+        _ if text.is_empty() => text = format!("{value}:1"),
+        _ if at == text.len() => text += &format!(" {value}:1"),
+        _ => text.insert_str(at, &format!("{value}:1 ")),
     }
     text
+}
+
+/// Where the first pair begins whose value is not less than `value`; the text's end when there is none. What makes no sense counts
+/// as less.
+fn place_of(text: &str, value: u64) -> usize {
+    let bytes = text.as_bytes();
+    let (mut low, mut high) = (0, text.len());
+    while low < high {
+        let middle = low.midpoint(high);
+        let begin = bytes[low..middle].iter().rposition(|&byte| byte == b' ').map_or(low, |at| low + at + 1);
+        let end = bytes[middle..].iter().position(|&byte| byte == b' ').map_or(text.len(), |at| middle + at);
+        if pair_of(&text[begin..end]).is_some_and(|(there, _)| there >= value) {
+            high = begin;
+        } else {
+            low = (end + 1).min(text.len());
+        }
+    }
+    low
 }
 
 /// A pair of [`with`]: a length in milliseconds and how many there were.
@@ -323,8 +335,11 @@ mod tests {
             assert_eq!(with(text.to_owned(), Some(Duration::from_millis(ms))), expected);
         };
         check("", 7, "7:1");
-        check("x 7:1 9", 7, "x 7:2 9");
+        check("x 7:1", 7, "x 7:2");
         check("8:1 :", 7, "7:1 8:1 :");
         check("3:1 y", 7, "3:1 y 7:1");
+        check("3:1  9:1", 7, "3:1  7:1 9:1");
+        check("ää öö:1 ü", 7, "ää öö:1 ü 7:1");
+        check(" ", 7, "  7:1");
     }
 }
