@@ -54,7 +54,7 @@
 //! | 0 | [`domain`]: ids, words, messages, events, the replay buffer, time, limits | serde, thiserror |
 //! | 1 | [`command`]: slash commands | clap |
 //! | 1 | [`queue`]: the message queue, retries, slots: pure | nothing |
-//! | 1 | [`store`]: SQLite | rusqlite and its migrations |
+//! | 1 | [`store`]: SQLite | rusqlite and its migrations, hdrhistogram |
 //! | 1 | [`provider`]: the ways to the models, and the embedded demo | reqwest, rustls, sseer |
 //! | 2 | [`worker`]: one turn, its checkpoints, its cancellation | tokio |
 //! | 3 | [`coordinator`]: the loop that owns everything, and the effects of the queue | tokio |
@@ -80,6 +80,14 @@
 //! | origin | `user`, `script`, `auto` | [`domain::Origin`] |
 //! | entry state | `pending`, `running`, `done`; or `cancelled`, or `dead` (out of attempts, or failed for good) | [`domain::EntryState`] |
 //! | answer state | `streaming`, `complete`; or `interrupted` or `failed`, the partial kept | [`domain::AnswerState`] |
+//! | position | an entry's place among those of its priority, as it arrived or as a person moved it | [`domain::Entry::position`] |
+//! | rank | who gets the next free slot: when an entry arrived, and [`queue::Settings::ageing`] for each step of priority | |
+//! | dead letter | an entry that is `dead`, with its reason, until a person sends it again or drops it | [`domain::EntryState::Dead`] |
+//! | gate | a provider's wish to be left alone, for every session, and the slow start behind it | [`queue::Effect::Gate`] |
+//! | preemption | a `low` turn gives its slot to what a person typed in the active session | [`queue::Cause::Preemption`] |
+//! | continuing | an entry goes on from what came of its answer before | [`domain::Entry::continues`] |
+//! | seam | where an answer was continued, as an offset in its text | [`domain::Message::seams`] |
+//! | auto-reply | a text that is queued after each answer of a session, until a brake ends the loop | [`domain::AutoReply`] |
 //! | held | waits until a person says `/resume`: an entry, or the queue of a session | |
 //! | partial | what has come of an answer that is not whole | |
 //! | checkpoint | the append of a partial's news to the store | [`domain::limits::CHECKPOINT_INTERVAL`] |

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "shared by several benches, each of which uses a part")]
 
 pub(crate) mod figures;
+pub(crate) mod history;
 pub(crate) mod raw;
 pub(crate) mod sandbox;
 pub(crate) mod server;

@@ -13,7 +13,7 @@ use crate::cli::args::Args;
 use crate::config::{Config, Places};
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::script::lines::ScriptLine;
-use crate::store::{CloseSession, CreateSession, Gates, Store};
+use crate::store::{CloseSession, CreateSession, Gates};
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String]) -> Result<u8, Failed> {
     let question = question(words)?;
@@ -25,7 +25,8 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String
     sender.try_send(ScriptLine { number: 1, line: Ok(line) }).map_err(anyhow::Error::new)?;
     drop(sender);
     // What waits elsewhere is no business of this question's, nor worth a word at each; what this start repaired is said once.
-    let opened = Opened { pending: Vec::new(), ..opened };
+    // One question is asked, whatever loop would go on from its answer.
+    let opened = Opened { pending: Vec::new(), auto_replies: Vec::new(), ..opened };
     let notices = open::recovery_report(&opened);
     let play = Play { json: args.json, fail_fast: false, numbered: false, notices };
     play.run(opened, config, input)
@@ -34,7 +35,7 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String
 /// A database with a session for this question alone.
 fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed> {
     let now = open::CLOCK.now();
-    let (store, opening) = Store::open(&open::database_path(args, places)?, now)?;
+    let (store, opening) = open::open_store(args, config, places, now)?;
     if opening.created {
         // The first session of a database is the prompt's own.
         store.write_blocking(CreateSession { name: None, model: config.model.clone(), system: String::new(), now })?;

@@ -63,7 +63,10 @@ pub(super) fn queue(args: &Args, config: &Config, places: &Places, dead: bool) -
         }
     };
     let (entries, gates) = listing.map(|listing| (listing.entries, listing.gates)).unwrap_or_default();
-    answer(args, if dead { dead_answer(&entries, view) } else { queue_answer(&entries, &gates, view) })
+    answer(
+        args,
+        if dead { dead_answer(&entries, view) } else { queue_answer(&entries, &gates, args.session.is_none(), view) },
+    )
 }
 
 pub(super) fn stats(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {

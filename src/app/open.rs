@@ -59,12 +59,7 @@ pub(super) fn database_path(args: &Args, places: &Places) -> Result<PathBuf, Fai
 /// A `visit` (`chatmux ask`) leaves no trace in where the prompt begins next time, nor in what is archived.
 pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -> Result<Opened, Failed> {
     let now = CLOCK.now();
-    let (store, opening) = Store::open(&database_path(args, places)?, now)?;
-    if opening.sole && config.on_start == OnStart::Resume {
-        // What the last exit left, and not what the person had held.
-        let ids = opening.recovery.held.values().flatten().copied().collect();
-        store.write_blocking(HoldEntries { ids, held: false })?;
-    }
+    let (store, opening) = open_store(args, config, places, now)?;
     let mut sessions = store.read_blocking(Sessions { closed: true })?;
     let known = sessions.len();
     let create = |name| CreateSession { name, model: config.model.clone(), system: String::new(), now };
@@ -104,6 +99,22 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -
     let (gates, resumes) = (store.read_blocking(Gates)?, config.on_start == OnStart::Resume);
     let first = known < sessions.len();
     Ok(Opened { store, opening, sessions, ends, pending, auto_replies, resumes, gates, active, first })
+}
+
+/// Opens the database. Where what waits shall go on by itself, nothing stays held that the last exit left, whoever comes next.
+pub(super) fn open_store(
+    args: &Args,
+    config: &Config,
+    places: &Places,
+    now: Timestamp,
+) -> Result<(Store, Opening), Failed> {
+    let (store, opening) = Store::open(&database_path(args, places)?, now)?;
+    if opening.sole && config.on_start == OnStart::Resume {
+        // What the last exit left, and not what the person had held.
+        let ids = opening.recovery.held.values().flatten().copied().collect();
+        store.write_blocking(HoldEntries { ids, held: false })?;
+    }
+    Ok((store, opening))
 }
 
 fn created(store: &Store, sessions: &mut Vec<Session>, create: CreateSession) -> Result<Session, Failed> {
@@ -262,6 +273,10 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
             "{held} {waits}, held ({}): /resume all sends {them}, /queue all lists {them}",
             names.join(", ")
         ));
+    }
+    for auto in &opened.auto_replies {
+        let (named, sent) = (name(auto.session), format!("{} of {} sent", auto.turns, auto.max_turns));
+        lines.push(format!("[{named}] an auto-reply loop is on, {sent}: /auto shows it there, /auto off ends it"));
     }
     lines
 }

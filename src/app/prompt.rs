@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, F
 }
 
 async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: Vec<String>) -> Result<End, Failed> {
-    let (names, names_seen) = watch::channel(Names { sessions: Vec::new(), models: open::models(config) });
+    let (names, names_seen) = watch::channel(Names { models: open::models(config), ..Names::default() });
     let prompt = PromptState {
         session: opened.active.id,
         name: opened.active.name.clone(),

@@ -28,7 +28,7 @@ pub struct AutoReplyDefaults {
 /// Judges a turn's end for the loop of its session, as often as it is asked with the same result.
 #[derive(Clone)]
 pub(super) struct Judge {
-    auto: AutoReply,
+    pub(super) auto: AutoReply,
     decide: Arc<dyn Fn(&str) -> Next + Send + Sync>,
     /// A place in the queue is kept for the auto-reply.
     reserved: bool,
@@ -77,7 +77,7 @@ impl Coordinator {
         Some(Judge { auto, decide: Arc::new(decide), reserved, waits })
     }
 
-    /// The judgement is committed.
+    /// The judgement is committed. Why the loop ended, if it did: to be said behind the answer that ended it.
     pub(super) fn judged(
         &mut self,
         session: SessionId,
@@ -85,7 +85,7 @@ impl Coordinator {
         answer: &str,
         queued: Option<Entry>,
         done: Option<FollowUp>,
-    ) {
+    ) -> Option<Brake> {
         let lives = self.is_live(session, &judge.auto);
         let next = (judge.decide)(answer);
         if queued.is_none() || !lives {
@@ -93,7 +93,7 @@ impl Coordinator {
         }
         // A loop that was ended meanwhile: what was queued for it is cancelled by the commit that ends it.
         if !lives {
-            return;
+            return None;
         }
         match (next, done) {
             (Next::Again(auto), _) => {
@@ -102,11 +102,12 @@ impl Coordinator {
                 if let Some(entry) = queued {
                     drop(self.enqueued(entry, false));
                 }
+                None
             }
             (Next::Ended(brake), _) => {
                 // What waits of it goes with it.
                 self.end_loops(&[session]);
-                self.say_end(session, &judge.auto, &brake);
+                Some(brake)
             }
         }
     }
@@ -129,7 +130,7 @@ impl Coordinator {
         }
     }
 
-    fn say_end(&mut self, session: SessionId, auto: &AutoReply, brake: &Brake) {
+    pub(super) fn say_end(&mut self, session: SessionId, auto: &AutoReply, brake: &Brake) {
         let named = self.named(session);
         self.notice(format!("{named} auto-reply ended after {} of {}: {brake}", auto.turns, auto.max_turns));
     }
@@ -190,7 +191,11 @@ impl Coordinator {
         let commit = self.store.submit(BeginAutoReply { auto: auto.clone(), queue_now, now: self.clock.now() });
         self.after(commit, move |c, result| match result {
             Ok(begun) => {
-                before.iter().for_each(|waiting| c.emit_discarded(session, waiting.entry));
+                // More than was taken, when the end of a turn queued one meanwhile.
+                for entry in begun.cancelled {
+                    c.tell(queue::Event::Dropped { session, entry });
+                    c.emit_withdrawn(session, entry);
+                }
                 c.set_loop(session, Some(auto.clone()));
                 if let Some(entry) = begun.queued {
                     drop(c.enqueued(entry, false));
@@ -247,7 +252,7 @@ impl Coordinator {
     fn commit_ends(&mut self, sessions: Vec<SessionId>, taken: Vec<(SessionId, EntryId)>) {
         let commit = self.store.submit(EndAutoReplies { sessions: sessions.clone(), now: self.clock.now() });
         self.after(commit, move |c, result| match result {
-            Ok(_) => taken.into_iter().for_each(|(session, entry)| c.emit_discarded(session, entry)),
+            Ok(_) => taken.into_iter().for_each(|(session, entry)| c.emit_withdrawn(session, entry)),
             Err(error) => {
                 c.store_trouble(&error);
                 if !c.quit_begun {
@@ -269,16 +274,32 @@ impl Coordinator {
         }
     }
 
-    /// A session goes on whose loop has nothing under way, as after a restart: its next auto-reply is queued. The loop, if so.
+    /// A session goes on whose loop has nothing under way, as after a restart: its next auto-reply is queued. One that has not
+    /// sent anything yet still needs a whole answer to begin with. The loop, if it goes on.
     pub(super) fn nudge_loop(&mut self, session: SessionId) -> Option<AutoReply> {
         let auto = self.sessions.get(&session)?.auto.clone()?;
-        if self.queue.is_busy(session) {
+        if self.quit_begun || self.queue.is_busy(session) {
             return None;
         }
+        if auto.turns > 0 {
+            return self.queue_next(&auto);
+        }
+        let read = self.store.query(LastTurn { session });
+        self.later(read, move |c, last| {
+            let answered = matches!(last, Ok(Some((_, Some(AnswerState::Complete)))));
+            if answered && !c.quit_begun && !c.queue.is_busy(session) && c.is_live(session, &auto) {
+                c.queue_next(&auto);
+            }
+        });
+        None
+    }
+
+    fn queue_next(&mut self, auto: &AutoReply) -> Option<AutoReply> {
+        let session = auto.session;
         match go_on(auto.clone(), self.clock.now()) {
             Next::Again(_) if self.queue.reserve(session).is_err() => {
                 self.end_loops(&[session]);
-                self.say_end(session, &auto, &Brake::Full);
+                self.say_end(session, auto, &Brake::Full);
                 None
             }
             Next::Again(next) => {
@@ -299,7 +320,7 @@ impl Coordinator {
             }
             Next::Ended(brake) => {
                 self.end_loops(&[session]);
-                self.say_end(session, &auto, &brake);
+                self.say_end(session, auto, &brake);
                 None
             }
         }

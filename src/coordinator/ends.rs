@@ -31,10 +31,11 @@ impl Coordinator {
                 c.trouble = None;
                 let TurnEnd { text, queued, follow_up } = ended;
                 // Before the session is idle: in no moment does it seem that nothing follows.
-                if let Some(judge) = judge {
-                    c.judged(session, &judge, &text, queued, follow_up);
-                }
+                let brake = judge.as_ref().and_then(|judge| c.judged(session, judge, &text, queued, follow_up));
                 c.turn_settled(session, &end, text);
+                if let (Some(judge), Some(brake)) = (judge, brake) {
+                    c.say_end(session, &judge.auto, &brake);
+                }
             }
             // Its session was deleted meanwhile, by another process.
             Err(StoreError::NoEntry(_) | StoreError::WrongState { .. } | StoreError::NotStreaming(_)) => {

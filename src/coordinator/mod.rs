@@ -19,6 +19,7 @@ mod front;
 mod gates;
 pub mod notices;
 mod order;
+mod outlook;
 mod queueing;
 mod request;
 mod run;
@@ -157,6 +158,8 @@ struct Tracked {
 /// Somebody who waits until these sessions are quiet.
 struct Waiter {
     sessions: BTreeSet<SessionId>,
+    /// One of these that was busy when last looked: while it is, the others need no look, however often the loop wakes up.
+    busy: Option<SessionId>,
     reply: request::Reply<Quiet>,
 }
 

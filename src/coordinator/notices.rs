@@ -20,6 +20,8 @@ pub(super) fn for_terminal<'a>(
         Event::Finished { session, .. } if *session == active => None,
         // The marker row says it.
         Event::Session { change: SessionChange::Switched | SessionChange::Created, .. } => None,
+        // Who held it is told, with the remedy.
+        Event::Session { change: SessionChange::Held, .. } => None,
         Event::Error { text, .. } => Some(Show::Error(text.clone())),
         Event::Queued { .. }
         | Event::Finished { .. }

@@ -19,7 +19,7 @@ impl Coordinator {
         if self.queue.running(session) == Some(entry) {
             return Err(Error::Running(entry));
         }
-        let found = self.queue.waiting(session).into_iter().find(|waiting| waiting.entry == entry);
+        let found = self.queue.find(session, entry);
         found.map(|waiting| (session, waiting)).ok_or(Error::UnknownEntry(entry))
     }
 
@@ -185,6 +185,9 @@ impl Coordinator {
                     answer(reply, requeued);
                 });
             }
+            // It would be asked twice.
+            Ok(Some((entry, _))) if entry.state == EntryState::Pending => answer(reply, Err(Error::Waits(entry.id))),
+            Ok(Some((entry, _))) if entry.state == EntryState::Running => answer(reply, Err(Error::Answering(session))),
             Ok(Some((entry, _))) => c.ask_again(entry, origin, reply),
             Err(error) => answer(reply, Err(error.into())),
         });

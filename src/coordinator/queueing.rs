@@ -92,7 +92,9 @@ impl Coordinator {
         if was_held {
             let why = format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on");
             self.show(Show::Notice(why));
-            self.let_go_of_waiters(session);
+            self.let_go(id);
+        } else {
+            self.say_why_it_waits(session, id);
         }
         self.touch(session);
         Queued { session, entry: id, ahead, done: receiver }
@@ -100,10 +102,12 @@ impl Coordinator {
 
     /// Takes in what waited when chatmux started.
     pub(super) fn track_all(&mut self, entries: Vec<Entry>) {
-        entries.into_iter().for_each(|entry| self.track(entry));
+        let found = entries.iter().map(|entry| (entry.session, waiting(entry))).collect();
+        entries.iter().for_each(|entry| self.track(entry));
+        self.tell(queue::Event::Found(found));
     }
 
-    fn track(&mut self, entry: Entry) {
+    fn track(&mut self, entry: &Entry) {
         let (session, since) = (entry.session, entry.created_at);
         let tracked = Tracked {
             session,
@@ -116,7 +120,6 @@ impl Coordinator {
             endings: Vec::new(),
         };
         self.entries.insert(entry.id, tracked);
-        self.tell(queue::Event::Enqueued { session, waiting: waiting(&entry) });
     }
 
     pub(super) fn cancel(&mut self, which: &Which) -> Result<Vec<Ending>, Error> {
@@ -203,7 +206,7 @@ impl Coordinator {
 
     /// [`Coordinator::let_go_of_waiters`] of one entry, if it is held by itself.
     pub(super) fn let_go_if_held(&mut self, session: SessionId, entry: EntryId) {
-        if self.queue.waiting(session).iter().any(|waiting| waiting.entry == entry && waiting.held) {
+        if self.queue.find(session, entry).is_some_and(|waiting| waiting.held) {
             self.let_go(entry);
         }
     }

@@ -48,6 +48,9 @@ pub enum Error {
     /// It waits no more.
     #[error("#{0} is being answered already: /cancel ends it")]
     Running(EntryId),
+    /// It will be asked again without that.
+    #[error("#{0} waits to be asked again: /queue says what for, /resume goes on with what is held")]
+    Waits(EntryId),
     /// It is no dead letter.
     #[error("#{0} is not dead: /dead lists what is")]
     NotDead(EntryId),
@@ -280,7 +283,7 @@ impl Handle {
         self.ask(|reply| Request::Rename { which, name, reply }).await
     }
 
-    /// Archives a session, the active one by default; its turn is cancelled, what waits there is held.
+    /// Archives a session, the active one by default; its turn is cancelled, its auto-reply loop ends, what waits there is held.
     ///
     /// # Errors
     /// There is no such session; the store.

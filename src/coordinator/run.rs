@@ -169,7 +169,9 @@ impl Coordinator {
 
     fn wait(&mut self, which: &Which, reply: super::request::Reply<super::Quiet>) {
         match self.find_all(which) {
-            Ok(sessions) => self.waiters.push(super::Waiter { sessions: sessions.into_iter().collect(), reply }),
+            Ok(sessions) => {
+                self.waiters.push(super::Waiter { sessions: sessions.into_iter().collect(), busy: None, reply })
+            }
             Err(error) => {
                 let _ = reply.send(Err(error));
             }
@@ -182,10 +184,14 @@ impl Coordinator {
         }
         self.waiters.retain(|waiter| !waiter.reply.is_closed());
         let queue = &self.queue;
-        let quiet = |waiter: &mut super::Waiter| !waiter.sessions.iter().any(|&session| queue.is_busy(session));
+        let quiet = |waiter: &mut super::Waiter| {
+            let before = waiter.busy.filter(|&session| queue.is_busy(session));
+            waiter.busy = before.or_else(|| waiter.sessions.iter().copied().find(|&session| queue.is_busy(session)));
+            waiter.busy.is_none()
+        };
         let ready: Vec<_> = self.waiters.extract_if(.., quiet).collect();
         for waiter in ready {
-            let held = |&session: &_| !self.queue.waiting(session).is_empty();
+            let held = |&session: &_| self.queue.waiting_count(session) > 0;
             let held = waiter.sessions.iter().copied().filter(held).collect();
             let _ = waiter.reply.send(Ok(super::Quiet { held }));
         }

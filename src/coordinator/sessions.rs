@@ -5,7 +5,7 @@ use super::{Coordinator, Live, Which};
 use crate::domain::{
     Activity, Event, ModelName, PromptState, Seen, Session, SessionChange, SessionId, SessionName, SessionRef, Show,
 };
-use crate::queue;
+use crate::queue::{self, auto_reply::Brake};
 use crate::store::{
     CloseSession, CreateSession, DeleteSession, HoldSessions, RenameSession, ReopenSession, SetActive, SetDraft,
     SetModel, SetSystem, StoreError,
@@ -106,7 +106,7 @@ impl Coordinator {
     /// Archiving held the queue. Where nothing waits, there is nothing that could start unasked.
     fn resume_if_empty(&mut self, session: SessionId) {
         let Some(live) = self.sessions.get_mut(&session) else { return };
-        if !self.queue.waiting(session).is_empty() {
+        if self.queue.waiting_count(session) > 0 {
             let text = format!("what waits in session {session} is held: /resume {session} goes on");
             self.show(Show::Notice(text));
             return;
@@ -206,7 +206,7 @@ impl Coordinator {
         });
     }
 
-    /// Archives a session. Its turn is ended, what waits there is held; the prompt goes elsewhere.
+    /// Archives a session. Its turn and its auto-reply loop are ended, what waits there is held; the prompt goes elsewhere.
     pub(super) fn close(&mut self, which: Option<SessionRef>, reply: Reply<Session>) {
         let session = match self.find(which.as_ref()).and_then(|id| self.leave(id).map(|()| id)) {
             Ok(session) => session,
@@ -215,11 +215,13 @@ impl Coordinator {
                 return;
             }
         };
-        // What is put away does not go on by itself.
-        self.end_loops(&[session]);
+        // What is archived asks for nothing more.
+        for auto in self.end_loops(&[session]) {
+            self.say_end(session, &auto, &Brake::Person);
+        }
         self.tell(queue::Event::Cancel(session));
         // What waits stays and is held, so that nothing is sent unasked when the session is opened again.
-        if !self.queue.waiting(session).is_empty() {
+        if self.queue.waiting_count(session) > 0 {
             let commit = self.store.submit(HoldSessions { sessions: vec![session], held: true });
             self.quietly(commit);
         }
@@ -295,7 +297,7 @@ impl Coordinator {
         let open = self.sessions.values().filter(|live| live.session.closed_at.is_none());
         let view = |live: &Live| {
             let id = live.session.id;
-            let pending = self.queue.waiting(id).len();
+            let pending = self.queue.waiting_count(id);
             let state = match () {
                 () if self.queue.running(id).is_some() => SessionState::Streaming,
                 () if self.queue.is_busy(id) => SessionState::Waiting,

@@ -12,6 +12,17 @@ use crate::store::{Behind, OutputSince, SetSeen, StoreError};
 /// What a return to a session replays at most; of more the end is shown, and how to see all.
 const REPLAY_SHOWN_BYTES: u64 = 16 << 10;
 
+/// Why the store is asked for what was missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// The program starts in that session.
+    AtStart,
+    /// The person goes there.
+    Entering,
+    /// The buffer was left behind.
+    Again,
+}
+
 impl Coordinator {
     /// Says that something happened. `entry`: the message it belongs to.
     pub(super) fn emit(&mut self, event: Event, entry: Option<EntryId>) {
@@ -35,6 +46,13 @@ impl Coordinator {
         let after = self.sessions.get(&self.active).map(|live| live.replay.end());
         if let Front::Terminal(terminal) = &mut self.front {
             terminal.show(show, after);
+        }
+    }
+
+    /// Before what the active session has put out and the terminal has not taken.
+    fn show_first(&mut self, show: Show) {
+        if let Front::Terminal(terminal) = &mut self.front {
+            terminal.show(show, None);
         }
     }
 
@@ -81,29 +99,35 @@ impl Coordinator {
         let news = live.replay.since(&seen);
         let unread = news.as_ref().is_none_or(|news| !news.is_empty());
         if news.is_none() {
-            self.catch_up(session, true);
+            self.catch_up(session, if at_start { Look::AtStart } else { Look::Entering });
         } else if !at_start || unread {
             let name = live.session.name.clone();
             terminal.show(Show::Switched { session, name, unread, cut_bytes: 0 }, None);
+            // What waits at the start is said by the start.
+            if !at_start && let Some(why) = self.outlook(session) {
+                self.show_first(Show::Notice(why));
+            }
         }
         self.touch(session);
     }
 
     /// Asks the store for what the replay buffer no longer has.
-    fn catch_up(&mut self, session: SessionId, entering: bool) {
+    fn catch_up(&mut self, session: SessionId, look: Look) {
         let Front::Terminal(terminal) = &mut self.front else { return };
         let seen = terminal.cursor;
         let question = terminal.ask();
         let read = self.store.query(OutputSince { session, seen, max_bytes: REPLAY_SHOWN_BYTES });
-        self.later(read, move |c, result| c.caught_up(session, question, entering, result));
+        self.later(read, move |c, result| c.caught_up(session, question, look, result));
     }
 
-    fn caught_up(&mut self, session: SessionId, question: u64, entering: bool, result: Result<Behind, StoreError>) {
+    fn caught_up(&mut self, session: SessionId, question: u64, look: Look, result: Result<Behind, StoreError>) {
         let Front::Terminal(terminal) = &mut self.front else { return };
         if terminal.catching_up != Some(question) {
             // The person has gone elsewhere meanwhile, and perhaps come back.
             return;
         }
+        let outlook = if look == Look::Entering { self.outlook(session) } else { None };
+        let Front::Terminal(terminal) = &mut self.front else { return };
         terminal.catching_up = None;
         // What was said meanwhile stands before what was missed, not among it.
         terminal.settle_shows();
@@ -113,8 +137,11 @@ impl Coordinator {
             Ok(replayed) => {
                 let cut_bytes = replayed.cut_bytes;
                 let unread = !replayed.outputs.is_empty();
-                if entering || cut_bytes > 0 {
+                if look != Look::Again || cut_bytes > 0 {
                     terminal.show(Show::Switched { session, name: name.clone(), unread, cut_bytes }, None);
+                }
+                if let Some(why) = outlook {
+                    terminal.show(Show::Notice(why), None);
                 }
                 for output in replayed.outputs {
                     terminal.cursor.advance(&output);
@@ -143,7 +170,7 @@ impl Coordinator {
         if let Front::Terminal(terminal) = &self.front
             && terminal.catching_up == Some(question)
         {
-            self.catch_up(session, false);
+            self.catch_up(session, Look::Again);
         }
     }
 
@@ -168,7 +195,7 @@ impl Coordinator {
             shows = in_order(terminal.take_shows(), news, |output| to_show(output, active, &live.session.name));
         }
         if again {
-            self.catch_up(active, false);
+            self.catch_up(active, Look::Again);
         }
         if ended {
             self.save_seen(active);

@@ -146,14 +146,30 @@ impl Coordinator {
         self.after(commit, move |c, result| {
             if let Err(error) = result {
                 c.store_trouble(&error);
+                if !c.quit_begun {
+                    // What is said to be cancelled does not come back with the next start.
+                    return c.later(tokio::time::sleep(STORE_TROUBLE), move |c, ()| c.discard(session, entry));
+                }
             }
             c.emit_discarded(session, entry);
             c.tell(queue::Event::Discarded(session));
+            // As after a turn that was ended while it ran: what was to follow its answer follows all the same.
+            c.nudge_loop(session);
         });
     }
 
-    /// An entry that waited is cancelled, or gone. An answer that was begun has its end with that.
+    /// An entry that waited is cancelled, or gone.
     pub(super) fn emit_discarded(&mut self, session: SessionId, entry: EntryId) {
+        let is_known = self.entries.contains_key(&entry);
+        self.emit_withdrawn(session, entry);
+        if is_known && session == self.active {
+            // It has no answer in whose place one could see that.
+            self.show(Show::Notice(format!("#{entry} is cancelled")));
+        }
+    }
+
+    /// The same where what was ended with it is said instead. An answer that was begun has its end with that.
+    pub(super) fn emit_withdrawn(&mut self, session: SessionId, entry: EntryId) {
         let Some(tracked) = self.entries.get(&entry) else { return };
         // Where a later turn came between, the order of output has ended this one already.
         if let (Some(message), Some(live)) = (tracked.answer, self.sessions.get_mut(&session))
@@ -174,10 +190,6 @@ impl Coordinator {
             error: None,
         };
         self.emit(event, Some(entry));
-        if session == self.active {
-            // It has no answer in whose place one could see that.
-            self.show(Show::Notice(format!("#{entry} is cancelled")));
-        }
         self.finish_entry(entry, EndState::Cancelled, None);
         self.touch(session);
     }

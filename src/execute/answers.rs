@@ -107,15 +107,15 @@ fn sessions_text(views: &[SessionView]) -> String {
             (false, Some(activity)) => activity.as_str(),
             (false, None) => " ",
         };
-        let mut state = match view.state {
-            SessionState::Idle => "idle".to_owned(),
-            SessionState::Streaming => "streaming".to_owned(),
-            SessionState::Waiting => "waiting".to_owned(),
-            SessionState::Held => "held".to_owned(),
+        let state = match (view.state, view.pending) {
+            (SessionState::Idle, _) => "idle".to_owned(),
+            (SessionState::Streaming, 0) => "streaming".to_owned(),
+            (SessionState::Held, 0) => "held".to_owned(),
+            (SessionState::Streaming, waiting) => format!("streaming, {waiting} waiting"),
+            (SessionState::Held, waiting) => format!("held, {waiting} waiting"),
+            (SessionState::Waiting, 0) => "waiting".to_owned(),
+            (SessionState::Waiting, waiting) => format!("{waiting} waiting"),
         };
-        if view.pending > 0 {
-            state += &format!(", {} waiting", view.pending);
-        }
         let (title, model) = (pad(&title(view), titles), pad(&view.session.model.to_string(), models));
         format!("{mark} {title}  {model}  {state}")
     };

@@ -6,19 +6,21 @@ use serde_json::{Value, json};
 
 use super::Answer;
 use super::layout::{INDENT, View, count, span, wrap};
+use crate::coordinator::SessionState;
 use crate::domain::AutoReply;
 use crate::domain::text::one_line;
 
 /// Characters of its text, and of the word that ends it.
 const TEXT_CHARS: usize = 200;
 
-/// How a session's loop stands.
-pub fn auto_answer(auto: Option<&AutoReply>, view: View) -> Answer {
+/// How a session's loop stands; `state`: what the session does.
+pub fn auto_answer(auto: Option<&AutoReply>, state: SessionState, view: View) -> Answer {
     let text = match auto {
         None => "no auto-reply here: /auto TEXT begins one".to_owned(),
         Some(auto) => {
             let mut rows = Vec::new();
             wrap(&mut rows, "", INDENT, &auto_text(auto, view), view.columns());
+            rows.extend(stands_still(state).map(str::to_owned));
             rows.join("\n")
         }
     };
@@ -32,6 +34,15 @@ fn auto_text(auto: &AutoReply, view: View) -> String {
     parts.push(format!("{} left", span(left(auto, view))));
     parts.push(format!("{} of {} tokens", count(auto.tokens), count(auto.max_tokens)));
     format!("auto-reply: {}: {}", parts.join(", "), one_line(&auto.text, TEXT_CHARS))
+}
+
+/// That nothing follows by itself, and what makes it go on.
+const fn stands_still(state: SessionState) -> Option<&'static str> {
+    match state {
+        SessionState::Streaming | SessionState::Waiting => None,
+        SessionState::Idle => Some("it goes on after the next answer, or with /resume"),
+        SessionState::Held => Some("it is held: /resume goes on"),
+    }
 }
 
 /// Until it ends by the clock.
@@ -62,7 +73,8 @@ fn millis(length: Duration) -> u64 {
 /// What is said when one begins.
 pub(super) fn begun(auto: &AutoReply) -> String {
     let until = auto.until.as_ref().map(|word| format!(", until {}", one_line(word, TEXT_CHARS))).unwrap_or_default();
-    format!("auto-reply begins, {} at most{until}: /auto off ends it", auto.max_turns)
+    let when = if auto.turns == 0 { " after the next answer" } else { "" };
+    format!("auto-reply begins{when}, {} at most{until}: /auto off ends it", auto.max_turns)
 }
 
 /// What is said when some were ended.
@@ -110,7 +122,7 @@ mod tests {
     #[test]
     fn a_loop_says_how_it_stands() {
         let check = |auto: Option<AutoReply>, now, width, text: &str| {
-            assert_eq!(auto_answer(auto.as_ref(), view(now, width)).text, text);
+            assert_eq!(auto_answer(auto.as_ref(), SessionState::Streaming, view(now, width)).text, text);
         };
         let sent = "auto-reply: 3 of 10 sent, until DONE, 6 m 00 s left, 1,234 of 200,000 tokens: go on please";
         check(Some(auto()), 241_000, 100, sent);
@@ -123,9 +135,17 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_that_stands_still_says_what_makes_it_go_on() {
+        let text = |state| auto_answer(Some(&auto()), state, view(0, 100)).text;
+        assert!(text(SessionState::Idle).ends_with("\nit goes on after the next answer, or with /resume"));
+        assert!(text(SessionState::Held).ends_with("\nit is held: /resume goes on"));
+        assert_eq!(text(SessionState::Waiting).lines().count(), 1);
+    }
+
+    #[test]
     fn a_loop_as_data() {
-        assert_eq!(auto_answer(None, view(0, 80)).data, Value::Null);
-        let data = auto_answer(Some(&auto()), view(241_000, 80)).data;
+        assert_eq!(auto_answer(None, SessionState::Idle, view(0, 80)).data, Value::Null);
+        let data = auto_answer(Some(&auto()), SessionState::Idle, view(241_000, 80)).data;
         assert_eq!(
             (&data["turns"], &data["left_ms"], &data["text"]),
             (&3.into(), &360_000.into(), &"go on\nplease".into())
@@ -135,6 +155,8 @@ mod tests {
     #[test]
     fn beginning_and_ending_are_said() {
         assert_eq!(begun(&auto()), "auto-reply begins, 10 at most, until DONE: /auto off ends it");
+        let waits = AutoReply { turns: 0, until: None, ..auto() };
+        assert_eq!(begun(&waits), "auto-reply begins after the next answer, 10 at most: /auto off ends it");
         assert_eq!(ended(&[auto()]), "auto-reply ended, 3 of 10 sent");
     }
 }

@@ -19,7 +19,7 @@ const MIN_EXCERPT: usize = 20;
 /// Before what belongs to the row above.
 pub(super) const INDENT: &str = "    ";
 /// Keeps a number and its unit on one row; [`wrap`] makes a blank of it.
-const NO_BREAK: &str = "\u{a0}";
+pub(super) const NO_BREAK: &str = "\u{a0}";
 
 /// What a view needs besides what it shows.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +48,16 @@ impl View {
 /// A length of time, kept on one row.
 pub(super) fn span(length: Duration) -> String {
     Span(length).to_string().replace(' ', NO_BREAK)
+}
+
+/// How long something has lasted or will last, kept on one row: nobody counts the milliseconds of that.
+pub(super) fn age(length: Duration) -> String {
+    if length >= Duration::from_secs(1) {
+        return span(length);
+    }
+    // At least a tenth: `0.0 s` would be no time at all.
+    let tenths = length.as_millis().div_ceil(100).clamp(1, 9);
+    format!("0.{tenths}{NO_BREAK}s")
 }
 
 /// `812 B`, `1.2 KB`, `3.4 MB`: powers of ten, as they are a measure of text and not of memory.
@@ -101,7 +111,7 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
         return row;
     }
     while row.pop().is_some() && row.width() + 1 > columns {}
-    row + "…"
+    format!("{}…", row.trim_end())
 }
 
 /// Breaks `text` at its blanks: `first` stands before the first row, `rest` before the others. A word that is too long for a row
@@ -130,11 +140,10 @@ pub(super) struct Item {
     pub(super) text: String,
 }
 
-/// The rows of each item: what it says beside it where there is room, else below.
-pub(super) fn items(items: &[Item], columns: usize) -> Vec<Vec<String>> {
-    let most = columns.saturating_sub(GAP + MIN_EXCERPT);
-    let column = items.iter().map(|item| item.head.width()).filter(|width| *width <= most).max().unwrap_or(0);
-    let rows = |Item { head, text }: &Item| {
+impl Item {
+    /// Its rows: what it says stands at `column` where there is room, else below.
+    pub(super) fn rows(&self, column: usize, columns: usize) -> impl Iterator<Item = String> {
+        let Self { head, text } = self;
         let mut rows = Vec::new();
         if head.width() <= column {
             let row = format!("{}{}{}", pad(head, column), " ".repeat(GAP), fit(text, columns - column - GAP));
@@ -143,9 +152,14 @@ pub(super) fn items(items: &[Item], columns: usize) -> Vec<Vec<String>> {
             wrap(&mut rows, "", INDENT, head, columns);
             rows.push(format!("{INDENT}{}", fit(text, columns - INDENT.len())));
         }
-        rows.into_iter().map(|row| row.trim_end().to_owned()).collect()
-    };
-    items.iter().map(rows).collect()
+        rows.into_iter().map(|row| row.trim_end().to_owned())
+    }
+}
+
+/// The column at which what they say can stand for most of `items`.
+pub(super) fn column<'a>(items: impl Iterator<Item = &'a Item>, columns: usize) -> usize {
+    let most = columns.saturating_sub(GAP + MIN_EXCERPT);
+    items.map(|item| item.head.width()).filter(|width| *width <= most).max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Answer;
-use super::layout::{INDENT, Item, View, fit, items, plural, size, span, wrap};
+use super::layout::{INDENT, Item, NO_BREAK, View, age, column, fit, plural, size, wrap};
 use super::waiting::{Wait, WaitsFor, waits};
 use crate::domain::text::one_line;
 use crate::domain::{Entry, EntryId, EntryState, StoredError, Timestamp};
@@ -15,20 +15,23 @@ use crate::store::Listed;
 const MAX_WAITING: usize = 40;
 /// Rows a session for what is dead, the latest.
 const MAX_DEAD: usize = 10;
+/// Columns from which on all is said; with less, what a row's place says is left out.
+const WIDE: usize = 60;
 /// Blocks of `/dead`, the latest.
 const MAX_DEAD_BLOCKS: usize = 50;
 /// Characters of a reason in a list, and where it is what one looks for.
 const REASON_CHARS: usize = 100;
 const FULL_REASON_CHARS: usize = 600;
 
-/// A queue: `listed` session by session, what waits in the order of service; `gates` are the providers' pauses.
-pub fn queue_answer(listed: &[Listed], gates: &[(String, Timestamp)], view: View) -> Answer {
+/// A queue: `listed` session by session, what waits in the order of service; `gates` are the providers' pauses; `of_all`: each
+/// session says which it is.
+pub fn queue_answer(listed: &[Listed], gates: &[(String, Timestamp)], of_all: bool, view: View) -> Answer {
     let waits = waits(listed, gates, view.now);
     let data = listed.iter().zip(&waits).map(|(listed, wait)| entry_data(listed, wait.as_ref(), view)).collect();
     let text = if listed.is_empty() {
         "nothing waits, runs or has failed".to_owned()
     } else {
-        queue_text(listed, &waits, view)
+        queue_text(listed, &waits, of_all, view)
     };
     Answer { command: "queue", data: Value::Array(data), text }
 }
@@ -77,70 +80,84 @@ fn running_for(entry: &Entry, view: View) -> Option<Duration> {
     started.map(|started| view.now.since(started))
 }
 
-fn queue_text(listed: &[Listed], waits: &[Option<Wait>], view: View) -> String {
+fn queue_text(listed: &[Listed], waits: &[Option<Wait>], of_all: bool, view: View) -> String {
     let columns = view.columns();
-    let mut rows = Vec::new();
-    let mut dead = Vec::new();
-    let (mut from, mut has_titles) = (0, false);
+    let mut parts = Vec::new();
+    let mut from = 0;
     while let Some(first) = listed.get(from) {
-        let session = first.entry.session;
-        let length = listed[from..].iter().take_while(|l| l.entry.session == session).count();
-        let (part, waits) = (&listed[from..from + length], &waits[from..from + length]);
-        has_titles |= length < listed.len();
-        if has_titles {
-            if from > 0 {
-                rows.push(String::new());
-            }
-            wrap(&mut rows, "", INDENT, &title(first), columns);
-        }
-        dead.extend(part.iter().filter(|l| l.entry.state == EntryState::Dead).map(|l| l.entry.id));
-        session_rows(&mut rows, part, waits, view);
+        let length = listed[from..].iter().take_while(|l| l.entry.session == first.entry.session).count();
+        parts.push(Part::of(&listed[from..from + length], &waits[from..from + length], of_all, view));
         from += length;
     }
-    if has_titles && !dead.is_empty() {
+    // The same for all, so that what they say stands in one column.
+    let column = column(parts.iter().flat_map(|part| part.alive.iter().chain(&part.dead)), columns);
+    let mut rows = Vec::new();
+    for part in &parts {
+        if !rows.is_empty() {
+            rows.push(String::new());
+        }
+        part.lay_out(&mut rows, column, columns);
+    }
+    let dead: Vec<EntryId> =
+        listed.iter().map(|l| &l.entry).filter(|e| e.state == EntryState::Dead).map(|e| e.id).collect();
+    if of_all && !dead.is_empty() {
         rows.push(String::new());
     }
     remedy(&mut rows, &dead, columns);
     rows.join("\n")
 }
 
-fn title(listed: &Listed) -> String {
-    let Listed { entry: Entry { session, .. }, session_name, model, session_held, .. } = listed;
-    let held = if *session_held { format!(", held: /resume {session} goes on") } else { String::new() };
-    format!("{session}:{session_name} ({}){held}", one_line(&model.to_string(), REASON_CHARS))
+/// One session's part of a queue: what runs, what waits, what is dead.
+struct Part {
+    title: Option<String>,
+    alive: Vec<Item>,
+    alive_left_out: usize,
+    dead: Vec<Item>,
+    dead_left_out: usize,
 }
 
-/// One session's rows: what runs, what waits, what is dead.
-fn session_rows(rows: &mut Vec<String>, listed: &[Listed], waits: &[Option<Wait>], view: View) {
-    let alive = listed.iter().zip(waits).filter(|(l, _)| l.entry.state != EntryState::Dead);
-    let dead: Vec<&Listed> = listed.iter().filter(|l| l.entry.state == EntryState::Dead).collect();
-    let left_out = (listed.len() - dead.len()).saturating_sub(MAX_WAITING);
-    let mut shown: Vec<Item> = alive
-        .take(MAX_WAITING)
-        .map(|(listed, wait)| Item { head: alive_head(listed, wait.as_ref(), view), text: listed.entry.text.clone() })
-        .collect();
-    let alive_shown = shown.len();
-    let dead_left_out = dead.len().saturating_sub(MAX_DEAD);
-    shown.extend(
-        dead[dead_left_out..].iter().map(|l| Item { head: dead_head(&l.entry, view), text: l.entry.text.clone() }),
-    );
-    let mut laid_out = Vec::new();
-    let mut after_alive = 0;
-    for (nth, rows) in items(&shown, view.columns()).into_iter().enumerate() {
-        laid_out.extend(rows);
-        if nth + 1 == alive_shown {
-            after_alive = laid_out.len();
+impl Part {
+    fn of(listed: &[Listed], waits: &[Option<Wait>], of_all: bool, view: View) -> Self {
+        let (dead, alive): (Vec<_>, Vec<_>) =
+            listed.iter().zip(waits).partition(|(l, _)| l.entry.state == EntryState::Dead);
+        let (alive_left_out, dead_left_out) =
+            (alive.len().saturating_sub(MAX_WAITING), dead.len().saturating_sub(MAX_DEAD));
+        let item = |head, listed: &Listed| Item { head, text: listed.entry.text.clone() };
+        Self {
+            title: listed.first().and_then(|first| title(first, of_all)),
+            alive: alive
+                .iter()
+                .take(MAX_WAITING)
+                .map(|(l, wait)| item(alive_head(l, wait.as_ref(), view), l))
+                .collect(),
+            alive_left_out,
+            dead: dead[dead_left_out..].iter().map(|(l, _)| item(dead_head(&l.entry, view), l)).collect(),
+            dead_left_out,
         }
     }
-    let dead_rows = laid_out.split_off(after_alive);
-    rows.extend(laid_out);
-    if left_out > 0 {
-        rows.push(format!("… and {left_out} more"));
+
+    fn lay_out(&self, rows: &mut Vec<String>, column: usize, columns: usize) {
+        if let Some(title) = &self.title {
+            wrap(rows, "", INDENT, title, columns);
+        }
+        self.alive.iter().for_each(|entry| rows.extend(entry.rows(column, columns)));
+        if self.alive_left_out > 0 {
+            rows.push(format!("… and {} more", self.alive_left_out));
+        }
+        self.dead.iter().for_each(|entry| rows.extend(entry.rows(column, columns)));
+        if self.dead_left_out > 0 {
+            rows.push(fit(&format!("… and {} more are dead: /dead shows them", self.dead_left_out), columns));
+        }
     }
-    rows.extend(dead_rows);
-    if dead_left_out > 0 {
-        rows.push(fit(&format!("… and {dead_left_out} more are dead: /dead shows them"), view.columns()));
-    }
+}
+
+/// Which session it is, where that is not clear, and that nothing of it will start, where that is so.
+fn title(listed: &Listed, of_all: bool) -> Option<String> {
+    let Listed { entry: Entry { session, .. }, session_name, model, session_held, .. } = listed;
+    let name = of_all.then(|| format!("{session}:{session_name} ({})", one_line(&model.to_string(), REASON_CHARS)));
+    let held = session_held.then(|| format!("held: /resume {session} goes on"));
+    let parts: Vec<_> = name.into_iter().chain(held).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn alive_head(listed: &Listed, wait: Option<&Wait>, view: View) -> String {
@@ -149,7 +166,7 @@ fn alive_head(listed: &Listed, wait: Option<&Wait>, view: View) -> String {
     let Some(wait) = wait else {
         let mut head = format!("#{id} running");
         if let Some(length) = running_for(entry, view) {
-            head += &format!(" {}", span(length));
+            head += &format!(" {}", age(length));
         }
         if *answer_bytes > 0 {
             head += &format!(", {} so far", size(*answer_bytes));
@@ -161,23 +178,28 @@ fn alive_head(listed: &Listed, wait: Option<&Wait>, view: View) -> String {
     };
     let Entry { priority, origin, .. } = entry;
     let mut head =
-        format!("#{id} {}. {priority} {origin}, {} old", wait.position, span(view.now.since(entry.created_at)));
+        format!("#{id} {}. {priority} {origin}, {} old", wait.position, age(view.now.since(entry.created_at)));
     if entry.continues {
         head += &format!(", {} so far", size(*answer_bytes));
     }
+    let why = |between: &str| {
+        let error = entry.error.as_ref().map(|error| reason(error, REASON_CHARS));
+        error.map(|error| format!("{between}{error}")).unwrap_or_default()
+    };
     head += &match &wait.waits_for {
+        // Its place says that.
+        WaitsFor::Turn if view.columns() < WIDE => String::new(),
         WaitsFor::Turn => ", waits for its turn".to_owned(),
         WaitsFor::Slot => ", waits for a slot".to_owned(),
         WaitsFor::Gate { provider, until } => {
             format!(", waits for {} until {}", one_line(provider, REASON_CHARS), view.clock_time(*until))
         }
         WaitsFor::Retry { until } => {
-            let why =
-                entry.error.as_ref().map(|error| format!(": {}", reason(error, REASON_CHARS))).unwrap_or_default();
             let (next, of) = (entry.attempts.saturating_add(1), view.max_attempts);
-            format!(", waits for retry {next} of {of} in {}{why}", span(until.since(view.now)))
+            format!(", waits for retry {next} of {of} in {}{}", age(until.since(view.now)), why(": "))
         }
-        WaitsFor::Held => ", held".to_owned(),
+        WaitsFor::Held if entry.held && !listed.session_held => format!(", held: /resume{NO_BREAK}#{id} goes on"),
+        WaitsFor::Held => format!(", held{}", why(" after ")),
     };
     head
 }
@@ -331,18 +353,39 @@ pub(super) mod tests {
 
     #[test]
     fn a_queue_reads_well_at_80_columns() {
-        insta::assert_snapshot!(queue_answer(&everything(), &[], view(80)).text);
+        insta::assert_snapshot!(queue_answer(&everything(), &[], true, view(80)).text);
     }
 
     #[test]
     fn a_queue_reads_well_at_40_columns() {
-        insta::assert_snapshot!(queue_answer(&everything(), &[], view(40)).text);
+        insta::assert_snapshot!(queue_answer(&everything(), &[], true, view(40)).text);
     }
 
     #[test]
     fn a_queue_behind_a_gate_says_until_when() {
         let (listed, gates) = gated();
-        insta::assert_snapshot!(queue_answer(&listed, &gates, view(80)).text);
+        insta::assert_snapshot!(queue_answer(&listed, &gates, false, view(80)).text);
+    }
+
+    #[test]
+    fn what_is_held_says_how_it_goes_on() {
+        let mut one = pending(7, 1);
+        one.entry.held = true;
+        let error = dead(8, 1).entry.error;
+        let mut refused = pending(9, 1);
+        (refused.entry.error, refused.session_held) = (error, true);
+        let check = |listed: Listed, of_all, rows: [&str; 2]| {
+            let text = queue_answer(&[listed], &[], of_all, view(100)).text;
+            assert!(text.lines().zip(rows).all(|(row, start)| row.starts_with(start)), "{text}");
+        };
+        check(
+            one.clone(),
+            true,
+            ["1:main (openai:gpt-5.1)", "#7 1. normal user, 3 m 05 s old, held: /resume #7 goes on  q"],
+        );
+        one.session_held = true;
+        check(one, false, ["held: /resume 1 goes on", "#7 1. normal user, 3 m 05 s old, held  question"]);
+        check(refused, false, ["held: /resume 1 goes on", "#9 1. normal user, 3 m 05 s old, held after 401 the key"]);
     }
 
     #[test]
@@ -357,7 +400,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_empty_queue_says_so() {
-        assert_eq!(queue_answer(&[], &[], view(80)).text, "nothing waits, runs or has failed");
+        assert_eq!(queue_answer(&[], &[], true, view(80)).text, "nothing waits, runs or has failed");
         assert_eq!(dead_answer(&[pending(1, 1)], view(80)).text, "nothing is dead");
     }
 
@@ -365,7 +408,7 @@ pub(super) mod tests {
     fn a_long_queue_is_cut() {
         let mut long: Vec<Listed> = (1..=100).map(|id| pending(id, 1)).collect();
         long.extend((200..230).map(|id| dead(id, 1)));
-        let answer = queue_answer(&long, &[], view(120));
+        let answer = queue_answer(&long, &[], false, view(120));
         let rows: Vec<&str> = answer.text.lines().collect();
         assert_eq!(rows[MAX_WAITING], "… and 60 more");
         assert!(answer.text.contains("… and 20 more are dead: /dead shows them"), "{}", answer.text);
@@ -376,7 +419,7 @@ pub(super) mod tests {
 
     #[test]
     fn data_has_what_is_known() {
-        let data = queue_answer(&everything(), &[], view(80)).data;
+        let data = queue_answer(&everything(), &[], true, view(80)).data;
         let of = |nth: usize, member: &str| data[nth][member].clone();
         let null = Value::Null;
         assert_eq!(
@@ -410,7 +453,7 @@ pub(super) mod tests {
                     (error.text, error.request_id) = (reason.clone(), Some(request.clone()));
                 }
             }
-            let (queue, dead) = (queue_answer(&listed, &[], view(width)).text, dead_answer(&listed, view(width)).text);
+            let (queue, dead) = (queue_answer(&listed, &[], true, view(width)).text, dead_answer(&listed, view(width)).text);
             for row in queue.lines().chain(dead.lines()) {
                 prop_assert!(row.width() <= width, "{:?} at {}", row, width);
                 prop_assert!(!row.contains(char::is_control), "{:?}", row);

@@ -5,7 +5,7 @@ use super::queue_view::{dead_answer, queue_answer};
 use super::stats_view::{all_stats, session_stats};
 use super::{Answer, Done, Executor, Failure, View, check_message};
 use crate::command::{AutoChange, Place, Requeued, Scope};
-use crate::coordinator::{AutoWish, Requeue, Retried, Which};
+use crate::coordinator::{AutoWish, Requeue, Retried, SessionState, Which};
 use crate::domain::{EntryId, Priority, SessionId};
 use crate::store::{AllStats, FindEntry, Listing, StatsOf};
 
@@ -34,7 +34,7 @@ impl Executor {
     pub(super) async fn queue(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
         let session = self.session_of(scope).await?;
         let listing = self.store.read(Listing { session, dead_only: false }).await?;
-        Ok(queue_answer(&listing.entries, &listing.gates, self.view()))
+        Ok(queue_answer(&listing.entries, &listing.gates, session.is_none(), self.view()))
     }
 
     pub(super) async fn dead(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
@@ -114,7 +114,9 @@ impl Executor {
         match change {
             AutoChange::Show => {
                 let auto = self.handle.auto_reply(None).await?;
-                Ok(Done::Answered(auto_answer(auto.as_ref(), self.view())))
+                let views = self.handle.views().await?;
+                let state = views.iter().find(|view| view.active).map_or(SessionState::Idle, |view| view.state);
+                Ok(Done::Answered(auto_answer(auto.as_ref(), state, self.view())))
             }
             AutoChange::Off => Ok(Done::Said(ended(&self.handle.end_auto(Which::Active).await?))),
             AutoChange::Begin { text, max_turns, until, max_time } => {

@@ -106,6 +106,9 @@ impl Queue {
             Event::SessionRemoved(session) => self.remove_session(session),
             Event::Activated(session) => self.activate(session),
             Event::Enqueued { session, waiting } => self.enqueued(session, waiting, effects),
+            Event::Found(all) => {
+                all.into_iter().for_each(|(session, waiting)| self.enqueued(session, waiting, effects));
+            }
             Event::Changed { session, waiting } => self.changed(session, waiting, effects),
             Event::Started(session) => self.started(session, effects),
             Event::Accepted(session) => self.accepted(session),
@@ -167,8 +170,19 @@ impl Queue {
             }
             None => {
                 // Its start is under way: should it come back, then to its new place.
-                if let Some(running) = queue.running_mut().filter(|r| r.pending.waiting.entry == waiting.entry) {
-                    running.pending.waiting.position = waiting.position;
+                let Some(running) = queue.running_mut().filter(|r| r.pending.waiting.entry == waiting.entry) else {
+                    return;
+                };
+                let pending = &mut running.pending;
+                (pending.waiting.position, pending.waiting.priority) = (waiting.position, waiting.priority);
+                let yields = may_yield(&self.settings, pending) && !running.ending;
+                let place = (pending.arrival, session);
+                if let Some(lane) = self.lanes.get_mut(&running.provider) {
+                    if yields {
+                        lane.yielding.insert(place)
+                    } else {
+                        lane.yielding.remove(&place)
+                    };
                 }
             }
         }

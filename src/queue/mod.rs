@@ -209,6 +209,8 @@ pub enum Event {
         /// What the machine needs to know of it.
         waiting: Waiting,
     },
+    /// From the journal, at start-up: all that waits, session by session. Nothing starts before all of it is known.
+    Found(Vec<(SessionId, Waiting)>),
     /// An entry that waits is another now: moved, of another priority, held or released. Without effect on one that does not wait.
     Changed {
         /// Where.

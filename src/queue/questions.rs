@@ -57,6 +57,21 @@ impl Queue {
         queue.and_then(|queue| self.lanes.get(&queue.provider)).is_some_and(|lane| lane.gate.until().is_some())
     }
 
+    /// Whether a slot is being freed for the next entry of `session`.
+    pub fn is_promised(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|queue| queue.promised)
+    }
+
+    /// The entry of that number, if it waits in `session`.
+    pub fn find(&self, session: SessionId, entry: EntryId) -> Option<Waiting> {
+        self.sessions.get(&session)?.find(entry).copied()
+    }
+
+    /// How many entries wait in `session`, what is held one by one included.
+    pub fn waiting_count(&self, session: SessionId) -> usize {
+        self.sessions.get(&session).map_or(0, SessionQueue::len)
+    }
+
     /// What waits in `session`, in order.
     pub fn waiting(&self, session: SessionId) -> Vec<Waiting> {
         self.sessions.get(&session).map(|queue| queue.waiting().copied().collect()).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! One session's queue: what waits, in order, and what its turn is doing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::own_clock::Own;
 use super::{Cause, Waiting};
@@ -27,7 +27,7 @@ pub(super) struct Running {
     pub(super) pending: Pending,
     /// Whose slot it holds; the session's model may change meanwhile.
     pub(super) provider: String,
-    /// It shall end early, and why. The first cause stays, but a person overrules the others, and the end of chatmux all but a person.
+    /// It shall end early, and why. The first cause stays, but the end of chatmux overrules it, and a person overrules all.
     pub(super) cause: Option<Cause>,
     /// It was told to end, or has ended: its slot will be free without more ado.
     pub(super) ending: bool,
@@ -50,6 +50,9 @@ pub(super) struct Pending {
 /// An entry's place: class, what goes on before what begins, position; the number settles ties.
 type Place = (u8, bool, i64, EntryId);
 
+/// How many classes [`SessionQueue::place`] knows.
+const CLASSES: usize = 4;
+
 /// One session's queue.
 #[derive(Debug)]
 pub(super) struct SessionQueue {
@@ -62,6 +65,8 @@ pub(super) struct SessionQueue {
     pub(super) promised: bool,
     /// What may have its turn, in order.
     pending: BTreeMap<Place, Pending>,
+    /// Of these, how many are of each class: so that a newcomer learns its place without counting those before it.
+    of_class: [usize; CLASSES],
     /// What is held one by one: apart, so that the next entry is found at once however many are.
     set_aside: BTreeMap<Place, Pending>,
     /// Where each entry stands.
@@ -81,6 +86,7 @@ impl SessionQueue {
             not_before: None,
             promised: false,
             pending: BTreeMap::new(),
+            of_class: [0; CLASSES],
             set_aside: BTreeMap::new(),
             places: BTreeMap::new(),
             reserved: 0,
@@ -101,20 +107,43 @@ impl SessionQueue {
     pub(super) fn insert(&mut self, pending: Pending) {
         let place = self.place(&pending.waiting);
         self.places.insert(pending.waiting.entry, place);
-        let among = if pending.waiting.held { &mut self.set_aside } else { &mut self.pending };
-        among.insert(place, pending);
+        if pending.waiting.held {
+            self.set_aside.insert(place, pending);
+        } else {
+            self.open(place, pending);
+        }
+    }
+
+    fn open(&mut self, place: Place, pending: Pending) {
+        if self.pending.insert(place, pending).is_none() {
+            self.of_class[usize::from(place.0)] += 1;
+        }
     }
 
     pub(super) fn remove(&mut self, entry: EntryId) -> Option<Pending> {
         let place = self.places.remove(&entry)?;
-        self.pending.remove(&place).or_else(|| self.set_aside.remove(&place))
+        if let Some(pending) = self.pending.remove(&place) {
+            self.of_class[usize::from(place.0)] -= 1;
+            return Some(pending);
+        }
+        self.set_aside.remove(&place)
+    }
+
+    /// The entry of that number, if it waits.
+    pub(super) fn find(&self, entry: EntryId) -> Option<&Waiting> {
+        let place = self.places.get(&entry)?;
+        self.pending.get(place).or_else(|| self.set_aside.get(place)).map(|pending| &pending.waiting)
     }
 
     /// What waits, in order.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Waiting> {
-        let all = self.places.values().collect::<BTreeSet<_>>().into_iter();
-        let found = |place| self.pending.get(place).or_else(|| self.set_aside.get(place));
-        all.filter_map(found).map(|pending| &pending.waiting)
+        let (mut open, mut held) = (self.pending.iter().peekable(), self.set_aside.iter().peekable());
+        let next = move || match (open.peek(), held.peek()) {
+            (Some((before, _)), Some((place, _))) if before > place => held.next(),
+            (Some(_), _) => open.next(),
+            (None, _) => held.next(),
+        };
+        std::iter::from_fn(next).map(|(_, pending)| &pending.waiting)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -123,7 +152,12 @@ impl SessionQueue {
 
     /// Waiting entries whose turn comes before that of `waiting`: one that is held has none.
     pub(super) fn before(&self, waiting: &Waiting) -> usize {
-        self.pending.range(..self.place(waiting)).count()
+        let place = self.place(waiting);
+        let class = usize::from(place.0);
+        let up_to_class: usize = self.of_class[..=class].iter().sum();
+        // Nobody stands behind a newcomer.
+        let behind = self.pending.range(place..).take_while(|(other, _)| other.0 == place.0).count();
+        up_to_class - behind
     }
 
     /// What is held one by one goes on.
@@ -131,7 +165,7 @@ impl SessionQueue {
         let released = std::mem::take(&mut self.set_aside);
         for (place, mut pending) in released {
             pending.waiting.held = false;
-            self.pending.insert(place, pending);
+            self.open(place, pending);
         }
     }
 
@@ -173,6 +207,67 @@ impl SessionQueue {
         match &mut self.phase {
             Phase::Idle | Phase::Discarding => None,
             Phase::Starting(running) | Phase::Running(running) | Phase::Settling(running) => Some(running),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::Timestamp;
+
+    fn pending(entry: i64, priority: Priority, position: i64, held: bool) -> Pending {
+        let waiting = Waiting {
+            entry: EntryId(entry),
+            priority,
+            auto: entry % 3 == 0,
+            continues: entry % 5 == 0,
+            position,
+            attempts: 0,
+            held,
+            not_before: None,
+            since: Timestamp(0),
+        };
+        Pending { waiting, arrival: Own(0), due: None, preempted: 0 }
+    }
+
+    proptest! {
+        #[test]
+        fn places_are_those_that_counting_gives(
+            steps in prop::collection::vec((0..4_u8, 1..20_i64, 0..3_u8, 0..9_i64, any::<bool>()), 1..60),
+            auto_before_normal: bool,
+        ) {
+            let mut queue = SessionQueue::new(String::new(), false, auto_before_normal);
+            let mut there: BTreeMap<EntryId, Pending> = BTreeMap::new();
+            for (step, entry, priority, position, held) in steps {
+                let priority = [Priority::High, Priority::Normal, Priority::Low][usize::from(priority)];
+                let pending = pending(entry, priority, position, held);
+                prop_assert_eq!(queue.remove(EntryId(entry)), there.remove(&EntryId(entry)));
+                match step {
+                    0 => {}
+                    1 if position == 0 => {
+                        queue.release_all();
+                        there.values_mut().for_each(|pending| pending.waiting.held = false);
+                    }
+                    _ => {
+                        queue.insert(pending);
+                        there.insert(EntryId(entry), pending);
+                    }
+                }
+                let place = |pending: &&Pending| queue.place(&pending.waiting);
+                let open = || there.values().filter(|pending| !pending.waiting.held);
+                let mine = place(&&pending);
+                prop_assert_eq!(queue.before(&pending.waiting), open().filter(|other| place(other) < mine).count());
+                prop_assert_eq!(queue.next(), open().min_by_key(place));
+                let mut all: Vec<&Pending> = there.values().collect();
+                all.sort_by_key(place);
+                let all: Vec<_> = all.into_iter().map(|pending| &pending.waiting).collect();
+                prop_assert_eq!(queue.waiting().collect::<Vec<_>>(), all);
+                prop_assert_eq!(queue.find(EntryId(entry)), there.get(&EntryId(entry)).map(|found| &found.waiting));
+                prop_assert_eq!(queue.len(), there.len());
+            }
         }
     }
 }

@@ -269,3 +269,76 @@ fn cancel_does_not_touch_what_is_held() {
     b.tell(Event::Hold { session: SessionId(1), held: true, release: false });
     assert_eq!(b.tell(Event::Cancel(SessionId(1))), []);
 }
+
+#[test]
+fn the_end_of_chatmux_does_not_bring_back_what_a_person_has_cancelled() {
+    let mut b = Bench::new(1, 8);
+    b.enqueue(1, Priority::Normal);
+    b.tell(Event::Started(SessionId(1)));
+    b.tell(Event::Cancel(SessionId(1)));
+    b.tell(Event::Quit);
+    let settle = Effect::Settle { session: SessionId(1), entry: EntryId(1), end: Settlement::Cancelled };
+    assert_eq!(b.end(1, Outcome::Stopped, false), [settle]);
+}
+
+#[test]
+fn a_priority_that_changes_while_the_turn_begins_counts() {
+    let change = |b: &mut Bench, to| {
+        let waiting = Waiting {
+            entry: EntryId(1),
+            priority: to,
+            auto: false,
+            continues: false,
+            position: 1,
+            attempts: 0,
+            held: false,
+            not_before: None,
+            since: b.now,
+        };
+        b.tell(Event::Changed { session: SessionId(1), waiting })
+    };
+    let mut b = Bench::new(2, 1);
+    b.enqueue(1, Priority::Low);
+    change(&mut b, Priority::Normal);
+    b.tell(Event::Started(SessionId(1)));
+    b.tell(Event::Activated(SessionId(2)));
+    assert_eq!(b.enqueue(2, Priority::Normal), [], "a normal turn gives way to nobody");
+
+    let mut b = Bench::new(1, 1);
+    b.enqueue(1, Priority::Normal);
+    change(&mut b, Priority::Low);
+    b.tell(Event::StartRefused { session: SessionId(1), wait: Duration::from_millis(100) });
+    assert_eq!(b.queue.waiting(SessionId(1))[0].priority, Priority::Low);
+}
+
+#[test]
+fn what_is_found_at_the_start_is_ranked_before_anything_starts() {
+    let found = |entry: i64, priority, auto, since: i64| Waiting {
+        entry: EntryId(entry),
+        priority,
+        auto,
+        continues: false,
+        position: entry,
+        attempts: 0,
+        held: false,
+        not_before: None,
+        since: Timestamp(NOW.0 - since),
+    };
+    // The journal has them by session, and by priority alone.
+    let low = (SessionId(1), found(1, Priority::Low, false, 10));
+    let normal = (SessionId(2), found(2, Priority::Normal, false, 5));
+    let auto = (SessionId(2), found(3, Priority::Low, true, 5));
+    let check = |auto_before_normal, entry| {
+        let mut b = Bench::new(2, 1);
+        let limits = b.queue.settings.limits.clone();
+        let settings = Settings { auto_before_normal, ..Settings::new(limits, RetryPolicy::default()) };
+        b.queue = Queue::new(settings);
+        for id in [1, 2] {
+            b.tell(Event::SessionAdded { session: SessionId(id), provider: "p".into(), held: false });
+        }
+        b.tell(Event::Activated(SessionId(2)));
+        assert_eq!(b.tell(Event::Found(vec![low, normal, auto])), [start(2, entry, 1)]);
+    };
+    check(false, 2);
+    check(true, 3);
+}

@@ -159,8 +159,8 @@ impl Queue {
             Phase::Starting(running) | Phase::Settling(running) => (running, false),
         };
         let first = running.cause.is_none();
-        // What a person cancelled is cancelled, also when chatmux ends meanwhile.
-        if first || (matches!(cause, Cause::Person | Cause::Quit) && running.cause != Some(Cause::Person)) {
+        // What a person has ended is not asked again because chatmux ends too.
+        if first || cause == Cause::Person || (cause == Cause::Quit && running.cause != Some(Cause::Person)) {
             running.cause = Some(cause);
         }
         let entry = running.pending.waiting.entry;

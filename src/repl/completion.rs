@@ -1,4 +1,4 @@
-//! What Tab puts in: names from the commands' table, of sessions and of models. Runs on the reader's thread and looks at the last
+//! What Tab puts in: names from the commands' table, of sessions and of models, numbers of entries. Runs on the reader's thread and looks at the last
 //! names it was told; it asks nobody.
 
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub struct Names {
     pub sessions: Vec<String>,
     /// Models, as `PROVIDER:MODEL`.
     pub models: Arc<[String]>,
+    /// Entries of the active session that wait or are dead, in order: the number, and what tells a person which it is.
+    pub entries: Vec<(String, String)>,
 }
 
 /// Completes lines.
@@ -40,9 +42,12 @@ impl Complete for Completer {
                 matching(all, &prefix).map(plain).collect()
             }
             Wanted::Model => matching(names.models.iter().map(String::as_str), &prefix).map(plain).collect(),
-            Wanted::EntryOrAll => matching(["all"].into_iter(), &prefix).map(plain).collect(),
+            Wanted::Entry => numbered(&names.entries, &prefix).collect(),
+            Wanted::EntryOrAll => {
+                numbered(&names.entries, &prefix).chain(matching(["all"].into_iter(), &prefix).map(plain)).collect()
+            }
             Wanted::Word(words) => matching(words.iter().copied(), &prefix).map(plain).collect(),
-            Wanted::File | Wanted::Entry | Wanted::Nothing => Vec::new(),
+            Wanted::File | Wanted::Nothing => Vec::new(),
         };
         (start, found)
     }
@@ -56,13 +61,22 @@ fn matching<'a>(names: impl Iterator<Item = &'a str>, prefix: &str) -> impl Iter
     names.filter(move |name| name.starts_with(prefix))
 }
 
+fn numbered(entries: &[(String, String)], prefix: &str) -> impl Iterator<Item = (String, String)> {
+    let found = entries.iter().filter(move |(number, _)| number.starts_with(prefix));
+    found.map(|(number, what)| (format!("#{number}  {what}"), number.clone()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn tab_completes_commands_sessions_and_models() {
-        let names = Names { sessions: vec!["main".into(), "docs".into()], models: Arc::new(["demo:tour".into()]) };
+    fn tab_completes_commands_sessions_models_and_entries() {
+        let names = Names {
+            sessions: vec!["main".into(), "docs".into()],
+            models: Arc::new(["demo:tour".into()]),
+            entries: vec![("41".into(), "normal: one".into()), ("7".into(), "dead: two".into())],
+        };
         let (_sender, names) = watch::channel(names);
         let completer = Completer { names };
         let check = |line: &str, expected: &[&str]| {
@@ -77,6 +91,11 @@ mod tests {
         check("/priority 41 l", &["/priority 41 low"]);
         check("/move 41 a", &["/move 41 after"]);
         check("/requeue a", &["/requeue all"]);
+        check("/requeue ", &["/requeue 41", "/requeue 7", "/requeue all"]);
+        check("/drop 4", &["/drop 41"]);
+        check("/drop #", &["/drop #41", "/drop #7"]);
+        check("/hold #4", &["/hold #41"]);
+        check("/move 7 before ", &["/move 7 before 41", "/move 7 before 7"]);
         check("hello m", &[]);
     }
 }

@@ -9,11 +9,16 @@ use tokio::sync::{mpsc, watch};
 
 use crate::command;
 use crate::coordinator::{Quiet, SessionState, SwitchTo, Which};
-use crate::domain::{SessionId, SessionRef, Show};
+use crate::domain::text::one_line;
+use crate::domain::{Entry, EntryState, SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
+use crate::store::QueueListing;
 use crate::ui::{Input, Next, Read, Wish};
 
 pub use completion::{Completer, Names};
+
+/// Characters of a message by which completion tells it from others.
+const EXCERPT_CHARS: usize = 40;
 
 /// The prompt at a terminal.
 #[derive(Debug)]
@@ -217,8 +222,31 @@ impl Repl {
                 names.sessions = sessions;
                 changed
             });
+            if let Some(view) = views.iter().find(|view| view.active) {
+                self.refresh_entries(view.session.id);
+            }
         }
     }
+
+    /// The next line need not wait for that.
+    fn refresh_entries(&self, session: SessionId) {
+        let (store, names) = (self.executor.store.clone(), self.names.clone());
+        tokio::spawn(async move {
+            let Ok(listed) = store.read(QueueListing { session: Some(session) }).await else { return };
+            let entries = listed.iter().filter(|entry| entry.state != EntryState::Running).map(named).collect();
+            names.send_if_modified(|names| {
+                let changed = names.entries != entries;
+                names.entries = entries;
+                changed
+            });
+        });
+    }
+}
+
+/// An entry's number, and what tells a person which it is.
+fn named(entry: &Entry) -> (String, String) {
+    let what = if entry.state == EntryState::Dead { "dead" } else { entry.priority.as_str() };
+    (entry.id.to_string(), format!("{what}: {}", one_line(&entry.text, EXCERPT_CHARS)))
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {

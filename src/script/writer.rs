@@ -50,6 +50,8 @@ where
                 break;
             }
         }
+        // Nothing follows what was not finished. A reader that has gone misses nothing.
+        let _ = writer.end();
         // Who does not wait for the writer does not want to know.
         let _ = end.send(writer.written);
     })?;
@@ -147,27 +149,42 @@ impl<O: Write, E: Write> Writer<O, E> {
     }
 
     fn finish(&mut self, entry: EntryId, foreground: bool, text: &str) -> io::Result<()> {
-        if !foreground {
-            if !text.is_empty() {
-                self.waiting.push(visible(text).into_owned());
-            }
-        } else if let Some((open, mut sanitizer, at_line_start)) = self.open.take() {
-            debug_assert_eq!(open, entry, "a script waits for one answer at a time");
-            let rest = sanitizer.finish();
-            self.out.write_all(rest.as_bytes())?;
-            if !at_line_start || !rest.is_empty() {
+        if !foreground && !text.is_empty() {
+            self.waiting.push(visible(text).into_owned());
+        }
+        // In the background ends also what was waited for until its queue was held: what was begun there is not gone on with.
+        if foreground || self.open.as_ref().is_some_and(|(open, _, _)| *open == entry) {
+            self.close()?;
+        }
+        if self.open.is_none() { self.write_waiting() } else { Ok(()) }
+    }
+
+    /// Ends the line of the answer that is being written as it comes.
+    fn close(&mut self) -> io::Result<()> {
+        let Some((_, mut sanitizer, at_line_start)) = self.open.take() else { return Ok(()) };
+        let rest = sanitizer.finish();
+        self.out.write_all(rest.as_bytes())?;
+        if !at_line_start || !rest.is_empty() { self.out.write_all(b"\n") } else { Ok(()) }
+    }
+
+    fn write_waiting(&mut self) -> io::Result<()> {
+        for text in std::mem::take(&mut self.waiting) {
+            self.out.write_all(text.as_bytes())?;
+            if !text.ends_with('\n') {
                 self.out.write_all(b"\n")?;
             }
         }
-        if self.open.is_none() {
-            for text in std::mem::take(&mut self.waiting) {
-                self.out.write_all(text.as_bytes())?;
-                if !text.ends_with('\n') {
-                    self.out.write_all(b"\n")?;
-                }
-            }
-        }
         Ok(())
+    }
+
+    /// Nothing more comes.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    fn end(&mut self) -> io::Result<()> {
+        self.close()?;
+        self.write_waiting()?;
+        self.out.flush()
     }
 
     fn say(&mut self, event: &Event) -> io::Result<()> {
@@ -236,6 +253,7 @@ mod tests {
         let names = BTreeMap::from([(SessionId(1), "main".parse().unwrap())]);
         let mut writer = Writer::new(Vec::new(), Vec::new(), false, names);
         writer.write(items).unwrap();
+        writer.end().unwrap();
         assert_eq!(String::from_utf8(writer.out).unwrap(), out);
         assert_eq!(String::from_utf8(writer.err).unwrap(), err);
     }
@@ -257,6 +275,14 @@ mod tests {
             finished(1, EndState::Complete, "foreground", true),
         ];
         check(items, "foreground\nback\n", "");
+    }
+
+    #[test]
+    fn what_is_held_in_mid_answer_keeps_no_other_answer_back() {
+        let held = [delta(1, "half", true), finished(2, EndState::Complete, "back", false)];
+        check(held.to_vec(), "half\nback\n", "");
+        let later = [finished(1, EndState::Complete, "half and half", false)];
+        check([&held[..], &later[..]].concat(), "half\nback\nhalf and half\n", "");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum FollowUp {
     Nothing,
     /// The next auto-reply is queued; the loop is now as given.
     Queue(AutoReply),
-    /// The loop that was begun then ends.
+    /// The loop that was begun then ends, and what waits of it is cancelled.
     End(Timestamp),
 }
 
@@ -71,6 +71,9 @@ impl FollowUp {
             Self::End(started_at) => {
                 let sql = "DELETE FROM auto_replies WHERE session_id = ?1 AND started_at_ms = ?2";
                 let ended = conn.prepare_cached(sql)?.execute(params![session, started_at])? > 0;
+                if ended {
+                    cancel(conn, session, now)?;
+                }
                 Ok((if ended { Self::End(started_at) } else { Self::Nothing }, None))
             }
         }

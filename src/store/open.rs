@@ -17,6 +17,7 @@ use super::{BUSY_TIMEOUT, StoreError, Trouble};
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0001_sessions_queue_messages.sql")),
     M::up(include_str!("../../migrations/0002_queue.sql")),
+    M::up(include_str!("../../migrations/0003_cheaper_checks.sql")),
 ];
 /// The same, as the migration crate takes them.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

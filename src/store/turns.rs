@@ -10,8 +10,8 @@ use crate::domain::{AnswerState, EntryId, EntryState, Kept, MessageId, ModelName
 
 /// Starts an entry's turn: pending → running, one attempt more.
 ///
-/// Its question and answer rows are made, or used again when an earlier attempt left them empty at the session's end; so ids
-/// grow with time. An entry that `continues` keeps its answer: rows at the session's end are used again, else the
+/// Its question and answer rows are made, or used again when an earlier attempt left them empty at the session's end, and not
+/// for dead; so ids grow with time. An entry that `continues` keeps its answer: rows at the session's end are used again, else the
 /// question and the partial get new ones there, and the old ones go. Where it is continued is a seam of the answer.
 ///
 /// Fails with [`StoreError::NoEntry`], [`StoreError::WrongState`], or [`StoreError::TurnRunning`] when the session has a
@@ -84,7 +84,7 @@ impl Write for StartTurn {
             Some(old) if continues => partial(conn, old.answer)?,
             Some(_) | None => None,
         };
-        let moved = old.as_ref().is_some_and(|old| !old.last || !(old.empty || partial.is_some()));
+        let moved = old.as_ref().is_some_and(|old| old.ended || !old.last || !(old.empty || partial.is_some()));
         let rows = match old {
             Some(old) if !moved => old.rows(),
             Some(_) | None => new_rows(conn, self.entry, partial.as_ref(), self.now)?,
@@ -126,7 +126,9 @@ struct Old {
     answer: MessageId,
     /// Nothing came of it.
     empty: bool,
-    /// They are the session's last, and their output has no end yet.
+    /// Its output has its end: what is read of it later has rows of its own.
+    ended: bool,
+    /// They are the session's last.
     last: bool,
 }
 
@@ -140,12 +142,19 @@ fn old_rows(conn: &Connection, entry: EntryId, session: SessionId) -> Result<Opt
     let found = conn
         .prepare_cached(
             "SELECT q.id, a.id, a.reasoning = '' AND a.text = '', \
-                 a.finished_at_ms IS NULL AND a.id = (SELECT max(m.id) FROM messages m WHERE m.session_id = ?2) \
+                 a.finished_at_ms IS NOT NULL AND (a.state = 'failed' OR a.reasoning <> '' OR a.text <> ''), \
+                 a.id = (SELECT max(m.id) FROM messages m WHERE m.session_id = ?2) \
              FROM messages a JOIN messages q ON q.entry_id = a.entry_id AND q.role = 'user' \
              WHERE a.entry_id = ?1 AND a.role = 'assistant'",
         )?
         .query_row(params![entry, session], |row| {
-            Ok(Old { question: row.get(0)?, answer: row.get(1)?, empty: row.get(2)?, last: row.get(3)? })
+            Ok(Old {
+                question: row.get(0)?,
+                answer: row.get(1)?,
+                empty: row.get(2)?,
+                ended: row.get(3)?,
+                last: row.get(4)?,
+            })
         })
         .optional()?;
     Ok(found)

@@ -190,8 +190,11 @@ impl Turn {
             let batch = tokio::select! {
                 biased;
                 () = &mut cancelled => {
-                    self.send(gather.take().deltas).await;
-                    return Outcome::Stopped;
+                    let Batch { deltas, usage, finish, .. } = gather.take();
+                    self.note(usage, finish);
+                    self.send(deltas).await;
+                    // Whole already, and only its stream not yet closed: there is nothing left to be stopped, or gone on with.
+                    return if self.state.finish_reason.is_some() { Outcome::Complete } else { Outcome::Stopped };
                 }
                 due = self.partial.due() => match due {
                     Ok(()) => {
@@ -206,9 +209,7 @@ impl Turn {
                 batch = gather.next(), if !self.partial.is_full() => batch,
             };
             let Batch { deltas, usage, finish, end, .. } = batch;
-            self.state.usage.input = usage.input.or(self.state.usage.input);
-            self.state.usage.output = usage.output.or(self.state.usage.output);
-            self.state.finish_reason = finish.or(self.state.finish_reason);
+            self.note(usage, finish);
             let too_large = self.send(deltas).await;
             match end {
                 // A stop reason was seen: whatever happened to the connection afterwards, the answer is whole.
@@ -225,6 +226,13 @@ impl Turn {
                 None => {}
             }
         }
+    }
+
+    fn note(&mut self, usage: Usage, finish: Option<FinishReason>) {
+        let state = &mut self.state;
+        state.usage.input = usage.input.or(state.usage.input);
+        state.usage.output = usage.output.or(state.usage.output);
+        state.finish_reason = finish.or(state.finish_reason);
     }
 
     /// Reports and keeps what came. Says whether the answer has reached its bound; what is beyond it is dropped.

@@ -219,3 +219,13 @@ async fn the_bound_of_an_answer_counts_what_was_kept() {
     assert_eq!(said, "ab");
     assert!(matches!(ended.outcome, Outcome::Failed(e) if e.kind == ErrorKind::TooLarge));
 }
+
+#[tokio::test]
+async fn an_answer_that_was_whole_when_it_was_told_to_end_is_whole() {
+    let mut b = start(vec![text("all"), Ok(Piece::Finish(FinishReason::Stop))], true);
+    b.reports.recv().await.unwrap();
+    // The stream stays open behind the stop reason.
+    b.cancel.cancel();
+    let (_, _, ended) = b.all().await;
+    assert_eq!((ended.outcome, ended.finish_reason), (Outcome::Complete, Some(FinishReason::Stop)));
+}

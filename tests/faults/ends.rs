@@ -84,3 +84,22 @@ fn a_signal_in_text_mode_leaves_what_was_printed() {
     program.signal(Signal::SIGINT);
     program.end().code(130).out("the part\n");
 }
+
+#[test]
+fn a_cancellation_that_the_disk_does_not_take_is_tried_again() {
+    let server = Server::start();
+    server.on("q", Reply::status(503, "{}"));
+    let home = Home::configured(&server, Format::OpenAi, "", "[retry]\ninitial_delay = \"30s\"\n");
+    let mut program = home.start(&["--json"]);
+    program.send("/bg q");
+    program.wait_in(1, "retry");
+    home.query(
+        "CREATE TRIGGER full BEFORE UPDATE ON entries WHEN NEW.state = 'cancelled' BEGIN SELECT RAISE(ABORT, 'full'); END",
+    );
+    program.send("/cancel");
+    program.wait_event("the trouble", |e| e["text"].as_str().is_some_and(|text| text.contains("tried again")));
+    assert!(!program.events().iter().any(|e| e["event"] == "finished"), "it is not cancelled before it is on the disk");
+    home.query("DROP TRIGGER full");
+    assert_eq!(program.finish().code(0).named("finished")[0]["state"], "cancelled");
+    assert_eq!(home.query("SELECT state FROM entries"), [["cancelled"]]);
+}

@@ -8,6 +8,7 @@ mod leaving;
 mod loops;
 #[path = "../support/pty.rs"]
 mod pty;
+mod queue;
 mod safety;
 #[path = "../support/server.rs"]
 mod server;

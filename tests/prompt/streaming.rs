@@ -67,6 +67,9 @@ fn ctrl_c_ends_the_answer_keeps_what_came_and_the_next_message_is_answered() {
     pty.type_keys("next\r");
     let rows = pty.wait_row("echo: next");
     assert_eq!((count(&rows, "one two"), count(&rows, "[interrupted]")), (1, 1), "{rows:#?}");
+    // Its last word is on the screen before its end is committed.
+    pty.type_keys("/wait\r");
+    pty.wait_row("all is answered");
     pty.type_keys("\x03");
     pty.wait_part("Ctrl-D or /quit leaves");
     let sent = home.server.requests().last().unwrap().turns();

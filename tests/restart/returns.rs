@@ -63,6 +63,27 @@ fn on_start_says_what_becomes_of_the_queue() {
 }
 
 #[test]
+fn a_question_between_two_starts_holds_nothing_that_is_to_go_on() {
+    let server = Server::start();
+    let home = Home::serving(&server, Format::OpenAi);
+    home.run(&[], "/hold\n/bg hello\n").code(1);
+    home.query("UPDATE sessions SET held = 0 RETURNING id");
+    let config = std::fs::read_to_string(home.path("config/chatmux/config.toml")).unwrap();
+    home.configure(&format!("on_start = \"resume\"\n{config}"));
+    home.run(&["ask", "apart"], "").code(0).out("echo: apart\n");
+    home.run(&[], "").code(0).out("echo: hello\n");
+}
+
+#[test]
+fn a_loop_that_lives_is_said() {
+    let home = Home::echo();
+    home.run(&[], "/auto --max 3 more\n").code(0);
+    home.run(&[], "").code(0).err(&["[1 main]", "auto-reply", "0 of 3", "/auto off"]);
+    home.run(&[], "/auto off\n").code(0);
+    home.run(&[], "").code(0).quiet();
+}
+
+#[test]
 fn sessions_names_models_and_prompts_are_back() {
     let home = Home::echo();
     let script = "/new docs\n/model demo:echo?words=2\n/system Be brief\n/new gone\n/close\n/new last\n/rename end\n/switch docs\n";

@@ -34,6 +34,18 @@ fn ask_goes_on_in_a_session_with_its_history() {
 }
 
 #[test]
+fn ask_asks_once_in_a_session_with_an_auto_reply_loop() {
+    let server = Server::start();
+    let home = Home::serving(&server, Format::OpenAi);
+    home.run(&["-s", "docs"], "/auto --max 3 more\n").code(0);
+    home.run(&["ask", "-s", "docs", "one"], "").code(0).out("echo: one\n");
+    assert_eq!(server.requests().len(), 1);
+    home.run(&["-s", "docs"], "two\n").code(0);
+    let asked: Vec<_> = server.requests().iter().map(|r| r.last_user()).collect();
+    assert_eq!(asked[..3], ["one", "two", "more"], "the loop has stayed");
+}
+
+#[test]
 fn ask_speaks_json_and_fails_with_a_code() {
     let server = Server::start();
     let home = Home::serving(&server, Format::OpenAi);

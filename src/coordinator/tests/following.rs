@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Asked, Bench, Frames, bench, message, terminal};
 use crate::coordinator::{Submission, SwitchTo, Which};
-use crate::domain::{ErrorKind, Frame, Priority, ProviderError, SessionId, SessionRef, Show};
+use crate::domain::{ErrorKind, Frame, Origin, Priority, ProviderError, SessionId, SessionRef, Show};
 
 const SESSIONS: i64 = 3;
 /// Smaller than what streams while one looks away, so that the store has to help out.
@@ -175,4 +175,80 @@ async fn cancelling_what_was_overtaken_loses_nothing_of_what_streams() {
     asked.finish().await;
     drain(&mut frames, &mut screen, SessionId(1), "<end>").await;
     assert_eq!(screen.shown[&SessionId(1)], "<first><urgent>one two three<end>");
+}
+
+#[tokio::test]
+async fn the_answer_to_what_was_dead_is_shown() {
+    let (front, mut frames) = terminal();
+    let mut b = bench(1, 8, REPLAY_BYTES, front);
+    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    b.handle.submit(message(1, "q")).await.unwrap();
+    let refused = ProviderError::fatal(ErrorKind::Auth, "no");
+    b.asked.recv().await.unwrap().answer.send(Err(refused)).await.unwrap();
+    drain(&mut frames, &mut screen, SessionId(1), "<q><end>").await;
+    b.handle.retry(Origin::User).await.unwrap();
+    let asked = b.asked.recv().await.unwrap();
+    asked.say("well").await;
+    asked.finish().await;
+    drain(&mut frames, &mut screen, SessionId(1), "<q>well<end>").await;
+    assert_eq!(screen.shown[&SessionId(1)], "<q><end><q>well<end>");
+}
+
+#[tokio::test]
+async fn what_gave_way_and_was_overtaken_goes_on_whole_behind_what_overtook_it() {
+    let (front, mut frames) = terminal();
+    let mut b = bench(2, 1, REPLAY_BYTES, front);
+    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    go_to(&b, 2).await;
+    b.handle.submit(Submission { priority: Priority::Low, ..message(2, "low") }).await.unwrap();
+    let low = b.asked.recv().await.unwrap();
+    low.say("part").await;
+    drain(&mut frames, &mut screen, SessionId(2), "<low>part").await;
+    go_to(&b, 1).await;
+    b.handle.submit(message(1, "now")).await.unwrap();
+    let now = b.asked.recv().await.unwrap();
+    assert_eq!(now.question(), "now");
+    b.handle.submit(message(2, "typed")).await.unwrap();
+    go_to(&b, 2).await;
+    now.finish().await;
+    let typed = b.asked.recv().await.unwrap();
+    assert_eq!(typed.question(), "typed");
+    assert_eq!(typed.request.messages.len(), 1, "what waits is not part of it");
+    typed.say("b").await;
+    typed.finish().await;
+    let again = b.asked.recv().await.unwrap();
+    let texts: Vec<_> = again.request.messages.iter().map(|m| m.text.as_str()).collect();
+    assert_eq!(texts, ["typed", "b", "low", "part"]);
+    again.say(" rest").await;
+    again.finish().await;
+    drain(&mut frames, &mut screen, SessionId(2), "<low>part rest<end>").await;
+    assert_eq!(screen.shown[&SessionId(2)], "<low>part<typed>b<end><low>part rest<end>");
+    let history = b.store.read(crate::store::History { session: SessionId(2), last: 9 }).await.unwrap();
+    let texts: Vec<_> = history.iter().map(|m| m.text.as_str()).collect();
+    assert_eq!(texts, ["typed", "b", "low", "part rest"]);
+    assert_eq!(history[3].seams, [4]);
+}
+
+#[tokio::test]
+async fn an_answer_that_a_person_continues_is_shown_from_where_it_begins() {
+    let (front, mut frames) = terminal();
+    let mut b = bench(1, 8, REPLAY_BYTES, front);
+    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    b.handle.submit(message(1, "q")).await.unwrap();
+    let asked = b.asked.recv().await.unwrap();
+    asked.say("half").await;
+    let cut = ProviderError::transient(ErrorKind::Transport, "connection reset");
+    asked.answer.send(Err(cut)).await.unwrap();
+    drain(&mut frames, &mut screen, SessionId(1), "<q>half<end>").await;
+    b.handle.continue_turn(Origin::User).await.unwrap().expect("there is something to go on from");
+    assert!(b.handle.continue_turn(Origin::User).await.is_err(), "it is under way");
+    let asked = b.asked.recv().await.unwrap();
+    let texts: Vec<_> = asked.request.messages.iter().map(|m| m.text.as_str()).collect();
+    assert_eq!(texts, ["q", "half"]);
+    asked.say(" and half").await;
+    asked.finish().await;
+    drain(&mut frames, &mut screen, SessionId(1), "<q>half and half<end>").await;
+    assert_eq!(screen.shown[&SessionId(1)], "<q>half<end><q>half and half<end>");
+    let history = b.store.read(crate::store::History { session: SessionId(1), last: 9 }).await.unwrap();
+    assert_eq!(history.iter().map(|m| m.text.as_str()).collect::<Vec<_>>(), ["q", "half and half"]);
 }

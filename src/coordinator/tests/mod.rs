@@ -1,7 +1,9 @@
 //! The coordinator with a real store and a model that a test plays by hand: no clock to wait for, no guess.
 
 mod following;
+mod loops;
 mod ordering;
+mod retrying;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -148,7 +148,7 @@ fn script(params: &Params, request: &Request) -> (Cursor, Cursor) {
     };
     let text = match (params.words, params.voice) {
         (Some(words), _) => tour::filler(words),
-        (None, Voice::Tour) => tour::answer(&request.system, questions),
+        (None, Voice::Tour) => tour::answer(&request.system, questions, partial),
         (None, Voice::Echo) => {
             let question = questions.iter().rev().find(|message| message.role == Role::User);
             question.map(|message| message.text.clone()).unwrap_or_default()

@@ -9,6 +9,8 @@ use crate::domain::{ChatMessage, Role};
 const MAX_QUOTE_CHARS: usize = 60;
 /// Bytes of the question that are searched for topics; the rest of a pasted file says nothing about chatmux.
 const MAX_SEARCHED_BYTES: usize = 4 << 10;
+/// Places in the conversation that an answer under way is looked for at.
+const MAX_EARLIER: usize = 100;
 /// Sentences of filler, over and over; numbered, so that a gap or a repeat can be seen.
 const FILLER: [&str; 3] = [
     "A line of filler runs across the screen, and nobody needs to read it.",
@@ -16,11 +18,21 @@ const FILLER: [&str; 3] = [
     "Whoever returns finds every word of it in its place.",
 ];
 
-/// The answer to the last of these messages.
-pub(super) fn answer(system: &str, messages: &[ChatMessage]) -> String {
+/// The answer to the last of these messages, of which `said` is out already: where other turns came between, it goes on as the
+/// answer to the question that it was.
+pub(super) fn answer(system: &str, messages: &[ChatMessage], said: &str) -> String {
     let mut questions = messages.iter().filter(|message| message.role == Role::User);
     let count = questions.clone().count();
     let question = questions.next_back().map_or("", |message| message.text.as_str());
+    let whole = nth_answer(system, question, count);
+    if whole.starts_with(said) {
+        return whole;
+    }
+    let others = (1..count).rev().take(MAX_EARLIER).map(|count| nth_answer(system, question, count));
+    others.into_iter().find(|other| other.starts_with(said)).unwrap_or(whole)
+}
+
+fn nth_answer(system: &str, question: &str, count: usize) -> String {
     let quote = one_line(question, MAX_QUOTE_CHARS);
     let topic = topic_of(question);
     // The welcome takes the first question, the steps the following ones.
@@ -149,7 +161,7 @@ mod tests {
         let mut names = Vec::new();
         for _ in 0..STEPS.len() + 3 {
             questions.push("hmm 日本");
-            names.push(answer("", &conversation(&questions)));
+            names.push(answer("", &conversation(&questions), ""));
         }
         assert!(names[0].starts_with("Welcome to chatmux. You wrote: “hmm 日本”."), "{}", names[0]);
         assert!(
@@ -166,13 +178,23 @@ mod tests {
 
     #[test]
     fn a_topic_beats_the_tour_and_the_system_prompt_is_quoted() {
-        let text = answer("Be  brief.\nPlease.", &conversation(&["hi", "what is the system prompt?"]));
+        let text = answer("Be  brief.\nPlease.", &conversation(&["hi", "what is the system prompt?"]), "");
         assert!(
             text.contains("This is about system prompts.") && text.contains("Yours is: “Be brief. Please.”"),
             "{text}"
         );
-        let first = answer("", &conversation(&["how do I quit?"]));
+        let first = answer("", &conversation(&["how do I quit?"]), "");
         assert!(first.contains("Welcome") && first.contains("/quit") && first.contains("no language model"), "{first}");
+    }
+
+    #[test]
+    fn an_answer_that_had_to_wait_goes_on_as_it_began() {
+        let first = answer("", &conversation(&["hello"]), "");
+        let said = &first[..first.len() / 2];
+        let moved = conversation(&["typed meanwhile", "and again", "hello"]);
+        assert_eq!(answer("", &moved, said), first);
+        assert!(answer("", &moved, "").starts_with("Question 3"));
+        assert!(answer("", &moved, "another's words").starts_with("Question 3"));
     }
 
     #[test]
@@ -218,8 +240,8 @@ mod tests {
         fn whatever_is_asked_is_answered(system in "\\PC{0,80}", text in ".{0,300}", long in 0usize..9_000, n in 0usize..14) {
             let question = text + &"é".repeat(long);
             let messages: Vec<_> = conversation(&vec![question.as_str(); n.max(1)]).split_off(if n == 0 { 1 } else { 0 });
-            let said = answer(&system, &messages);
-            prop_assert_eq!(&said, &answer(&system, &messages));
+            let said = answer(&system, &messages, "");
+            prop_assert_eq!(&said, &answer(&system, &messages, ""));
             prop_assert!(said.len() < 3_000 && said.ends_with('\n'));
             prop_assert!(!said.chars().any(|c| c.is_control() && c != '\n'));
         }

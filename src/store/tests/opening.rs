@@ -34,6 +34,29 @@ fn the_migrations_are_sound() {
     drop(folder);
 }
 
+/// A list in a rule is made into a table for each row that is written; a wrong word is refused all the same.
+#[test]
+fn rules_are_cheap_and_hold() {
+    let fresh = Fresh::new();
+    fresh.turn(fresh.session().id, "q", "a");
+    let raw = Connection::open(fresh.path()).unwrap();
+    for (table, column) in [
+        ("entries", "priority"),
+        ("entries", "origin"),
+        ("entries", "state"),
+        ("messages", "role"),
+        ("messages", "state"),
+        ("messages", "finish_reason"),
+    ] {
+        let update = format!("UPDATE {table} SET {column} = 'nonsense'");
+        let error = raw.execute(&update, []).unwrap_err().to_string();
+        assert!(error.contains("CHECK constraint failed"), "{update}: {error}");
+        let mut explained = raw.prepare(&format!("EXPLAIN {update}")).unwrap();
+        let steps = explained.query_map([], |row| row.get::<_, String>(1)).unwrap();
+        assert!(steps.into_iter().all(|step| step.unwrap() != "OpenEphemeral"), "{update}");
+    }
+}
+
 #[test]
 fn folders_and_files_are_private() {
     let folder = tempfile::tempdir().unwrap();
@@ -80,7 +103,7 @@ fn a_database_of_a_newer_chatmux_is_left_alone() {
     let text = refusal(&path);
     assert_eq!(
         text,
-        "was written by a newer chatmux (schema 7, this one knows 2): upgrade chatmux, or use another with --db"
+        "was written by a newer chatmux (schema 7, this one knows 3): upgrade chatmux, or use another with --db"
     );
 }
 
@@ -122,7 +145,7 @@ fn a_database_of_the_first_schema_is_upgraded_with_all_that_is_in_it() {
     assert_eq!(store.read_blocking(StatsOf { session: Some(session) }).unwrap().complete, 1);
     store.close();
     let raw = Connection::open(&path).unwrap();
-    for (pragma, expected) in [("integrity_check", "ok"), ("user_version", "2")] {
+    for (pragma, expected) in [("integrity_check", "ok"), ("user_version", "3")] {
         let found: String = raw
             .query_row(&format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"), [], |row| row.get(0))
             .unwrap();

@@ -1,0 +1,124 @@
+//! What will come of what waits, in a line for the person who looks at it: said where nothing else would show it, when a message
+//! was typed whose turn does not begin at once, and on the way into a session that waits.
+
+use super::Coordinator;
+use crate::domain::{EntryId, SessionId, Show, Span, Timestamp};
+use crate::queue::Waiting;
+
+/// Why a session that has something to do does not do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Obstacle {
+    /// Its queue is held, with so many entries in it.
+    Held(usize),
+    /// Its provider asked for patience until then.
+    Gate { provider: String, until: Timestamp },
+    /// The next attempt comes then.
+    Retry(Timestamp),
+    /// All slots are taken.
+    Slot,
+}
+
+impl Coordinator {
+    /// A message was typed here, and its turn does not begin: why.
+    pub(super) fn say_why_it_waits(&mut self, session: SessionId, entry: EntryId) {
+        let is_next = self.queue.next(session).is_some_and(|next| next.entry == entry && !next.auto);
+        if session == self.active
+            && is_next
+            && let Some(why) = self.outlook(session)
+        {
+            self.show(Show::Notice(why));
+        }
+    }
+
+    /// What `session` waits for; `None`: its turn is under way, or about to be, or nothing waits.
+    pub(super) fn outlook(&self, session: SessionId) -> Option<String> {
+        let (next, obstacle) = self.obstacle(session)?;
+        let now = self.clock.now();
+        Some(in_words(session, &next, &obstacle, now, |at| self.time_of_day.of(at), self.queue.max_attempts()))
+    }
+
+    fn obstacle(&self, session: SessionId) -> Option<(Waiting, Obstacle)> {
+        if self.queue.running(session).is_some() {
+            return None;
+        }
+        if self.queue.is_held(session) {
+            let waiting = self.queue.waiting(session);
+            return Some((*waiting.first()?, Obstacle::Held(waiting.len())));
+        }
+        let next = self.queue.next(session)?;
+        let now = self.clock.now();
+        if let Some(until) = next.not_before.filter(|until| *until > now) {
+            return Some((next, Obstacle::Retry(until)));
+        }
+        let provider = &self.sessions.get(&session)?.session.model.provider;
+        let gate = self.gates.get(provider).copied().filter(|until| *until > now);
+        match gate {
+            Some(until) => Some((next, Obstacle::Gate { provider: provider.clone(), until })),
+            None if self.queue.is_promised(session) => None,
+            None => Some((next, Obstacle::Slot)),
+        }
+    }
+}
+
+fn in_words(
+    session: SessionId,
+    next: &Waiting,
+    obstacle: &Obstacle,
+    now: Timestamp,
+    time_of_day: impl Fn(Timestamp) -> String,
+    max_attempts: u32,
+) -> String {
+    let Waiting { entry, attempts, continues, .. } = *next;
+    let then = if continues { ", and then goes on where it stopped" } else { "" };
+    match obstacle {
+        Obstacle::Held(1) => format!("#{entry} waits here, held: /resume {session} goes on"),
+        Obstacle::Held(many) => format!("{many} messages wait here, held: /resume {session} goes on"),
+        Obstacle::Gate { provider, until } => {
+            let until = time_of_day(*until);
+            format!("#{entry} waits until {until}, as {provider} asked{then}: /retry tries it now")
+        }
+        Obstacle::Retry(until) => {
+            let (wait, attempt) = (Span(until.since(now)), attempts.saturating_add(1));
+            format!("#{entry} is tried again in {wait} ({attempt} of {max_attempts}): /retry tries it now")
+        }
+        Obstacle::Slot if continues => format!("#{entry} waits for a slot{then}"),
+        Obstacle::Slot => format!("#{entry} waits for a slot: others are being answered"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Priority;
+
+    #[test]
+    fn an_obstacle_is_said_with_its_end_or_its_remedy() {
+        let check = |obstacle: Obstacle, continues, text: &str| {
+            let next = Waiting {
+                entry: EntryId(7),
+                priority: Priority::Normal,
+                auto: false,
+                continues,
+                position: 1,
+                attempts: 1,
+                held: false,
+                not_before: None,
+                since: Timestamp(0),
+            };
+            let said = in_words(SessionId(2), &next, &obstacle, Timestamp(0), |_| "12:00:30".to_owned(), 5);
+            assert_eq!(said, text);
+        };
+        let gate = || Obstacle::Gate { provider: "openai".to_owned(), until: Timestamp(30_000) };
+        check(Obstacle::Held(1), false, "#7 waits here, held: /resume 2 goes on");
+        check(Obstacle::Held(3), false, "3 messages wait here, held: /resume 2 goes on");
+        check(gate(), false, "#7 waits until 12:00:30, as openai asked: /retry tries it now");
+        check(
+            gate(),
+            true,
+            "#7 waits until 12:00:30, as openai asked, and then goes on where it stopped: /retry tries it now",
+        );
+        check(Obstacle::Retry(Timestamp(1_500)), false, "#7 is tried again in 1.5 s (2 of 5): /retry tries it now");
+        check(Obstacle::Slot, false, "#7 waits for a slot: others are being answered");
+        check(Obstacle::Slot, true, "#7 waits for a slot, and then goes on where it stopped");
+    }
+}
