@@ -34,8 +34,7 @@ pub enum Brake {
 impl fmt::Display for Brake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Turns(1) => write!(f, "1 auto-reply is sent (--max)"),
-            Self::Turns(max) => write!(f, "{max} auto-replies are sent (--max)"),
+            Self::Turns(_) => write!(f, "no more are allowed (--max)"),
             Self::Time(length) => write!(f, "its {} are over (--for)", Span(*length)),
             Self::Tokens(tokens) => write!(f, "{tokens} tokens are used (auto_reply.max_tokens)"),
             Self::Word(word) => write!(f, "the answer says {word:?} (--until)"),
