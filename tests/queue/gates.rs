@@ -148,20 +148,15 @@ fn more_patience_than_allowed_holds_every_session_that_would_ask() {
     assert_eq!(ends(&outcome).len(), 2);
 }
 
-/// What is left of it is not so long any more that one would not wait for it unasked, but a person did not ask to wait.
+/// However long a retry may be: what is longer than a server may ask for is not waited for unasked.
 #[test]
 fn resume_asks_also_after_a_restart() {
     let server = Server::start();
-    server.once("limited", limited(20));
-    let home = Home::configured(&server, Format::OpenAi, "", SHORT);
+    server.once("limited", limited(1_800));
+    let home = Home::configured(&server, Format::OpenAi, "", &format!("{SHORT}max_delay = \"1h\"\n"));
     home.run(&[], "limited\n").code(1).err(&["/resume"]);
-    let mut program = home.start(&["--json"]);
-    ["/resume", "/queue"].iter().for_each(|line| program.send(line));
-    let answered = program.wait_event("its answer, or that it waits", |e| {
-        e["event"] == "started" || e["command"] == "queue" && e["data"][0]["waits_for"] == "gate"
-    });
-    assert_eq!(answered["event"], "started", "it is asked, not waited for");
-    program.finish().code(0);
+    home.run(&[], "/resume\n/wait\n").code(0).out("echo: limited\n");
+    assert_eq!(asked(&server), ["limited", "limited"]);
 }
 
 #[test]

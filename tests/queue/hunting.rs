@@ -169,7 +169,8 @@ fn a_session_that_is_opened_again_goes_on_from_what_gave_way() {
     program.wait_text(1, "one ");
     program.send("/bg quick");
     wait_of(&program, 2, "started");
-    ["/close two", "/switch two", "/switch 1"].iter().for_each(|line| program.send(line));
+    ["/close two", "/switch two", "/switch 1", "/echo back"].iter().for_each(|line| program.send(line));
+    program.wait_out("\"back\"");
     hold.open();
     ["/wait", "/resume two", "/wait"].iter().for_each(|line| program.send(line));
     let outcome = program.finish().code(0);

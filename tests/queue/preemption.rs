@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::program::{Home, Program, history, turns};
 use crate::server::{Format, Gate, Reply, Server};
-use crate::{asked, assert_said, ends, wait_of, wrong_lines};
+use crate::{asked, assert_said, ends, wait_of, wait_said, wrong_lines};
 
 const ONE_SLOT: &str = "[queue]\nmax_concurrent = 1\n";
 
@@ -57,6 +57,7 @@ fn it_goes_on_behind_what_was_answered_in_its_session_meanwhile() {
     program.send("/send 2 between");
     wait_of(&program, 3, "queued");
     program.send("/queue all");
+    program.wait_event("the queue", |e| e["command"] == "queue");
     hold.open();
     ["/wait", "/switch 2", "after", "/history"].iter().for_each(|line| program.send(line));
     let outcome = program.finish().code(0);
@@ -221,6 +222,7 @@ fn nothing_is_put_before_what_goes_on() {
     ["/move 3 before 1", "/move 1 after 3", "/move 1 after 4"].iter().for_each(|line| program.send(line));
     program.wait_event("the last error", |e| e["event"] == "error" && e["line"] == 11);
     program.send("/move 4 after 1");
+    wait_said(&program, "#4 after #1, and is low now");
     hold.open();
     let outcome = program.finish().code(1);
     assert_eq!(wrong_lines(&outcome), [9, 10, 11]);
