@@ -101,7 +101,8 @@ fn play(seed: u64) {
     assert_eq!(home.query("SELECT count(*) FROM messages WHERE state = 'streaming'"), [["0"]], "{what}");
 
     // A person who wants all of it: nothing waits any more, except what a loop may still add, which has its bound.
-    home.run(&["--json"], "/resume all\n/wait all\n/requeue all\n/wait all\n/requeue all\n/wait all\n");
+    let last = home.run(&["--json"], "/resume all\n/wait all\n/requeue all\n/wait all\n/requeue all\n/wait all\n");
+    let what = format!("{what}\n{}", last.out);
     let left = home.query("SELECT id, state, text FROM entries WHERE state NOT IN ('done', 'cancelled')");
     assert_eq!(left, Vec::<Vec<String>>::new(), "{what}:\n{}", lines.join("\n"));
     home.assert_sound();
@@ -141,7 +142,8 @@ fn check_answers(home: &Home, what: &str) {
          WHERE e.state = 'done' AND (m.id IS NULL OR m.state NOT IN ('complete', 'interrupted'))",
     );
     assert_eq!(unanswered, Vec::<Vec<String>>::new(), "{what}");
-    assert_eq!(home.query("SELECT count(*) FROM auto_replies"), [["0"]], "{what}");
+    // One that has sent nothing yet may still wait for a whole answer to begin with.
+    assert_eq!(home.query("SELECT count(*) FROM auto_replies WHERE turns > 0"), [["0"]], "{what}");
     let order = home.query("SELECT count(*) FROM messages q JOIN messages a ON a.entry_id = q.entry_id AND a.role = 'assistant' WHERE q.role = 'user' AND a.id < q.id");
     assert_eq!(order, [["0"]], "{what}");
 }

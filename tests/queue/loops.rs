@@ -188,3 +188,16 @@ fn tokens_and_the_last_answer_are_counted_over_a_restart() {
     assert_said(&outcome, "the same answer came twice");
     assert_eq!(server.requests().len(), 4);
 }
+
+#[test]
+fn a_loop_that_has_sent_nothing_yet_goes_on_with_its_session_and_is_waited_for() {
+    for _ in 0..10 {
+        let server = Server::start();
+        answers(&server, "go on", &["a", "b"]);
+        let home = Home::serving(&server, Format::OpenAi);
+        let script = "hello\n/hold\n/bg dropped\n/auto --max 2 go on\n/drop 2\n/resume\n/wait\n/auto\n";
+        let outcome = home.run(&["--json"], script).code(0);
+        assert_eq!(asked(&server), ["hello", "go on", "go on"]);
+        assert_eq!(outcome.result("auto"), Value::Null);
+    }
+}
