@@ -26,16 +26,22 @@ fn check(sections: &str, options: &str, texts: &[&str], sent: usize, said: &str)
 #[test]
 fn brakes_that_an_answer_pulls() {
     let different = ["a", "b", "c", "d", "e"];
-    check("", "--max 3 ", &different, 3, "3 auto-replies are sent (--max)");
-    check("", "--max 1 ", &different, 1, "1 auto-reply is sent (--max)");
-    check("[auto_reply]\nmax_turns = 2\n", "", &different, 2, "2 auto-replies are sent (--max)");
-    check("[auto_reply]\nmax_turns = 1\n", "--max 2 ", &different, 2, "2 auto-replies are sent (--max)");
+    check("", "--max 3 ", &different, 3, "no more are allowed (--max)");
+    check("", "--max 1 ", &different, 1, "no more are allowed (--max)");
+    check("[auto_reply]\nmax_turns = 2\n", "", &different, 2, "no more are allowed (--max)");
+    check("[auto_reply]\nmax_turns = 1\n", "--max 2 ", &different, 2, "no more are allowed (--max)");
     // Each answer has 9 tokens in and 1 out.
     check("[auto_reply]\nmax_tokens = 21\n", "", &different, 3, "21 tokens are used");
     check("[auto_reply]\nmax_tokens = 20\n", "", &different, 2, "20 tokens are used");
     check("", "--until DONE ", &["more", "UNDONE", "it is DONE."], 3, "the answer says \"DONE\" (--until)");
     check("", "", &["a", "same", "same "], 3, "the same answer came twice");
-    check("[auto_reply]\nstop_on_repeat = false\n", "--max 4 ", &["x", "x", "x", "x"], 4, "4 auto-replies are sent");
+    check(
+        "[auto_reply]\nstop_on_repeat = false\n",
+        "--max 4 ",
+        &["x", "x", "x", "x"],
+        4,
+        "no more are allowed (--max)",
+    );
 }
 
 #[test]
@@ -181,7 +187,7 @@ fn a_new_loop_takes_the_place_of_the_old_one() {
     ["hello", "/auto first"].iter().for_each(|line| program.send(line));
     wait_of(&program, 2, "started");
     program.send("/auto --max 2 second");
-    wait_said(&program, "auto-reply begins, 2 at most");
+    wait_said(&program, "auto-reply begins after the next answer, 2 at most");
     gate.open();
     let outcome = program.finish().code(0);
     assert_eq!(asked(&server), ["hello", "first", "second", "second"]);
