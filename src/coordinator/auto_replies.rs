@@ -197,8 +197,10 @@ impl Coordinator {
                     c.emit_withdrawn(session, entry);
                 }
                 c.set_loop(session, Some(auto.clone()));
-                if let Some(entry) = begun.queued {
-                    drop(c.enqueued(entry, false));
+                match begun.queued {
+                    Some(entry) => drop(c.enqueued(entry, false)),
+                    // The answer may have ended meanwhile, unjudged.
+                    None => drop(c.nudge_loop(session)),
                 }
                 let _ = reply.send(Ok(auto));
             }

@@ -33,8 +33,11 @@ impl Coordinator {
                 // Before the session is idle: in no moment does it seem that nothing follows.
                 let brake = judge.as_ref().and_then(|judge| c.judged(session, judge, &text, queued, follow_up));
                 c.turn_settled(session, &end, text);
-                if let (Some(judge), Some(brake)) = (judge, brake) {
-                    c.say_end(session, &judge.auto, &brake);
+                match (judge, brake) {
+                    (Some(judge), Some(brake)) => c.say_end(session, &judge.auto, &brake),
+                    (Some(_), None) => {}
+                    // A loop that was begun since this end was on its way.
+                    (None, _) => drop(c.nudge_loop(session)),
                 }
             }
             // Its session was deleted meanwhile, by another process.

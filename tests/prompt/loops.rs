@@ -41,7 +41,7 @@ fn what_is_typed_goes_before_the_next_auto_reply() {
     pty.type_keys("typed\r");
     pty.wait_part("queued #3, 1 ahead");
     gate.open();
-    pty.wait_part("auto-reply ended after 2 of 2: no more are allowed");
+    pty.wait_part("auto-reply ended after 2 of 2: no more are allowed (--max)");
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
     assert_eq!(asked(&home), ["hello", "go on", "typed", "go on"]);

@@ -187,7 +187,7 @@ fn a_new_loop_takes_the_place_of_the_old_one() {
     ["hello", "/auto first"].iter().for_each(|line| program.send(line));
     wait_of(&program, 2, "started");
     program.send("/auto --max 2 second");
-    wait_said(&program, "after the next answer, 2 at most");
+    wait_said(&program, "auto-reply begins after the next answer, 2 at most");
     gate.open();
     let outcome = program.finish().code(0);
     assert_eq!(asked(&server), ["hello", "first", "second", "second"]);
