@@ -286,8 +286,11 @@ impl Coordinator {
         if auto.turns > 0 {
             return self.queue_next(&auto);
         }
+        // Until that is known the session is not quiet: a script waits for it. A full queue is for the next answer to find.
+        self.queue.reserve(session).ok()?;
         let read = self.store.query(LastTurn { session });
         self.later(read, move |c, last| {
+            c.queue.unreserve(session);
             let answered = matches!(last, Ok(Some((_, Some(AnswerState::Complete)))));
             if answered && !c.quit_begun && !c.queue.is_busy(session) && c.is_live(session, &auto) {
                 c.queue_next(&auto);
