@@ -252,18 +252,6 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
             cut.text_bytes
         ));
     }
-    let waits = |auto: &AutoReply| {
-        opened.pending.iter().any(|entry| entry.session == auto.session && entry.origin == Origin::Auto)
-    };
-    for auto in opened.auto_replies.iter().filter(|auto| !opened.resumes && !waits(auto)) {
-        let (session, text) = (auto.session, one_line(&auto.text, REPORT_CHARS));
-        lines.push(format!(
-            "[{}] auto-reply pauses after {} of {} ({text}): /resume {session} goes on, /auto off there ends it",
-            name(session),
-            auto.turns,
-            auto.max_turns
-        ));
-    }
     let held: usize = opened.pending.iter().filter(|entry| entry.held).count();
     if held > 0 {
         let sessions: std::collections::BTreeSet<_> = opened.pending.iter().map(|entry| entry.session).collect();
@@ -274,9 +262,19 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
             names.join(", ")
         ));
     }
-    for auto in &opened.auto_replies {
-        let (named, sent) = (name(auto.session), format!("{} of {} sent", auto.turns, auto.max_turns));
-        lines.push(format!("[{named}] an auto-reply loop is on, {sent}: /auto shows it there, /auto off ends it"));
-    }
+    lines.extend(opened.auto_replies.iter().map(|auto| loop_report(auto, &name(auto.session), opened.resumes)));
     lines
+}
+
+/// What becomes of a loop that lives since before this start.
+fn loop_report(auto: &AutoReply, name: &str, resumes: bool) -> String {
+    let (session, text) = (auto.session, one_line(&auto.text, REPORT_CHARS));
+    let sent = format!("{} of {} sent", auto.turns, auto.max_turns);
+    match (auto.turns, resumes) {
+        (0, _) => format!("[{name}] auto-reply ({text}) begins after the next answer there, {sent}: /auto off ends it"),
+        (_, true) => format!("[{name}] auto-reply ({text}) goes on, {sent}: /auto off there ends it"),
+        (_, false) => {
+            format!("[{name}] auto-reply ({text}) pauses, {sent}: /resume {session} goes on, /auto off there ends it")
+        }
+    }
 }

@@ -215,7 +215,7 @@ fn a_script_that_stops_at_the_first_error_leaves_its_loop_for_the_next_start() {
     program.send("/nope");
     let outcome = program.end().code(1);
     assert_eq!(wrong_lines(&outcome), [3]);
-    home.run(&[], "").code(0).out("").err(&["auto-reply pauses after 1 of 2"]);
+    home.run(&[], "").code(0).out("").err(&["pauses, 1 of 2 sent"]);
     home.run(&["--json"], "/resume\n/wait\n").code(0);
     assert_eq!(asked(&server), ["hello", "go on", "go on"]);
 }
