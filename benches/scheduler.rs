@@ -14,7 +14,7 @@ use chatmux::queue::{Event, Outcome, Waiting};
 use fastrand::Rng;
 
 use support::figures::{Table, percentile, say, verdict};
-use support::history::{ACTIVE, History, Shape, busy, mixed, session};
+use support::history::{ACTIVE, History, Shape, mixed, session};
 
 /// Rounds of each; the fastest counts, of the history as of each of its steps.
 const ROUNDS: usize = 5;
@@ -48,6 +48,8 @@ struct Scenario {
 struct Figures {
     /// Nanoseconds a decision.
     decision_ns: f64,
+    /// Turns of a round that were told to end.
+    interrupted: u64,
     /// Nanoseconds of each step.
     steps: Vec<f64>,
 }
@@ -62,6 +64,7 @@ fn main() -> io::Result<()> {
         "ns each",
         "sorted set, ns",
         "ratio",
+        "interrupted",
         "p99.9 µs",
         "worst µs",
     ]);
@@ -110,9 +113,10 @@ fn preempt(history: &mut History) {
 
 /// Something that waits gets another place, priority or hold, or goes and comes again.
 fn change(history: &mut History) {
-    let at = session(history.rng.usize(..USUAL.sessions));
-    let waits = history.waiting(at);
-    let Some(&waiting) = history.rng.choice(&waits) else { return };
+    // Those that were there at first, in turns.
+    let nth = history.rng.usize(..USUAL.waiting);
+    let at = session(nth % USUAL.sessions);
+    let Some(waiting) = history.find(at, nth) else { return };
     let changed = match history.rng.u8(..4) {
         0 => Waiting { position: history.rng.i64(1..=waiting.position), ..waiting },
         1 => Waiting { priority: mixed(&mut history.rng), ..waiting },
@@ -141,6 +145,7 @@ fn row(scenario: &Scenario, table: &mut Table) -> io::Result<f64> {
         &format!("{:.0}", figures.decision_ns),
         &format!("{set:.0}"),
         &format!("{ratio:.1}"),
+        &figures.interrupted,
         &micros(0.999),
         &micros(1.0),
     ]);
@@ -148,12 +153,13 @@ fn row(scenario: &Scenario, table: &mut Table) -> io::Result<f64> {
 }
 
 fn play(scenario: &Scenario) -> Figures {
-    let mut figures = Figures { decision_ns: f64::INFINITY, steps: Vec::new() };
+    let mut figures = Figures { decision_ns: f64::INFINITY, interrupted: 0, steps: Vec::new() };
     for _ in 0..ROUNDS {
         let mut history = History::new(scenario.shape);
         let began = Instant::now();
         (0..CYCLES).for_each(|_| (scenario.cycle)(&mut history));
         figures.decision_ns = figures.decision_ns.min(began.elapsed().as_secs_f64() * 1e9 / history.events as f64);
+        figures.interrupted = history.interrupted;
         let mut history = History::new(scenario.shape);
         history.steps = Some(Vec::new());
         (0..CYCLES).for_each(|_| (scenario.cycle)(&mut history));
@@ -186,33 +192,28 @@ fn exchange(size: usize) -> f64 {
     best
 }
 
-/// Steps that concern many sessions by their nature, and what that comes to for each.
+/// A provider asks for patience when sessions stand ready for it: the one step that concerns all of them, when that is more than they
+/// are to have, and the one in which its time has come, which starts the first.
 fn at_once() -> io::Result<()> {
-    let mut table = Table::new(["one step", "sessions", "µs", "ns a session"]);
-    let all_ready = |sessions| Shape { waiting: sessions * 10, sessions, providers: 1, gated: 0, ..USUAL };
+    let mut table = Table::new(["all wait for one provider", "sessions", "held", "µs in one step", "ns a session"]);
     for sessions in [100, 1_000, 10_000] {
-        let mut refused = f64::INFINITY;
-        let mut opened = f64::INFINITY;
+        let shape = Shape { waiting: sessions * 10, sessions, providers: 1, gated: 0, ..USUAL };
+        let (mut refused, mut opened, mut held) = (f64::INFINITY, f64::INFINITY, 0);
         for _ in 0..ROUNDS {
-            let mut history = History::new(all_ready(sessions));
+            let mut history = History::new(shape);
             history.steps = Some(Vec::new());
-            let minutes = Duration::from_secs(600);
-            if let Some(oldest) = history.oldest() {
-                history.end(oldest, Outcome::Failed(busy(Some(minutes))));
-            }
+            history.turn_away(Duration::from_secs(600));
             refused = refused.min(worst(&mut history));
-            let mut history = History::new(all_ready(sessions));
-            if let Some(oldest) = history.oldest() {
-                history.end(oldest, Outcome::Failed(busy(Some(Duration::from_secs(10)))));
-            }
+            held = history.refused;
+            let mut history = History::new(shape);
+            history.turn_away(Duration::from_secs(10));
             history.steps = Some(Vec::new());
             history.pass(Duration::from_secs(60));
             opened = opened.min(worst(&mut history));
         }
-        for (name, micros) in
-            [("a provider refuses: all its sessions are held", refused), ("a paused provider's time has come", opened)]
-        {
-            table.row([&name, &sessions, &format!("{micros:.1}"), &format!("{:.0}", micros * 1e3 / sessions as f64)]);
+        for (name, held, micros) in [("it refuses for 10 minutes", held, refused), ("its pause is over", 0, opened)] {
+            let each = format!("{:.0}", micros * 1e3 / sessions as f64);
+            table.row([&name, &sessions, &held, &format!("{micros:.1}"), &each]);
         }
     }
     table.print()

@@ -73,6 +73,8 @@ pub(crate) struct History {
     pub(crate) events: u64,
     /// Sessions that were held because their provider refuses.
     pub(crate) refused: usize,
+    /// Turns that were told to end.
+    pub(crate) interrupted: u64,
     /// Nanoseconds of each step, if they are wanted.
     pub(crate) steps: Option<Vec<u32>>,
 }
@@ -99,6 +101,7 @@ impl History {
             wakeup: None,
             events: 0,
             refused: 0,
+            interrupted: 0,
             steps: None,
         };
         for nth in 0..shape.sessions {
@@ -114,10 +117,12 @@ impl History {
             let priority = (shape.priority)(&mut history.rng);
             let held = nth % 10 >= 10 - shape.held_of_ten;
             let waiting = Waiting { held, ..history.arrival(priority) };
-            history.enqueue(session(nth % shape.sessions), waiting);
+            // The person's session is the first.
+            let others = usize::from(shape.person);
+            history.enqueue(session(others + nth % (shape.sessions - others)), waiting);
             history.work_off();
         }
-        history.events = 0;
+        (history.events, history.interrupted) = (0, 0);
         history
     }
 
@@ -155,7 +160,10 @@ impl History {
         for effect in self.effects.drain(..) {
             match effect {
                 Effect::Start { session, .. } => self.work.push_back(Work::Begin(session)),
-                Effect::Interrupt { session, .. } => self.work.push_back(Work::Stop(session)),
+                Effect::Interrupt { session, .. } => {
+                    self.interrupted += 1;
+                    self.work.push_back(Work::Stop(session));
+                }
                 Effect::Settle { session, end, .. } => {
                     let again = matches!(end, Settlement::Retry { .. } | Settlement::Requeue { .. });
                     self.work.push_back(Work::Settle(session, !again));
@@ -211,9 +219,10 @@ impl History {
         }
     }
 
-    /// A turn ends, and all that follows: mostly well.
+    /// A turn ends, and all that follows: mostly well. Where all wait for a time, that comes.
     pub(crate) fn turn(&mut self) {
-        self.pass(PACE);
+        let idle = self.wakeup.filter(|_| self.running.is_empty());
+        self.pass(idle.map_or(PACE, |at| at.since(self.now)));
         self.turns += 1;
         let outcome = match self.turns {
             turn if turn % WAITS == 0 => Outcome::Failed(busy(Some(Duration::from_millis(20)))),
@@ -235,19 +244,26 @@ impl History {
         true
     }
 
+    /// The turn that has run longest is turned away for so long.
+    pub(crate) fn turn_away(&mut self, length: Duration) {
+        if let Some(&session) = self.running.front() {
+            self.end(session, Outcome::Failed(busy(Some(length))));
+        }
+    }
+
     /// The session whose turn has run longest.
     pub(crate) fn oldest(&self) -> Option<SessionId> {
         self.running.front().copied()
     }
 
-    /// What waits in `session`.
-    pub(crate) fn waiting(&self, session: SessionId) -> Vec<Waiting> {
-        self.queue.waiting(session)
+    /// The entry that came as the `nth`, if it waits in `session`.
+    pub(crate) fn find(&self, session: SessionId, nth: usize) -> Option<Waiting> {
+        self.queue.find(session, EntryId(i64::try_from(nth).unwrap_or(0) + 1))
     }
 }
 
 /// A server that has no time, and perhaps says for how long.
-pub(crate) fn busy(retry_after: Option<Duration>) -> ProviderError {
+fn busy(retry_after: Option<Duration>) -> ProviderError {
     let status = Some(if retry_after.is_some() { 429 } else { 503 });
     ProviderError { retry_after, status, ..ProviderError::transient(ErrorKind::Overloaded, "busy") }
 }
