@@ -10,7 +10,7 @@ mod stats_view;
 mod waiting;
 
 pub use auto_view::auto_answer;
-pub use layout::View;
+pub use layout::{View, table};
 pub use queue_view::{dead_answer, queue_answer};
 pub use stats_view::{all_stats, session_stats};
 
