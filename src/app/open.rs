@@ -274,7 +274,8 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
             names.join(", ")
         ));
     }
-    for auto in &opened.auto_replies {
+    // One that pauses was named above.
+    for auto in opened.auto_replies.iter().filter(|auto| opened.resumes || waits(auto)) {
         let (named, sent) = (name(auto.session), format!("{} of {} sent", auto.turns, auto.max_turns));
         lines.push(format!("[{named}] an auto-reply loop is on, {sent}: /auto shows it there, /auto off ends it"));
     }
