@@ -12,7 +12,7 @@ use crate::cli::args::Args;
 use crate::config::{Config, Places};
 use crate::domain::text::visible;
 use crate::domain::{Session, Stats};
-use crate::execute::{Answer, View, all_stats, dead_answer, queue_answer, session_stats};
+use crate::execute::{Answer, View, all_stats, dead_answer, queue_answer, session_stats, table};
 use crate::store::{AllStats, FindSession, Listing, SessionSummaries, SessionSummary, StatsOf, Store};
 use crate::ui;
 
@@ -31,7 +31,11 @@ pub(super) fn sessions(args: &Args, places: &Places) -> Result<u8, Failed> {
         None => Vec::new(),
     };
     let data: Vec<Value> = summaries.iter().map(summary_data).collect();
-    let text: Vec<String> = summaries.iter().map(summary_text).collect();
+    let row = |summary: &SessionSummary| {
+        let session = &summary.session;
+        [format!("{}:{}", session.id, session.name), session.model.to_string(), counts_text(summary)]
+    };
+    let text = table(&summaries.iter().map(row).collect::<Vec<_>>());
     show(args.json, &data, &text, "no sessions yet: chatmux starts one")
 }
 
@@ -120,16 +124,19 @@ fn summary_data(summary: &SessionSummary) -> Value {
     })
 }
 
-fn summary_text(summary: &SessionSummary) -> String {
-    let session = &summary.session;
-    let mut text = format!("{}:{}  {}  {} messages", session.id, session.name, session.model, summary.messages);
-    for (count, what) in [(summary.pending, "waiting"), (summary.dead, "failed")] {
+fn counts_text(summary: &SessionSummary) -> String {
+    let messages = summary.messages;
+    let mut text = format!("{messages} {}", if messages == 1 { "message" } else { "messages" });
+    for (count, what) in [(summary.pending, "waiting"), (summary.dead, "dead")] {
         if count > 0 {
             text += &format!(", {count} {what}");
         }
     }
     if summary.running {
         text += ", streaming";
+    }
+    if summary.session.held {
+        text += ", held";
     }
     text
 }

@@ -220,7 +220,7 @@ static SESSIONS: &[Spec] = &[
         name: "close",
         args: &[ANY_SESSION],
         help: "archive a session: this one, or N",
-        detail: "its messages are kept",
+        detail: "its messages are kept, and /switch N brings it back; what waits there is held",
         build: |given| Some(Command::Close { session: get(given, "session") }),
     },
     Spec {

@@ -5,15 +5,15 @@ use crate::domain::{SessionId, Span, Timestamp};
 use crate::store::{HoldSessions, SetGate};
 
 impl Coordinator {
-    /// The queue starts nothing at `provider` until then; `None`: it asks again.
-    pub(super) fn gate(&mut self, provider: String, until: Option<Timestamp>) {
+    /// The queue starts nothing at `provider` until then; `None`: it asks again. `goes_on`: what waits for it then goes on by itself.
+    pub(super) fn gate(&mut self, provider: String, until: Option<Timestamp>, goes_on: bool) {
         let now = self.clock.now();
         let before = match until {
             Some(until) => self.gates.insert(provider.clone(), until),
             None => self.gates.remove(&provider),
         };
         let is_new = before.is_none_or(|before| before <= now);
-        if let Some(until) = until.filter(|_| is_new)
+        if let Some(until) = until.filter(|_| is_new && goes_on)
             && self.others_wait(&provider)
         {
             let (wait, at) = (Span(until.since(now)), self.time_of_day.of(until));

@@ -265,13 +265,15 @@ impl Coordinator {
     fn tell(&mut self, event: queue::Event) {
         let mut effects = Vec::new();
         self.queue.handle(event, self.clock.now(), &mut effects);
+        // Who asks for too much has the sessions held, and each says so; nothing goes on by itself then.
+        let holds = effects.iter().any(|effect| matches!(effect, Effect::HoldSession { .. }));
         for effect in effects {
             match effect {
                 Effect::Start { session, entry, .. } => self.start_turn(session, entry),
                 Effect::Interrupt { session, entry } => self.interrupt_turn(session, entry),
                 Effect::Settle { session, entry, end } => self.settle_turn(session, entry, end),
                 Effect::Discard { session, entry } => self.discard(session, entry),
-                Effect::Gate { provider, until } => self.gate(provider, until),
+                Effect::Gate { provider, until } => self.gate(provider, until, !holds),
                 Effect::HoldSession { session, until } => self.hold_until(session, until),
                 Effect::Idle(session) => self.emit(Event::Idle { session }, None),
             }

@@ -68,8 +68,8 @@ pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Op
             SessionChange::Created => Some(format!("[{session} {name}] created, {model}")),
             SessionChange::Model => Some(format!("[{session} {name}] model {model}")),
             SessionChange::System => Some(format!("[{session} {name}] system prompt changed")),
-            SessionChange::Renamed => Some(format!("[{session}] is called {name} now")),
             SessionChange::Switched
+            | SessionChange::Renamed
             | SessionChange::Closed
             | SessionChange::Reopened
             | SessionChange::Deleted

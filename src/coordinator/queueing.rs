@@ -232,7 +232,7 @@ impl Coordinator {
             }
         }
         if others.is_empty() {
-            return self.drop_found(entries, found, reply);
+            return self.drop_found(entries, found, Vec::new(), reply);
         }
         // What does not wait may be dead: the store knows.
         let read = self.store.query(DeadEntries { session: None });
@@ -242,14 +242,21 @@ impl Coordinator {
                 None => {
                     // Some of those that waited may have had their turn meanwhile: the commit leaves them alone.
                     let found = found.iter().filter_map(|(_, waiting)| c.find_waiting(waiting.entry).ok()).collect();
-                    c.drop_found(entries, found, reply);
+                    c.drop_found(entries, found, others, reply);
                 }
             },
             Err(error) => answer(reply, Err(error.into())),
         });
     }
 
-    fn drop_found(&mut self, entries: Vec<EntryId>, found: Vec<(SessionId, Waiting)>, reply: Reply<()>) {
+    /// Drops what was `found` waiting and what is `dead`, which are all of `entries`.
+    fn drop_found(
+        &mut self,
+        entries: Vec<EntryId>,
+        found: Vec<(SessionId, Waiting)>,
+        dead: Vec<EntryId>,
+        reply: Reply<()>,
+    ) {
         // Out of the queue at once, so that none starts meanwhile.
         for &(session, waiting) in &found {
             self.tell(queue::Event::Dropped { session, entry: waiting.entry });
@@ -262,6 +269,11 @@ impl Coordinator {
                     // As the journal has it: each in its place again.
                     Err(_) => c.tell(queue::Event::Enqueued { session, waiting }),
                 }
+            }
+            // Whose end was seen long ago has no event of its own.
+            let dropped = result.as_deref().unwrap_or_default();
+            for entry in dead.iter().filter(|entry| dropped.contains(entry)) {
+                c.show(Show::Notice(format!("#{entry} is forgotten")));
             }
             answer(reply, result.map(|_| ()).map_err(Error::from));
         });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
-use super::layout::pad;
+use super::layout::{GAP, INDENT, View, pad, unbroken, wrap};
 use super::{Answer, Executor, Failure};
 use crate::command;
 use crate::coordinator::{SessionState, SessionView};
@@ -19,7 +19,7 @@ impl Executor {
     pub(super) async fn sessions(&self) -> Result<Answer, Failure> {
         let views = self.handle.views().await?;
         let data = views.iter().map(session_data).collect();
-        Ok(Answer { command: "sessions", data: Value::Array(data), text: sessions_text(&views) })
+        Ok(Answer { command: "sessions", data: Value::Array(data), text: sessions_text(&views, self.view()) })
     }
 
     pub(super) async fn history(&self, count: u32) -> Result<Answer, Failure> {
@@ -97,32 +97,47 @@ fn session_data(view: &SessionView) -> Value {
 }
 
 /// One row a session: `* 1:main  demo:tour  streaming, 2 wait`.
-fn sessions_text(views: &[SessionView]) -> String {
+fn sessions_text(views: &[SessionView], view: View) -> String {
     let title = |view: &SessionView| format!("{}:{}", view.session.id, view.session.name);
     let widest = |of: &dyn Fn(&SessionView) -> String| views.iter().map(|v| of(v).width()).max().unwrap_or(0);
     let (titles, models) = (widest(&title), widest(&|view| view.session.model.to_string()));
-    let row = |view: &SessionView| {
+    let columns = view.columns();
+    let states = widest(&state_text);
+    // What has no room in columns is folded under its session.
+    let is_narrow = "* ".len() + titles + models + states + 2 * GAP > columns;
+    let mut rows = Vec::new();
+    for view in views {
         let mark = match (view.active, view.activity) {
             (true, _) => "*",
             (false, Some(activity)) => activity.as_str(),
             (false, None) => " ",
         };
-        let state = match (view.state, view.pending) {
-            (SessionState::Idle, _) => "idle".to_owned(),
-            (SessionState::Streaming, 0) => "streaming".to_owned(),
-            (SessionState::Held, 0) => "held".to_owned(),
-            (SessionState::Streaming, waiting) => format!("streaming, {waiting} waiting"),
-            (SessionState::Held, waiting) => format!("held, {waiting} waiting"),
-            (SessionState::Waiting, 0) => "waiting".to_owned(),
-            (SessionState::Waiting, waiting) => format!("{waiting} waiting"),
-        };
-        let (title, model) = (pad(&title(view), titles), pad(&view.session.model.to_string(), models));
-        format!("{mark} {title}  {model}  {state}")
-    };
-    views.iter().map(row).collect::<Vec<_>>().join("\n")
+        let (title, model, state) = (title(view), view.session.model.to_string(), state_text(view));
+        if is_narrow {
+            wrap(&mut rows, &format!("{mark} "), INDENT, &format!("{title} {model} {}", unbroken(&state)), columns);
+        } else {
+            rows.push(format!("{mark} {}  {}  {state}", pad(&title, titles), pad(&model, models)));
+        }
+    }
+    rows.join("\n")
 }
 
-/// `text` and blanks up to `width` columns.
+/// What a session does: `streaming, held, 2 waiting`.
+fn state_text(view: &SessionView) -> String {
+    let mut parts = match view.state {
+        SessionState::Idle => vec!["idle".to_owned()],
+        SessionState::Streaming if view.held => vec!["streaming".to_owned(), "held".to_owned()],
+        SessionState::Streaming => vec!["streaming".to_owned()],
+        SessionState::Held => vec!["held".to_owned()],
+        SessionState::Waiting if view.pending == 0 => vec!["waiting".to_owned()],
+        SessionState::Waiting => Vec::new(),
+    };
+    if view.pending > 0 && view.state != SessionState::Idle {
+        parts.push(format!("{} waiting", view.pending));
+    }
+    parts.join(", ")
+}
+
 fn message_data(message: &Message) -> Value {
     json!({
         "message": message.id,
@@ -155,4 +170,54 @@ fn message_text(message: &Message, session: &Session) -> String {
         AnswerState::Failed => format!("[failed{why}]"),
     };
     if text.is_empty() { mark } else { format!("{text}\n{mark}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Activity, TimeOfDay, Timestamp};
+
+    fn session(id: i64, name: &str, state: SessionState, pending: usize, held: bool) -> SessionView {
+        let session = Session {
+            id: SessionId(id),
+            name: name.parse().unwrap(),
+            model: "demo:echo?delay=20ms".parse().unwrap(),
+            system: String::new(),
+            draft: String::new(),
+            held,
+            closed_at: None,
+            seen: Seen::START,
+            created_at: Timestamp(0),
+        };
+        let activity = (id > 1).then_some(Activity::Streaming);
+        SessionView { session, active: id == 1, state, pending, held, activity }
+    }
+
+    #[test]
+    fn sessions_stand_in_columns_or_folded() {
+        let sessions = [
+            session(1, "main", SessionState::Streaming, 2, true),
+            session(2, "a-long-name", SessionState::Idle, 0, false),
+            session(3, "3rd", SessionState::Held, 1, true),
+        ];
+        let check = |width, expected: &[&str]| {
+            let view = View { now: Timestamp(0), time_of_day: TimeOfDay(|_| String::new()), width, max_attempts: 5 };
+            assert_eq!(sessions_text(&sessions, view).lines().collect::<Vec<_>>(), expected);
+        };
+        let columns = [
+            "* 1:main         demo:echo?delay=20ms  streaming, held, 2 waiting",
+            "~ 2:a-long-name  demo:echo?delay=20ms  idle",
+            "~ 3:3rd          demo:echo?delay=20ms  held, 1 waiting",
+        ];
+        check(80, &columns);
+        let folded = [
+            "* 1:main demo:echo?delay=20ms streaming,",
+            "    held, 2 waiting",
+            "~ 2:a-long-name demo:echo?delay=20ms",
+            "    idle",
+            "~ 3:3rd demo:echo?delay=20ms held,",
+            "    1 waiting",
+        ];
+        check(40, &folded);
+    }
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::Answer;
 use super::layout::{INDENT, View, count, span, wrap};
 use crate::coordinator::SessionState;
-use crate::domain::AutoReply;
 use crate::domain::text::one_line;
+use crate::domain::{AutoReply, Span};
 
 /// Characters of its text, and of the word that ends it.
 const TEXT_CHARS: usize = 200;
@@ -70,11 +70,12 @@ fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What is said when one begins.
-pub(super) fn begun(auto: &AutoReply) -> String {
+/// What is said when one begins; `time`: its end by the clock where that was asked for.
+pub(super) fn begun(auto: &AutoReply, time: Option<Duration>) -> String {
     let until = auto.until.as_ref().map(|word| format!(", until {}", one_line(word, TEXT_CHARS))).unwrap_or_default();
+    let time = time.map(|time| format!(", for {}", Span(time))).unwrap_or_default();
     let when = if auto.turns == 0 { " after the next answer" } else { "" };
-    format!("auto-reply begins{when}, {} at most{until}: /auto off ends it", auto.max_turns)
+    format!("auto-reply begins{when}, {} at most{until}{time}: /auto off ends it", auto.max_turns)
 }
 
 /// What is said when some were ended.
@@ -154,9 +155,11 @@ mod tests {
 
     #[test]
     fn beginning_and_ending_are_said() {
-        assert_eq!(begun(&auto()), "auto-reply begins, 10 at most, until DONE: /auto off ends it");
+        assert_eq!(begun(&auto(), None), "auto-reply begins, 10 at most, until DONE: /auto off ends it");
         let waits = AutoReply { turns: 0, until: None, ..auto() };
-        assert_eq!(begun(&waits), "auto-reply begins after the next answer, 10 at most: /auto off ends it");
+        assert_eq!(begun(&waits, None), "auto-reply begins after the next answer, 10 at most: /auto off ends it");
+        let timed = begun(&auto(), Some(Duration::from_secs(300)));
+        assert_eq!(timed, "auto-reply begins, 10 at most, until DONE, for 5 m 00 s: /auto off ends it");
         assert_eq!(ended(&[auto()]), "auto-reply ended, 3 of 10 sent");
     }
 }

@@ -13,7 +13,7 @@ const MIN_WIDTH: usize = 24;
 /// The widest row, where the terminal is wider: more is hard to read.
 const MAX_WIDTH: usize = 120;
 /// Blanks between what an entry is and what it says.
-const GAP: usize = 2;
+pub(super) const GAP: usize = 2;
 /// Columns that what an entry says has beside it; with less it stands below.
 const MIN_EXCERPT: usize = 20;
 /// Before what belongs to the row above.
@@ -98,6 +98,17 @@ pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
+/// Rows of cells as rows of text, all but the last cell in columns.
+pub fn table<const CELLS: usize>(rows: &[[String; CELLS]]) -> Vec<String> {
+    let widest = |nth: usize| rows.iter().map(|row| row[nth].width()).max().unwrap_or(0);
+    let widths: [usize; CELLS] = std::array::from_fn(|nth| if nth + 1 == CELLS { 0 } else { widest(nth) });
+    let row = |row: &[String; CELLS]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| pad(cell, width));
+        cells.collect::<Vec<_>>().join(&" ".repeat(GAP))
+    };
+    rows.iter().map(row).collect()
+}
+
 /// Blanks up to `width` columns and `text`.
 pub(super) fn pad_left(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
@@ -179,6 +190,14 @@ mod tests {
         check(1_234, "1.2 KB");
         check(999_949, "999.9 KB");
         check(999_950, "1.0 MB");
+    }
+
+    #[test]
+    fn cells_stand_in_columns() {
+        let rows = [["1:main", "tour", "2 messages"], ["2:日本", "a:b", "1 message"], ["3:x", "longer", ""]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), ["1:main  tour    2 messages", "2:日本  a:b     1 message", "3:x     longer  "]);
+        assert_eq!(table::<2>(&[]), Vec::<String>::new());
     }
 
     #[test]

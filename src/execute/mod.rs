@@ -10,7 +10,7 @@ mod stats_view;
 mod waiting;
 
 pub use auto_view::auto_answer;
-pub use layout::View;
+pub use layout::{View, table};
 pub use queue_view::{dead_answer, queue_answer};
 pub use stats_view::{all_stats, session_stats};
 
@@ -186,7 +186,7 @@ impl Executor {
             Command::Cancel { session } => self.cancel(session.into()).await,
             Command::Stop { scope } => self.stop(which(scope)).await,
             Command::Queue { scope } => self.queue(scope).await.map(Done::Answered),
-            Command::Drop { entries } => self.quietly(self.handle.drop_entries(entries)).await,
+            Command::Drop { entries } => self.drop_entries(entries).await,
             Command::Move { entry, place, beside } => self.move_entry(entry, place, beside).await,
             Command::Priority { entry, priority } => self.set_priority(entry, priority).await,
             Command::Hold { what: Subject::Sessions(scope) } => self.hold(which(scope), true).await,
@@ -246,19 +246,21 @@ impl Executor {
     }
 
     async fn cancel(&self, which: Which) -> Result<Done, Failure> {
+        let nothing = nothing_runs(&which);
         let endings = self.handle.cancel(which).await?;
-        let said = endings.is_empty().then(|| "nothing is being answered there".to_owned());
+        let said = endings.is_empty().then(|| nothing.to_owned());
         Ok(Done::Ending { endings, said })
     }
 
     async fn stop(&self, which: Which) -> Result<Done, Failure> {
+        let nothing = nothing_runs(&which);
         let Held { changed, endings, loops } = self.handle.stop(which).await?;
         let said = match (endings.is_empty(), said_of_held(&changed), loops.as_slice()) {
             (_, held, [_, ..]) => {
                 Some(std::iter::once(auto_view::ended(&loops)).chain(held).collect::<Vec<_>>().join("; "))
             }
             (_, Some(held), []) => Some(held),
-            (true, None, []) => Some("nothing is being answered there".to_owned()),
+            (true, None, []) => Some(nothing.to_owned()),
             (false, None, []) => None,
         };
         Ok(Done::Ending { endings, said })
@@ -293,6 +295,13 @@ impl Executor {
                 self.quietly(self.handle.set_system(text)).await
             }
         }
+    }
+}
+
+const fn nothing_runs(which: &Which) -> &'static str {
+    match which {
+        Which::Active => "nothing is being answered here",
+        Which::These(_) | Which::All => "nothing is being answered there",
     }
 }
 

@@ -6,7 +6,7 @@ use super::stats_view::{all_stats, session_stats};
 use super::{Answer, Done, Executor, Failure, View, check_message};
 use crate::command::{AutoChange, Place, Requeued, Scope};
 use crate::coordinator::{AutoWish, Requeue, Retried, SessionState, Which};
-use crate::domain::{EntryId, Priority, SessionId};
+use crate::domain::{EntryId, Priority, SessionId, SessionRef};
 use crate::store::{AllStats, FindEntry, Listing, StatsOf};
 
 /// Entries that are named one by one in what is said.
@@ -34,7 +34,14 @@ impl Executor {
     pub(super) async fn queue(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
         let session = self.session_of(scope).await?;
         let listing = self.store.read(Listing { session, dead_only: false }).await?;
-        Ok(queue_answer(&listing.entries, &listing.gates, session.is_none(), self.view()))
+        let mut answer = queue_answer(&listing.entries, &listing.gates, session.is_none(), self.view());
+        // With entries, the row above them says so.
+        if let Some(session) = session.filter(|_| listing.entries.is_empty())
+            && self.handle.find(Some(SessionRef::Id(session))).await?.held
+        {
+            answer.text += &format!("; the queue is held, /resume {session} goes on");
+        }
+        Ok(answer)
     }
 
     pub(super) async fn dead(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
@@ -78,8 +85,40 @@ impl Executor {
     }
 
     pub(super) async fn hold_entries(&self, entries: Vec<EntryId>, held: bool) -> Result<Done, Failure> {
-        let changed = self.handle.hold_entries(entries, held).await?;
-        Ok(Done::Said(said_of_entries(&changed, held)))
+        let changed = self.handle.hold_entries(entries.clone(), held).await?;
+        let said = said_of_entries(&changed, held);
+        let still = if held { None } else { self.held_queue_of(&entries).await? };
+        let Some(session) = still else { return Ok(Done::Said(said)) };
+        // They do not go on while their queue is held.
+        let queue = format!("the queue of session {session} is held, /resume {session} goes on");
+        let them = changed.iter().map(|id| format!("#{id}")).collect::<Vec<_>>();
+        Ok(Done::Said(match them.as_slice() {
+            [] => queue,
+            [one] => format!("{one} is not held by itself any more, but {queue}"),
+            [..] => format!("{} messages are not held by themselves any more, but {queue}", them.len()),
+        }))
+    }
+
+    /// The first session of these entries whose queue is held.
+    async fn held_queue_of(&self, entries: &[EntryId]) -> Result<Option<SessionId>, Failure> {
+        for &entry in entries {
+            let Some(entry) = self.store.read(FindEntry(entry)).await? else { continue };
+            if self.handle.find(Some(SessionRef::Id(entry.session))).await?.held {
+                return Ok(Some(entry.session));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn drop_entries(&self, entries: Vec<EntryId>) -> Result<Done, Failure> {
+        let several = entries.len() > 1;
+        let mut dropped = self.handle.drop_entries(entries).await.map_err(Failure::from);
+        if let Err(failure) = &mut dropped
+            && several
+        {
+            failure.text += "; none of them is dropped";
+        }
+        dropped.map(|()| Done::Quietly)
     }
 
     pub(super) async fn requeue(&self, which: Requeued) -> Result<Done, Failure> {
@@ -122,7 +161,7 @@ impl Executor {
             AutoChange::Begin { text, max_turns, until, max_time } => {
                 check_message(&text)?;
                 let auto = self.handle.begin_auto(AutoWish { text, max_turns, until, max_time }).await?;
-                Ok(Done::Said(begun(&auto)))
+                Ok(Done::Said(begun(&auto, max_time)))
             }
         }
     }

@@ -63,7 +63,9 @@ pub(crate) async fn key(profile: &Profile) -> Result<Option<String>, ProviderErr
                 Ok(value) => Ok(Some(value.trim().to_owned())),
                 Err(_) => Err(fatal(format!("the key in {name} is no text: set it anew"))),
             },
-            None if *required => Err(fatal(format!("{name} is not set: export the key of {} there", profile.name))),
+            None if *required => {
+                Err(fatal(format!("{name} is not set: export the key of {} under that name", profile.name)))
+            }
             None => Ok(None),
         },
         KeySource::Command(command) => {

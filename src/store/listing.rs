@@ -104,7 +104,7 @@ impl Read for Listing {
                 std::collections::btree_map::Entry::Vacant(new) => new.insert(sessions::by_id(conn, entry.session)?),
             };
             // What has not begun has no answer to be measured.
-            let begun = entry.attempts > 0 || entry.started_at.is_some();
+            let begun = entry.attempts > 0 || entry.started_at.is_some() || entry.continues;
             let answer = if begun { measure(conn, entry.id)? } else { None }.unwrap_or_default();
             let answers = answer.model.filter(|_| entry.state == EntryState::Running);
             entries.push(Listed {

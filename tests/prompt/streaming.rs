@@ -157,11 +157,25 @@ fn what_is_held_or_dropped_says_so() {
     let mut pty = home.start(80);
     pty.type_keys("/hold\r");
     pty.wait_row("the queue of session 1 is held: /resume 1 goes on");
+    pty.type_keys("/queue\r");
+    pty.wait_row("nothing waits, runs or has failed; the queue is held, /resume 1 goes on");
     pty.type_keys("first\r");
     pty.wait_row("#1 waits: the queue of session 1 is held, /resume 1 goes on");
+    pty.type_keys("/resume #1\r");
+    pty.wait_row("the queue of session 1 is held, /resume 1 goes on");
+    pty.type_keys("/hold #1\r/resume #1\r");
+    pty.wait_part("#1 is not held by itself any more, but the queue of session 1 is held");
+    pty.type_keys("/drop 1 99\r");
+    pty.wait_part("error: no message #99 waits: /queue all lists what does; none");
     pty.type_keys("/drop 1\r");
     pty.wait_row("#1 is cancelled");
-    pty.type_keys("/resume\rsecond\r");
+    pty.type_keys("/model demo:echo?fail=400\r/resume\rfails\r");
+    pty.wait_row("[failed: 400 as the demo was asked to fail]");
+    pty.type_keys("/drop 2\r");
+    pty.wait_row("#2 is forgotten");
+    pty.type_keys("/model fake:m\r");
+    pty.wait_row("[1 main] model fake:m");
+    pty.type_keys("second\r");
     pty.wait_row("echo: second");
     // An archived session is held; where nothing waits, coming back is enough to go on.
     pty.type_keys("/new two\r");

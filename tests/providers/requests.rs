@@ -113,7 +113,7 @@ fn a_missing_or_wrong_key_is_a_configuration_error_and_nothing_is_sent() {
         assert_eq!((e.kind, e.retryable, e.text.as_str()), (ErrorKind::Configuration, false, text));
     };
     let name = "CHATMUX_TEST_KEY_THAT_IS_NOT_SET".to_owned();
-    let text = format!("{name} is not set: export the key of local there");
+    let text = format!("{name} is not set: export the key of local under that name");
     check(KeySource::Env { name: name.clone(), required: true }, &text);
     let command = "echo sk-secret; exit 3";
     check(KeySource::Command(command.to_owned()), "the key command `echo sk-secret; exit 3` failed: exit status: 3");

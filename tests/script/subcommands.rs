@@ -45,7 +45,7 @@ fn sessions_lists_one_object_a_line() {
     ];
     assert_eq!(rows.iter().map(of).collect::<Vec<_>>(), expected);
     let text = home.run(&["sessions"], "").code(0).out;
-    assert!(text.contains("main") && text.contains("docs"), "{text}");
+    assert_eq!(text, "1:main  demo:echo  2 messages\n2:docs  demo:echo  0 messages\n");
 }
 
 #[test]

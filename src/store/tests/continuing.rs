@@ -243,6 +243,8 @@ fn a_person_goes_on_from_an_answer_that_was_cut() {
     fresh.write(cut);
     let entry = fresh.write(on).unwrap();
     assert_eq!((entry.id, entry.state, entry.continues, entry.attempts), (turn.entry, EntryState::Pending, true, 0));
+    let listed = fresh.read(Listing { session: Some(session), dead_only: false });
+    assert_eq!(listed.entries[0].answer_bytes, 5, "what it goes on from is measured");
     // Its end was seen: what follows is output of its own, with all of the answer.
     let goes_on = again(&fresh, &turn);
     assert!(goes_on.moved && goes_on.question > turn.answer);
