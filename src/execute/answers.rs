@@ -1,6 +1,6 @@
 //! What commands answer: as data for `--json`, and as text for people.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
@@ -10,7 +10,7 @@ use super::{Answer, Executor, Failure};
 use crate::command;
 use crate::coordinator::{SessionState, SessionView};
 use crate::domain::{AnswerState, Message, Output, Role, Seen, Session, SessionId};
-use crate::store::{FindMessage, History, OutputSince};
+use crate::store::{DeadEntries, FindMessage, History, OutputSince};
 
 /// What `/replay` shows at most; of more the end.
 const REPLAY_BYTES: u64 = 4 << 20;
@@ -18,8 +18,12 @@ const REPLAY_BYTES: u64 = 4 << 20;
 impl Executor {
     pub(super) async fn sessions(&self) -> Result<Answer, Failure> {
         let views = self.handle.views().await?;
-        let data = views.iter().map(session_data).collect();
-        Ok(Answer { command: "sessions", data: Value::Array(data), text: sessions_text(&views, self.view()) })
+        let mut dead = Dead::new();
+        for entry in self.store.read(DeadEntries { session: None }).await? {
+            *dead.entry(entry.session).or_default() += 1;
+        }
+        let data = views.iter().map(|view| session_data(view, &dead)).collect();
+        Ok(Answer { command: "sessions", data: Value::Array(data), text: sessions_text(&views, &dead, self.view()) })
     }
 
     pub(super) async fn history(&self, count: u32) -> Result<Answer, Failure> {
@@ -83,7 +87,10 @@ pub(super) fn system(session: &Session) -> Answer {
     Answer { command: "system", data, text: text.to_owned() }
 }
 
-fn session_data(view: &SessionView) -> Value {
+/// Dead letters of each session that has any.
+type Dead = BTreeMap<SessionId, usize>;
+
+fn session_data(view: &SessionView, dead: &Dead) -> Value {
     let Session { id, name, model, .. } = &view.session;
     json!({
         "session": id,
@@ -92,17 +99,18 @@ fn session_data(view: &SessionView) -> Value {
         "active": view.active,
         "state": view.state,
         "pending": view.pending,
+        "dead": dead.get(id).copied().unwrap_or(0),
         "activity": view.activity,
     })
 }
 
 /// One row a session: `* 1:main  demo:tour  streaming, 2 wait`.
-fn sessions_text(views: &[SessionView], view: View) -> String {
+fn sessions_text(views: &[SessionView], dead: &Dead, view: View) -> String {
     let title = |view: &SessionView| format!("{}:{}", view.session.id, view.session.name);
     let widest = |of: &dyn Fn(&SessionView) -> String| views.iter().map(|v| of(v).width()).max().unwrap_or(0);
     let (titles, models) = (widest(&title), widest(&|view| view.session.model.to_string()));
     let columns = view.columns();
-    let states = widest(&state_text);
+    let states = widest(&|view| state_text(view, dead));
     // What has no room in columns is folded under its session.
     let is_narrow = "* ".len() + titles + models + states + 2 * GAP > columns;
     let mut rows = Vec::new();
@@ -112,7 +120,7 @@ fn sessions_text(views: &[SessionView], view: View) -> String {
             (false, Some(activity)) => activity.as_str(),
             (false, None) => " ",
         };
-        let (title, model, state) = (title(view), view.session.model.to_string(), state_text(view));
+        let (title, model, state) = (title(view), view.session.model.to_string(), state_text(view, dead));
         if is_narrow {
             wrap(&mut rows, &format!("{mark} "), INDENT, &format!("{title} {model} {}", unbroken(&state)), columns);
         } else {
@@ -122,8 +130,8 @@ fn sessions_text(views: &[SessionView], view: View) -> String {
     rows.join("\n")
 }
 
-/// What a session does: `streaming, held, 2 waiting`.
-fn state_text(view: &SessionView) -> String {
+/// What a session does: `streaming, held, 2 waiting, 1 dead`.
+fn state_text(view: &SessionView, dead: &Dead) -> String {
     let mut parts = match view.state {
         SessionState::Idle => vec!["idle".to_owned()],
         SessionState::Streaming if view.held => vec!["streaming".to_owned(), "held".to_owned()],
@@ -134,6 +142,9 @@ fn state_text(view: &SessionView) -> String {
     };
     if view.pending > 0 && view.state != SessionState::Idle {
         parts.push(format!("{} waiting", view.pending));
+    }
+    if let Some(dead) = dead.get(&view.session.id) {
+        parts.push(format!("{dead} dead"));
     }
     parts.join(", ")
 }
@@ -200,13 +211,14 @@ mod tests {
             session(2, "a-long-name", SessionState::Idle, 0, false),
             session(3, "3rd", SessionState::Held, 1, true),
         ];
+        let dead = Dead::from([(SessionId(2), 1)]);
         let check = |width, expected: &[&str]| {
             let view = View { now: Timestamp(0), time_of_day: TimeOfDay(|_| String::new()), width, max_attempts: 5 };
-            assert_eq!(sessions_text(&sessions, view).lines().collect::<Vec<_>>(), expected);
+            assert_eq!(sessions_text(&sessions, &dead, view).lines().collect::<Vec<_>>(), expected);
         };
         let columns = [
             "* 1:main         demo:echo?delay=20ms  streaming, held, 2 waiting",
-            "~ 2:a-long-name  demo:echo?delay=20ms  idle",
+            "~ 2:a-long-name  demo:echo?delay=20ms  idle, 1 dead",
             "~ 3:3rd          demo:echo?delay=20ms  held, 1 waiting",
         ];
         check(80, &columns);
@@ -214,7 +226,7 @@ mod tests {
             "* 1:main demo:echo?delay=20ms streaming,",
             "    held, 2 waiting",
             "~ 2:a-long-name demo:echo?delay=20ms",
-            "    idle",
+            "    idle, 1 dead",
             "~ 3:3rd demo:echo?delay=20ms held,",
             "    1 waiting",
         ];
