@@ -186,30 +186,40 @@ impl Coordinator {
         if queue_now && let Err(refusal) = self.queue.reserve(session) {
             return answer(reply, Err(refusal.into()));
         }
-        // What waits of the loop before must not start any more.
-        let before = self.take_autos(session);
+        // What waits of the loop before must not start any more, and what it has judged is void from now on: in the journal this
+        // one takes its place behind all that was asked before.
+        let before = (self.sessions.get(&session).and_then(|live| live.auto.clone()), self.take_autos(session));
+        self.set_loop(session, Some(auto.clone()));
         let commit = self.store.submit(BeginAutoReply { auto: auto.clone(), queue_now, now: self.clock.now() });
-        self.after(commit, move |c, result| match result {
-            Ok(begun) => {
-                // More than was taken, when the end of a turn queued one meanwhile.
-                for entry in begun.cancelled {
-                    c.tell(queue::Event::Dropped { session, entry });
-                    c.emit_withdrawn(session, entry);
-                }
-                c.set_loop(session, Some(auto.clone()));
-                match begun.queued {
-                    Some(entry) => drop(c.enqueued(entry, false)),
-                    // The answer may have ended meanwhile, unjudged.
-                    None => drop(c.nudge_loop(session)),
-                }
-                let _ = reply.send(Ok(auto));
+        self.after(commit, move |c, result| {
+            // It may have been ended meanwhile: what it has queued is cancelled by the commit that ends it.
+            let lives = c.is_live(session, &auto);
+            let queued = result.as_ref().ok().and_then(|begun| begun.queued.clone()).filter(|_| lives);
+            if queue_now && queued.is_none() {
+                c.queue.unreserve(session);
             }
-            Err(error) => {
-                if queue_now {
-                    c.queue.unreserve(session);
+            match result {
+                Ok(begun) => {
+                    // More than was taken, when the end of a turn queued one meanwhile.
+                    for entry in begun.cancelled {
+                        c.tell(queue::Event::Dropped { session, entry });
+                        c.emit_withdrawn(session, entry);
+                    }
+                    match queued {
+                        Some(entry) => drop(c.enqueued(entry, false)),
+                        // The answer may have ended meanwhile, unjudged.
+                        None => drop(c.nudge_loop(session)),
+                    }
+                    let _ = reply.send(Ok(auto));
                 }
-                before.into_iter().for_each(|waiting| c.tell(queue::Event::Enqueued { session, waiting }));
-                let _ = reply.send(Err(error.into()));
+                Err(error) => {
+                    let (auto, waiting) = before;
+                    if lives {
+                        c.set_loop(session, auto);
+                    }
+                    waiting.into_iter().for_each(|waiting| c.tell(queue::Event::Enqueued { session, waiting }));
+                    let _ = reply.send(Err(error.into()));
+                }
             }
         });
     }
@@ -259,7 +269,12 @@ impl Coordinator {
                 c.store_trouble(&error);
                 if !c.quit_begun {
                     let again = tokio::time::sleep(super::turns::STORE_TROUBLE);
-                    c.later(again, move |c, ()| c.commit_ends(sessions, taken));
+                    c.later(again, move |c, ()| {
+                        // One that has been begun since has taken its place, and is not meant.
+                        let is_over = |id: &SessionId| c.sessions.get(id).is_none_or(|live| live.auto.is_none());
+                        let over = sessions.into_iter().filter(is_over).collect();
+                        c.commit_ends(over, taken);
+                    });
                 }
             }
         });

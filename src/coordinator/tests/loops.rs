@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Bench, Events, bench, message};
 use crate::coordinator::{AutoWish, SwitchTo, Which};
 use crate::domain::{EndState, ErrorKind, Event, ProviderError, SessionId, SessionRef};
-use crate::store::PendingEntries;
+use crate::store::{AutoReplies, PendingEntries};
 
 /// For a broken coordinator; a whole one is waited for by what it says.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -98,4 +98,91 @@ async fn a_loop_that_waits_for_the_first_answer_waits_for_it_whatever_is_resumed
     first.say("a").await;
     first.finish().await;
     assert_eq!(asked(&mut b).await.question(), "go on");
+}
+
+/// Begins a loop while the end of the first answer, which says `answer`, is being committed. `before`: there was another loop until then.
+async fn begun_while_an_answer_is_committed(b: &mut Bench, before: bool, answer: &str) {
+    b.handle.submit(message(1, "first")).await.unwrap();
+    if before {
+        b.handle.begin_auto(wish(Some("DONE"))).await.unwrap();
+    }
+    let first = asked(b).await;
+    let disk = b.hold_up_commits();
+    first.say(answer).await;
+    first.finish().await;
+    super::settle().await;
+    let begin = b.handle.begin_auto(AutoWish { text: "anew".into(), ..wish(None) });
+    let (begun, ()) = tokio::join!(begin, async {
+        super::settle().await;
+        drop(disk);
+    });
+    assert_eq!(begun.unwrap().text, "anew");
+}
+
+#[tokio::test]
+async fn a_loop_in_the_place_of_one_that_an_answer_just_ended_or_went_on_with_begins() {
+    for answer in ["a", "DONE"] {
+        let (front, _events) = Events::new();
+        let mut b = bench(1, 8, 1 << 20, front);
+        begun_while_an_answer_is_committed(&mut b, true, answer).await;
+        let next = asked(&mut b).await;
+        assert_eq!(next.question(), "anew", "after {answer:?}");
+        assert_eq!(
+            b.handle.auto_reply(None).await.unwrap().map(|auto| (auto.text, auto.turns)),
+            Some(("anew".into(), 1))
+        );
+        let kept = b.store.read(AutoReplies).await.unwrap();
+        assert_eq!(kept.into_iter().map(|auto| (auto.text, auto.turns)).collect::<Vec<_>>(), [("anew".to_owned(), 1)]);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_session_waits_for_a_loop_that_is_about_to_begin() {
+    let (front, _events) = Events::new();
+    let mut b = bench(1, 8, 1 << 20, front);
+    begun_while_an_answer_is_committed(&mut b, false, "a").await;
+    let handle = b.handle.clone();
+    tokio::select! {
+        biased;
+        _ = handle.wait(one(1)) => panic!("nothing is waited for"),
+        next = asked(&mut b) => assert_eq!(next.question(), "anew"),
+    }
+}
+
+#[tokio::test]
+async fn a_stop_right_behind_the_begin_of_a_loop_ends_it() {
+    for answered in [false, true] {
+        let (front, _events) = Events::new();
+        let mut b = bench(1, 8, 1 << 20, front);
+        if answered {
+            b.handle.submit(message(1, "first")).await.unwrap();
+            let first = asked(&mut b).await;
+            first.say("a").await;
+            first.finish().await;
+            b.handle.wait(one(1)).await.unwrap();
+        }
+        let disk = b.hold_up_commits();
+        let handle = b.handle.clone();
+        let (begun, stopped, ()) = tokio::join!(
+            handle.begin_auto(wish(None)),
+            async {
+                // Behind the look at the last answer.
+                while handle.auto_reply(None).await.unwrap().is_none() {
+                    tokio::task::yield_now().await;
+                }
+                handle.stop(Which::Active).await
+            },
+            async {
+                super::settle().await;
+                drop(disk);
+            }
+        );
+        begun.unwrap();
+        assert_eq!(stopped.unwrap().loops.len(), 1);
+        b.handle.wait(one(1)).await.unwrap();
+        assert!(b.asked.try_recv().is_err(), "an auto-reply after the stop");
+        assert_eq!(b.handle.auto_reply(None).await.unwrap(), None);
+        assert_eq!(b.store.read(AutoReplies).await.unwrap(), []);
+        assert_eq!(pending(&b).await, Vec::<String>::new());
+    }
 }

@@ -57,7 +57,23 @@ struct Bench {
     handle: Handle,
     store: Store,
     asked: mpsc::UnboundedReceiver<Asked>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// No commit goes through until this is dropped.
+    fn hold_up_commits(&self) -> rusqlite::Connection {
+        let disk = rusqlite::Connection::open(self.folder.path().join("db")).unwrap();
+        disk.execute_batch("BEGIN IMMEDIATE").unwrap();
+        disk
+    }
+}
+
+/// Every task does what it can without the store.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
 const CLOCK: Clock = Clock(|| Timestamp(1_700_000_000_000));
@@ -98,7 +114,7 @@ fn bench(sessions: usize, slots: usize, replay_bytes: usize, front: Front) -> Be
         time_of_day: TimeOfDay(|at| at.0.to_string()),
         roll: || 0.5,
     });
-    Bench { handle, store, asked, _folder: folder }
+    Bench { handle, store, asked, folder }
 }
 
 fn message(session: i64, text: &str) -> Submission {
