@@ -255,7 +255,8 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
     let waits = |auto: &AutoReply| {
         opened.pending.iter().any(|entry| entry.session == auto.session && entry.origin == Origin::Auto)
     };
-    for auto in opened.auto_replies.iter().filter(|auto| !opened.resumes && !waits(auto)) {
+    let pauses = |auto: &AutoReply| !opened.resumes && !waits(auto);
+    for auto in opened.auto_replies.iter().filter(|auto| pauses(auto)) {
         let (session, text) = (auto.session, one_line(&auto.text, REPORT_CHARS));
         lines.push(format!(
             "[{}] auto-reply pauses after {} of {} ({text}): /resume {session} goes on, /auto off there ends it",
@@ -264,17 +265,20 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
             auto.max_turns
         ));
     }
-    let held: usize = opened.pending.iter().filter(|entry| entry.held).count();
-    if held > 0 {
-        let sessions: std::collections::BTreeSet<_> = opened.pending.iter().map(|entry| entry.session).collect();
+    // What waits in an archived session is put away: no /resume all sends it.
+    let is_open = |id: SessionId| opened.sessions.iter().any(|s| s.id == id && s.closed_at.is_none());
+    let held: Vec<&Entry> = opened.pending.iter().filter(|entry| entry.held && is_open(entry.session)).collect();
+    if !held.is_empty() {
+        let sessions: std::collections::BTreeSet<_> = held.iter().map(|entry| entry.session).collect();
         let names: Vec<_> = sessions.into_iter().map(name).collect();
+        let held = held.len();
         let (waits, them) = if held == 1 { ("message waits", "it") } else { ("messages wait", "them") };
         lines.push(format!(
             "{held} {waits}, held ({}): /resume all sends {them}, /queue all lists {them}",
             names.join(", ")
         ));
     }
-    for auto in &opened.auto_replies {
+    for auto in opened.auto_replies.iter().filter(|auto| !pauses(auto)) {
         let (named, sent) = (name(auto.session), format!("{} of {} sent", auto.turns, auto.max_turns));
         lines.push(format!("[{named}] an auto-reply loop is on, {sent}: /auto shows it there, /auto off ends it"));
     }
