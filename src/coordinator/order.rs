@@ -128,7 +128,8 @@ impl Coordinator {
         if let Err(error) = self.reserve(&sessions) {
             return then(self, Err(error));
         }
-        let commit = self.store.submit(RequeueEntries { ids: entries.iter().map(|entry| entry.id).collect() });
+        let ids = entries.iter().map(|entry| entry.id).collect();
+        let commit = self.store.submit(RequeueEntries { ids, now: self.clock.now() });
         self.after(commit, move |c, result| {
             let requeued = match result {
                 Ok(requeued) => requeued,
@@ -143,10 +144,7 @@ impl Coordinator {
                 left.iter().position(|&session| session == entry.session).map(|at| left.swap_remove(at));
             }
             left.iter().for_each(|&session| c.queue.unreserve(session));
-            let now = c.clock.now();
-            // It arrives anew.
-            let arrive = |entry| Entry { created_at: now, ..entry };
-            let queued = requeued.into_iter().map(arrive).map(|entry| c.enqueued(entry, foreground)).collect();
+            let queued = requeued.into_iter().map(|entry| c.enqueued(entry, foreground)).collect();
             then(c, Ok(queued));
         });
     }
@@ -181,8 +179,6 @@ impl Coordinator {
                     answer(reply, requeued);
                 });
             }
-            // It would be asked twice.
-            Ok(Some((entry, _))) if entry.state == EntryState::Pending => answer(reply, Err(Error::Waits(entry.id))),
             Ok(Some((entry, _))) if entry.state == EntryState::Running => answer(reply, Err(Error::Answering(session))),
             Ok(Some((entry, _))) => c.ask_again(entry, origin, reply),
             Err(error) => answer(reply, Err(error.into())),
@@ -197,11 +193,9 @@ impl Coordinator {
         if let Err(error) = self.reserve(&[session]) {
             return answer(reply, Err(error));
         }
-        let commit = self.store.submit(ContinueTurn { session, origin });
+        let commit = self.store.submit(ContinueTurn { session, origin, now: self.clock.now() });
         self.after(commit, move |c, result| match result {
             Ok(Some(entry)) => {
-                // It arrives anew.
-                let entry = Entry { created_at: c.clock.now(), ..entry };
                 answer(reply, Ok(Some(c.enqueued(entry, true))));
             }
             Ok(None) => {

@@ -48,9 +48,6 @@ pub enum Error {
     /// It waits no more.
     #[error("#{0} is being answered already: /cancel ends it")]
     Running(EntryId),
-    /// It will be asked again without that.
-    #[error("#{0} waits to be asked again: /queue says what for, /resume goes on with what is held")]
-    Waits(EntryId),
     /// It is no dead letter.
     #[error("#{0} is not dead: /dead lists what is")]
     NotDead(EntryId),
