@@ -164,9 +164,13 @@ fn settings(config: &Config) -> Settings {
         retry: retry_policy(config),
         ageing: config.queue.ageing,
         preempt: config.queue.preempt == Preempt::Low,
-        auto_before_normal: config.auto_reply.queue_position == QueuePosition::BeforeNormal,
+        auto_before_normal: auto_before_normal(config),
         auto_interruptible: config.auto_reply.allow_interruption,
     }
+}
+
+pub(super) fn auto_before_normal(config: &Config) -> bool {
+    config.auto_reply.queue_position == QueuePosition::BeforeNormal
 }
 
 const fn auto_reply_defaults(config: &Config) -> AutoReplyDefaults {
@@ -223,6 +227,7 @@ pub(super) fn executor(
         clock: CLOCK,
         time_of_day: TIME_OF_DAY,
         max_attempts: config.retry.max_attempts,
+        auto_before_normal: auto_before_normal(config),
     }
 }
 

@@ -30,6 +30,11 @@ impl Coordinator {
     pub(super) fn move_entry(&mut self, entry: EntryId, beside: EntryId, before: bool, reply: Reply<Vec<Entry>>) {
         let checked = match (self.find_waiting(entry), self.find_waiting(beside)) {
             (Ok((here, _)), Ok((there, _))) if here != there => Err(Error::Apart(entry, beside)),
+            (Ok((_, moved)), Ok((_, other)))
+                if self.queue.auto_before_normal() && other.priority == Priority::Low && moved.auto != other.auto =>
+            {
+                Err(Error::GoesBefore(if moved.auto { entry } else { beside }))
+            }
             (Ok(_), Ok(_)) => Ok(()),
             (Err(error), _) | (_, Err(error)) => Err(error),
         };

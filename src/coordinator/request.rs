@@ -57,6 +57,11 @@ pub enum Error {
     /// They are in queues of their own.
     #[error("#{0} and #{1} are in different sessions: a message is moved within its own")]
     Apart(EntryId, EntryId),
+    /// An auto-reply that is served before all that is normal.
+    #[error(
+        "#{0} is an auto-reply, which goes before what is normal (auto_reply.queue_position): nothing else is moved beside it"
+    )]
+    GoesBefore(EntryId),
     /// The session is archived.
     #[error("session {0} is closed: /switch {0} opens it again")]
     Closed(SessionId),

@@ -33,13 +33,15 @@ impl Executor {
 
     pub(super) async fn queue(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
         let session = self.session_of(scope).await?;
-        let listing = self.store.read(Listing { session, dead_only: false }).await?;
+        let listing =
+            self.store.read(Listing { session, dead_only: false, auto_before_normal: self.auto_before_normal }).await?;
         Ok(queue_answer(&listing.entries, &listing.gates, session.is_none(), self.view()))
     }
 
     pub(super) async fn dead(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
         let session = self.session_of(scope).await?;
-        let listing = self.store.read(Listing { session, dead_only: true }).await?;
+        let listing =
+            self.store.read(Listing { session, dead_only: true, auto_before_normal: self.auto_before_normal }).await?;
         Ok(dead_answer(&listing.entries, self.view()))
     }
 
@@ -78,8 +80,23 @@ impl Executor {
     }
 
     pub(super) async fn hold_entries(&self, entries: Vec<EntryId>, held: bool) -> Result<Done, Failure> {
-        let changed = self.handle.hold_entries(entries, held).await?;
+        let changed = self.handle.hold_entries(entries.clone(), held).await?;
+        if !held && let Some(session) = self.held_with_its_queue(&entries).await? {
+            return Ok(Done::Said(format!("the queue of session {session} is held: /resume {session} goes on")));
+        }
         Ok(Done::Said(said_of_entries(&changed, held)))
+    }
+
+    /// The first session of these entries whose queue is held as a whole.
+    async fn held_with_its_queue(&self, entries: &[EntryId]) -> Result<Option<SessionId>, Failure> {
+        let held: Vec<_> = self.handle.views().await?.into_iter().filter(|view| view.held).collect();
+        for &entry in entries.iter().filter(|_| !held.is_empty()) {
+            let session = self.store.read(FindEntry(entry)).await?.map(|entry| entry.session);
+            if let Some(view) = held.iter().find(|view| Some(view.session.id) == session) {
+                return Ok(Some(view.session.id));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn requeue(&self, which: Requeued) -> Result<Done, Failure> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Events, bench, message, terminal};
 use crate::coordinator::{EntryEnd, Submission, SwitchTo};
 use crate::domain::{ErrorKind, Event, Origin, ProviderError, SessionChange, SessionId, SessionRef, Show};
-use crate::store::{Listing, PendingEntries};
+use crate::store::{PendingEntries, Sessions};
 
 #[tokio::test]
 async fn what_waits_in_a_held_session_is_not_asked_a_second_time() {
@@ -33,7 +33,7 @@ async fn who_waits_for_what_a_server_holds_goes_on_once_the_journal_has_it() {
     let patience = ProviderError { retry_after: Some(Duration::from_secs(3_600)), ..busy };
     b.asked.recv().await.unwrap().answer.send(Err(patience)).await.unwrap();
     assert_eq!(queued.done.await, Ok(EntryEnd::Held));
-    assert!(b.store.read(Listing { session: None, dead_only: false }).await.unwrap().entries[0].session_held);
+    assert!(b.store.read(Sessions { closed: false }).await.unwrap()[0].held);
 }
 
 #[tokio::test]

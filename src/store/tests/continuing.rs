@@ -212,7 +212,7 @@ fn a_listing_measures_what_was_begun() {
     fresh.write(HoldSessions { sessions: vec![two], held: true });
     fresh.write(SetGate { provider: "demo".to_owned(), until: Some(Timestamp(7)) });
     let listing = |session, dead_only| {
-        let now = fresh.read(Listing { session, dead_only });
+        let now = fresh.read(Listing { session, dead_only, auto_before_normal: false });
         assert_eq!(now.gates, [("demo".to_owned(), Timestamp(7))]);
         let row = |l: &Listed| (l.entry.id, l.answer_bytes, l.reasoning_bytes, l.model.to_string(), l.session_held);
         now.entries.iter().map(row).collect::<Vec<_>>()
@@ -223,7 +223,7 @@ fn a_listing_measures_what_was_begun() {
     assert_eq!(listing(None, false), [first, second.clone(), third.clone(), last.clone()]);
     assert_eq!(listing(Some(two), false), [third, last]);
     assert_eq!(listing(None, true), [second]);
-    let now = fresh.read(Listing { session: Some(one), dead_only: false });
+    let now = fresh.read(Listing { session: Some(one), dead_only: false, auto_before_normal: false });
     assert_eq!((now.entries[0].entry.started_at, now.entries[0].session_name.as_str()), (Some(NOW), "main"));
     assert_eq!(now.entries[1].entry.finished_at, Some(NOW));
 }
