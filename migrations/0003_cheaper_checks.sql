@@ -1,6 +1,7 @@
 -- The rule `x IN ('a', 'b', 'c')` in a CHECK makes SQLite fill a table for the list, for each row that is written: half of what a
 -- message cost. As comparisons the same rule costs next to nothing. No row changes, only the text of the rule: SQLite's page on
--- ALTER TABLE (section 7) gives this way. A process that has the old text open checks the same by it.
+-- ALTER TABLE (section 7) gives this way, and that schema_version is raised with it, so that who has the old text open reads it anew:
+-- here that would gain nothing, for the old text means the same. The transaction around it takes all of it or nothing.
 
 PRAGMA writable_schema = ON;
 

@@ -63,7 +63,11 @@ pub(super) fn queue(args: &Args, config: &Config, places: &Places, dead: bool) -
         None => None,
         Some(store) => {
             let session = session(args, &store)?.map(|session| session.id);
-            Some(store.read_blocking(Listing { session, dead_only: dead })?)
+            Some(store.read_blocking(Listing {
+                session,
+                dead_only: dead,
+                auto_before_normal: open::auto_before_normal(config),
+            })?)
         }
     };
     let (entries, gates) = listing.map(|listing| (listing.entries, listing.gates)).unwrap_or_default();

@@ -164,9 +164,13 @@ fn settings(config: &Config) -> Settings {
         retry: retry_policy(config),
         ageing: config.queue.ageing,
         preempt: config.queue.preempt == Preempt::Low,
-        auto_before_normal: config.auto_reply.queue_position == QueuePosition::BeforeNormal,
+        auto_before_normal: auto_before_normal(config),
         auto_interruptible: config.auto_reply.allow_interruption,
     }
+}
+
+pub(super) fn auto_before_normal(config: &Config) -> bool {
+    config.auto_reply.queue_position == QueuePosition::BeforeNormal
 }
 
 const fn auto_reply_defaults(config: &Config) -> AutoReplyDefaults {
@@ -223,6 +227,7 @@ pub(super) fn executor(
         clock: CLOCK,
         time_of_day: TIME_OF_DAY,
         max_attempts: config.retry.max_attempts,
+        auto_before_normal: auto_before_normal(config),
     }
 }
 
@@ -252,10 +257,13 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
             cut.text_bytes
         ));
     }
-    let held: usize = opened.pending.iter().filter(|entry| entry.held).count();
-    if held > 0 {
-        let sessions: std::collections::BTreeSet<_> = opened.pending.iter().map(|entry| entry.session).collect();
+    // What waits in an archived session is put away: no /resume all sends it.
+    let is_open = |id: SessionId| opened.sessions.iter().any(|s| s.id == id && s.closed_at.is_none());
+    let held: Vec<&Entry> = opened.pending.iter().filter(|entry| entry.held && is_open(entry.session)).collect();
+    if !held.is_empty() {
+        let sessions: std::collections::BTreeSet<_> = held.iter().map(|entry| entry.session).collect();
         let names: Vec<_> = sessions.into_iter().map(name).collect();
+        let held = held.len();
         let (waits, them) = if held == 1 { ("message waits", "it") } else { ("messages wait", "them") };
         lines.push(format!(
             "{held} {waits}, held ({}): /resume all sends {them}, /queue all lists {them}",

@@ -19,7 +19,14 @@ impl Coordinator {
         let now = self.clock.now();
         let judge = self.judge(session, &end, ended.usage, now);
         let follow = judge.as_ref().map(Judge::follow);
-        let op = EndTurn { follow, ..end_turn(entry, answer, &end, ended, now) };
+        // What chatmux's own end cuts did not give way to anything.
+        let gave_way = !self.quit_begun
+            && matches!(
+                end,
+                Settlement::Interrupted(None)
+                    | Settlement::Requeue { cause: Cause::Preemption | Cause::Intervention, .. }
+            );
+        let op = EndTurn { follow, gave_way, ..end_turn(entry, answer, &end, ended, now) };
         self.commit_end(session, end, judge, op, 1);
     }
 
@@ -64,7 +71,7 @@ impl Coordinator {
     fn turn_settled(&mut self, session: SessionId, end: &Settlement, text: String) {
         let Some(live) = self.sessions.get_mut(&session) else { return };
         let Some(turn) = live.turn.take() else { return };
-        let entry = turn.entry;
+        let (entry, held_by_server) = (turn.entry, turn.held_by_server);
         match ending(end) {
             Some((state, answer_state, error)) => {
                 let usage = turn.ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
@@ -81,7 +88,10 @@ impl Coordinator {
         self.touch(session);
         self.touch_prompt();
         self.tell(queue::Event::Settled(session));
-        if self.queue.is_held(session) {
+        if held_by_server {
+            // Behind the commit of the hold, which was asked for with this end.
+            self.after(std::future::ready(Ok(())), move |c, _| c.let_go_of_waiters(session));
+        } else if self.queue.is_held(session) {
             self.let_go_of_waiters(session);
         }
     }
@@ -210,6 +220,7 @@ fn end_turn(
         usage: ended.usage,
         error: error.map(StoredError::from),
         counts: !matches!(end, Settlement::Requeue { .. }),
+        gave_way: false,
         not_before,
         first_at: ended.first_at,
         first_after: ended.first_after,

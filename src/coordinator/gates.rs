@@ -1,7 +1,7 @@
 //! Providers that ask for patience: kept in the journal, and said.
 
 use super::Coordinator;
-use crate::domain::{SessionId, Span, Timestamp};
+use crate::domain::{SessionChange, SessionId, Span, Timestamp};
 use crate::store::{HoldSessions, SetGate};
 
 impl Coordinator {
@@ -43,6 +43,7 @@ impl Coordinator {
             if let Err(error) = result {
                 c.store_trouble(&error);
             }
+            c.emit_change(session, SessionChange::Held);
             c.notice(format!(
                 "{named} the server asks to wait {wait}, until {at}: held, /resume {session} asks it all the same"
             ));

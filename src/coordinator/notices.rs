@@ -20,8 +20,6 @@ pub(super) fn for_terminal<'a>(
         Event::Finished { session, .. } if *session == active => None,
         // The marker row says it.
         Event::Session { change: SessionChange::Switched | SessionChange::Created, .. } => None,
-        // Who held it is told, with the remedy.
-        Event::Session { change: SessionChange::Held, .. } => None,
         Event::Error { text, .. } => Some(Show::Error(text.clone())),
         Event::Queued { .. }
         | Event::Finished { .. }
@@ -64,6 +62,8 @@ pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Op
             };
             Some(format!("{} {end}", tag(session)))
         }
+        // It is said with the remedy, to who held it or with why it is held.
+        Event::Session { change: SessionChange::Held, .. } => None,
         Event::Session { session, name, model, change } => match change {
             SessionChange::Created => Some(format!("[{session} {name}] created, {model}")),
             SessionChange::Model => Some(format!("[{session} {name}] model {model}")),

@@ -30,6 +30,11 @@ impl Coordinator {
     pub(super) fn move_entry(&mut self, entry: EntryId, beside: EntryId, before: bool, reply: Reply<Vec<Entry>>) {
         let checked = match (self.find_waiting(entry), self.find_waiting(beside)) {
             (Ok((here, _)), Ok((there, _))) if here != there => Err(Error::Apart(entry, beside)),
+            (Ok((_, moved)), Ok((_, other)))
+                if self.queue.auto_before_normal() && other.priority == Priority::Low && moved.auto != other.auto =>
+            {
+                Err(Error::GoesBefore(if moved.auto { entry } else { beside }))
+            }
             (Ok((_, moved)), Ok((_, other))) => match (moved.continues, other.continues) {
                 (false, true) if before => Err(Error::GoesOn(beside)),
                 (true, false) if !before => Err(Error::GoesOn(entry)),
@@ -132,7 +137,8 @@ impl Coordinator {
         if let Err(error) = self.reserve(&sessions) {
             return then(self, Err(error));
         }
-        let commit = self.store.submit(RequeueEntries { ids: entries.iter().map(|entry| entry.id).collect() });
+        let ids = entries.iter().map(|entry| entry.id).collect();
+        let commit = self.store.submit(RequeueEntries { ids, now: self.clock.now() });
         self.after(commit, move |c, result| {
             let requeued = match result {
                 Ok(requeued) => requeued,
@@ -147,10 +153,7 @@ impl Coordinator {
                 left.iter().position(|&session| session == entry.session).map(|at| left.swap_remove(at));
             }
             left.iter().for_each(|&session| c.queue.unreserve(session));
-            let now = c.clock.now();
-            // It arrives anew.
-            let arrive = |entry| Entry { created_at: now, ..entry };
-            let queued = requeued.into_iter().map(arrive).map(|entry| c.enqueued(entry, foreground)).collect();
+            let queued = requeued.into_iter().map(|entry| c.enqueued(entry, foreground)).collect();
             then(c, Ok(queued));
         });
     }
@@ -185,8 +188,6 @@ impl Coordinator {
                     answer(reply, requeued);
                 });
             }
-            // It would be asked twice.
-            Ok(Some((entry, _))) if entry.state == EntryState::Pending => answer(reply, Err(Error::Waits(entry.id))),
             Ok(Some((entry, _))) if entry.state == EntryState::Running => answer(reply, Err(Error::Answering(session))),
             Ok(Some((entry, _))) => c.ask_again(entry, origin, reply),
             Err(error) => answer(reply, Err(error.into())),
@@ -201,11 +202,9 @@ impl Coordinator {
         if let Err(error) = self.reserve(&[session]) {
             return answer(reply, Err(error));
         }
-        let commit = self.store.submit(ContinueTurn { session, origin });
+        let commit = self.store.submit(ContinueTurn { session, origin, now: self.clock.now() });
         self.after(commit, move |c, result| match result {
             Ok(Some(entry)) => {
-                // It arrives anew.
-                let entry = Entry { created_at: c.clock.now(), ..entry };
                 answer(reply, Ok(Some(c.enqueued(entry, true))));
             }
             Ok(None) => {

@@ -41,11 +41,11 @@ impl Coordinator {
         if self.queue.running(session).is_some() {
             return None;
         }
-        if self.queue.is_held(session) {
+        // The queue as a whole, or all that is in it one by one.
+        let Some(next) = self.queue.next(session) else {
             let waiting = self.queue.waiting(session);
             return Some((*waiting.first()?, Obstacle::Held(waiting.len())));
-        }
-        let next = self.queue.next(session)?;
+        };
         let now = self.clock.now();
         if let Some(until) = next.not_before.filter(|until| *until > now) {
             return Some((next, Obstacle::Retry(until)));

@@ -48,9 +48,6 @@ pub enum Error {
     /// It waits no more.
     #[error("#{0} is being answered already: /cancel ends it")]
     Running(EntryId),
-    /// It will be asked again without that.
-    #[error("#{0} waits to be asked again: /queue says what for, /resume goes on with what is held")]
-    Waits(EntryId),
     /// It is no dead letter.
     #[error("#{0} is not dead: /dead lists what is")]
     NotDead(EntryId),
@@ -63,6 +60,11 @@ pub enum Error {
     /// What was begun before stands first whatever its position.
     #[error("#{0} goes on from its partial answer, before all others of its priority")]
     GoesOn(EntryId),
+    /// An auto-reply that is served before all that is normal.
+    #[error(
+        "#{0} is an auto-reply, which goes before what is normal (auto_reply.queue_position): nothing else is moved beside it"
+    )]
+    GoesBefore(EntryId),
     /// The session is archived.
     #[error("session {0} is closed: /switch {0} opens it again")]
     Closed(SessionId),

@@ -3,7 +3,7 @@
 use super::request::{Error, Reply, SessionState, SessionView, SwitchTo};
 use super::{Coordinator, Live, Which};
 use crate::domain::{
-    Activity, Event, ModelName, PromptState, Seen, Session, SessionChange, SessionId, SessionName, SessionRef, Show,
+    Activity, Event, ModelName, PromptState, Seen, Session, SessionChange, SessionId, SessionName, SessionRef,
 };
 use crate::queue::{self, auto_reply::Brake};
 use crate::store::{
@@ -106,9 +106,8 @@ impl Coordinator {
     /// Archiving held the queue. Where nothing waits, there is nothing that could start unasked.
     fn resume_if_empty(&mut self, session: SessionId) {
         let Some(live) = self.sessions.get_mut(&session) else { return };
+        // What waits is said on the way in.
         if self.queue.waiting_count(session) > 0 {
-            let text = format!("what waits in session {session} is held: /resume {session} goes on");
-            self.show(Show::Notice(text));
             return;
         }
         live.session.held = false;

@@ -139,6 +139,8 @@ pub struct Executor {
     pub time_of_day: TimeOfDay,
     /// Attempts that an entry has (`retry.max_attempts`).
     pub max_attempts: u32,
+    /// Auto-replies are served before what is normal (`auto_reply.queue_position`).
+    pub auto_before_normal: bool,
 }
 
 impl fmt::Debug for Executor {

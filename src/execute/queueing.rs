@@ -33,7 +33,8 @@ impl Executor {
 
     pub(super) async fn queue(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
         let session = self.session_of(scope).await?;
-        let listing = self.store.read(Listing { session, dead_only: false }).await?;
+        let listing =
+            self.store.read(Listing { session, dead_only: false, auto_before_normal: self.auto_before_normal }).await?;
         let mut answer = queue_answer(&listing.entries, &listing.gates, session.is_none(), self.view());
         // With entries, the row above them says so.
         if let Some(session) = session.filter(|_| listing.entries.is_empty())
@@ -46,7 +47,8 @@ impl Executor {
 
     pub(super) async fn dead(&self, scope: Option<Scope>) -> Result<Answer, Failure> {
         let session = self.session_of(scope).await?;
-        let listing = self.store.read(Listing { session, dead_only: true }).await?;
+        let listing =
+            self.store.read(Listing { session, dead_only: true, auto_before_normal: self.auto_before_normal }).await?;
         Ok(dead_answer(&listing.entries, self.view()))
     }
 

@@ -87,6 +87,11 @@ impl Queue {
         self.taken
     }
 
+    /// Whether auto-replies have their turn before what is normal, and so never beside what else is low.
+    pub const fn auto_before_normal(&self) -> bool {
+        self.settings.auto_before_normal
+    }
+
     /// Attempts in all before an entry is dead.
     pub const fn max_attempts(&self) -> u32 {
         self.settings.retry.max_attempts

@@ -44,6 +44,8 @@ pub struct EndTurn {
     pub error: Option<StoredError>,
     /// Whether the attempt counts. Not so when it was ended from here.
     pub counts: bool,
+    /// It was ended because another entry was more urgent: for the figures.
+    pub gave_way: bool,
     /// For a retry: not to be started earlier.
     pub not_before: Option<Timestamp>,
     /// When the first content of the attempt came.
@@ -181,7 +183,8 @@ impl EndTurn {
         let how = match (self.entry_state, self.answer_state) {
             // An attempt that failed without counting (a closed gate) is followed by another all the same.
             (EntryState::Pending, _) if self.counts || self.error.is_some() => return Counted::Retry,
-            (EntryState::Pending, _) => return Counted::Preemption,
+            (EntryState::Pending, _) if self.gave_way => return Counted::Preemption,
+            (EntryState::Pending, _) => return Counted::PutOff,
             (EntryState::Cancelled, _) => EndState::Cancelled,
             (EntryState::Dead, _) | (EntryState::Done | EntryState::Running, AnswerState::Failed) => EndState::Failed,
             (EntryState::Done | EntryState::Running, AnswerState::Complete) => EndState::Complete,
@@ -192,7 +195,7 @@ impl EndTurn {
         let started_at = running.started_at.unwrap_or(self.now);
         Counted::End {
             how,
-            gave_way: how == EndState::Interrupted && self.error.is_none(),
+            gave_way: self.gave_way && how == EndState::Interrupted,
             wait: started_at.since(running.created_at),
             processing: self.now.since(started_at),
             first: self.first_after,

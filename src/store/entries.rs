@@ -162,6 +162,8 @@ impl Write for HoldEntries {
 pub struct RequeueEntries {
     /// Which.
     pub ids: Vec<EntryId>,
+    /// When they arrive.
+    pub now: Timestamp,
 }
 
 impl Write for RequeueEntries {
@@ -170,10 +172,10 @@ impl Write for RequeueEntries {
     fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
         let sql = "UPDATE entries SET state = 'pending', attempts = 0, held = 0, continues = 0, not_before_ms = NULL, \
                        origin = iif(origin = 'auto', 'user', origin), started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
-                       error_text = NULL, error_request_id = NULL, \
+                       error_text = NULL, error_request_id = NULL, created_at_ms = ?2, \
                        position = (SELECT max(o.position) + 1 FROM entries o WHERE o.session_id = entries.session_id) \
                    WHERE id = ?1 AND state = 'dead'";
-        change_each(conn, sql, &self.ids, None)
+        change_each(conn, sql, &self.ids, Some(&self.now))
     }
 }
 
@@ -283,6 +285,8 @@ pub struct ContinueTurn {
     pub session: SessionId,
     /// Who wants it.
     pub origin: Origin,
+    /// When it arrives.
+    pub now: Timestamp,
 }
 
 impl Write for ContinueTurn {
@@ -302,10 +306,10 @@ impl Write for ContinueTurn {
         conn.prepare_cached(
             "UPDATE entries SET state = 'pending', continues = 1, attempts = 0, held = 0, not_before_ms = NULL, \
                  started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, error_text = NULL, \
-                 error_request_id = NULL, origin = ?2, priority = iif(priority = 'low', 'normal', priority), \
+                 error_request_id = NULL, created_at_ms = ?4, origin = ?2, priority = iif(priority = 'low', 'normal', priority), \
                  position = (SELECT max(position) FROM entries WHERE session_id = ?3) + 1 WHERE id = ?1",
         )?
-        .execute(params![cut, self.origin, self.session])?;
+        .execute(params![cut, self.origin, self.session, self.now])?;
         by_id(conn, cut)
     }
 }

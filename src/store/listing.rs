@@ -7,7 +7,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::entries::{COLUMNS, SERVICE_ORDER, by_id, entry};
 use super::gates::Gates;
 use super::{Read, StoreError, sessions};
-use crate::domain::{AnswerState, Entry, EntryId, EntryState, ModelName, Session, SessionId, SessionName, Timestamp};
+use crate::domain::{
+    AnswerState, Entry, EntryId, EntryState, ModelName, Origin, Priority, Session, SessionId, SessionName, Timestamp,
+};
 
 /// What runs, waits and failed, session by session: the running entry, the pending ones in their order, the dead ones.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +65,8 @@ pub struct Listing {
     pub session: Option<SessionId>,
     /// Only the dead letters.
     pub dead_only: bool,
+    /// Auto-replies are served before what is normal (`auto_reply.queue_position`).
+    pub auto_before_normal: bool,
 }
 
 /// The queue at one moment.
@@ -116,7 +120,23 @@ impl Read for Listing {
                 entry,
             });
         }
+        if self.auto_before_normal {
+            // Stable: what else the order depends on stays.
+            entries.sort_by_key(|listed: &Listed| (listed.entry.session, with_autos_first(&listed.entry)));
+        }
         Ok(QueueNow { entries, gates: Gates.fetch(conn)? })
+    }
+}
+
+/// The place of an entry's kind in its session where auto-replies come before what is normal.
+const fn with_autos_first(entry: &Entry) -> u8 {
+    match (entry.state, entry.priority, entry.origin) {
+        (EntryState::Running, ..) => 0,
+        (EntryState::Pending, Priority::High, _) => 1,
+        (EntryState::Pending, Priority::Low, Origin::Auto) => 2,
+        (EntryState::Pending, Priority::Normal, _) => 3,
+        (EntryState::Pending, Priority::Low, Origin::User | Origin::Script) => 4,
+        (EntryState::Dead | EntryState::Done | EntryState::Cancelled, ..) => 5,
     }
 }
 

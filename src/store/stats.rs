@@ -40,12 +40,14 @@ pub(super) enum Counted {
     Retry,
     /// It had to give way, and another follows.
     Preemption,
+    /// chatmux ends, and another follows when it is there again: only its tokens count.
+    PutOff,
     /// Its process died: the turn has ended as an interrupted answer, nobody knows when.
     Cut,
     /// The turn has ended.
     End {
         how: EndState,
-        /// Although nothing went wrong, and no person ended it.
+        /// Another entry was more urgent.
         gave_way: bool,
         wait: Duration,
         processing: Duration,
@@ -64,7 +66,7 @@ struct Lengths {
 /// Adds an attempt to the rows of its session and of all.
 pub(super) fn record(conn: &Connection, sample: Sample) -> Result<(), StoreError> {
     let lengths = match sample.what {
-        Counted::Retry | Counted::Preemption | Counted::Cut => Lengths::default(),
+        Counted::Retry | Counted::Preemption | Counted::PutOff | Counted::Cut => Lengths::default(),
         Counted::End { wait, processing, first, .. } => {
             Lengths { wait: Some(wait), processing: Some(processing), first }
         }

@@ -123,7 +123,7 @@ fn one_auto_reply_at_a_time(out: &str, what: &str) {
         }
         // The next one is queued with the commit that ends the one before, which is told right behind.
         let told = event["event"] != "queued";
-        assert!(of_it.len() <= if told { 1 } else { 2 }, "{what}: {of_it:?} in session {session} at {line}");
+        assert!(of_it.len() <= if told { 1 } else { 2 }, "{what}: {of_it:?} in session {session} at {line} of\n{out}");
     }
 }
 

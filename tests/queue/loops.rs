@@ -39,7 +39,9 @@ fn check_goes_on(end: impl Fn(Program, &Home)) {
             resumes_at_start(&home);
             home.run(&["--json"], "").code(0)
         } else {
-            home.run(&[], "").code(0).out("").err(&["[1 main] auto-reply (go on) pauses, 1 of 3 sent: /resume 1"]);
+            let start = home.run(&[], "").code(0).out("");
+            let start = start.err(&["[1 main] auto-reply (go on) pauses, 1 of 3 sent: /resume 1"]);
+            assert_eq!(start.err.matches("auto-reply").count(), 1, "{}", start.err);
             let outcome = home.run(&["--json"], "/auto\n").code(0);
             assert_eq!(
                 (&outcome.result("auto")["turns"], &outcome.result("auto")["max_turns"]),

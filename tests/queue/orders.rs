@@ -171,3 +171,15 @@ fn retry_asks_again_what_failed_or_was_answered() {
     assert_eq!(log[1].turns(), turns(&[("user", "why")]));
     assert_eq!(log[2].turns(), turns(&[("user", "why"), ("assistant", "echo: why"), ("user", "why")]));
 }
+
+#[test]
+fn an_entry_that_is_let_go_in_a_held_queue_says_what_holds_it() {
+    let (server, gate) = (Server::start(), Gate::default());
+    let home = Home::serving(&server, Format::OpenAi);
+    let mut program = waiting(&server, &gate, &home);
+    ["/hold #3", "/hold", "/resume #3 #4"].iter().for_each(|line| program.send(line));
+    gate.open();
+    let outcome = program.finish();
+    let said = |e: &Value| e["text"] == "the queue of session 1 is held: /resume 1 goes on";
+    assert_eq!(outcome.named("notice").iter().filter(|e| said(e)).count(), 2, "{:?}", outcome.named("notice"));
+}

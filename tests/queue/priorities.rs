@@ -1,5 +1,7 @@
 //! Who comes next in a session with an auto-reply loop.
 
+use serde_json::Value;
+
 use crate::program::{Home, Program, history};
 use crate::server::{Format, Gate, Reply, Server};
 use crate::{asked, ends, wait_of};
@@ -90,4 +92,29 @@ fn an_auto_reply_that_waits_is_not_queued_twice() {
         outcome.events().into_iter().filter(|e| e["event"] == "queued" && e["origin"] == "auto").collect();
     assert_eq!(autos.len(), 3);
     assert!(autos.iter().all(|e| e["priority"] == "low"));
+}
+
+#[test]
+fn the_place_of_auto_replies_is_seen_in_the_queue_and_kept_by_moves() {
+    let check = |position: &str, order: [i64; 2], refused: bool| {
+        let (server, gate) = (Server::start(), Gate::default());
+        let sections = format!("[auto_reply]\nqueue_position = \"{position}\"\nstop_on_repeat = false\n");
+        let home = Home::configured(&server, Format::OpenAi, "", &sections);
+        let mut program = looping(&server, &gate, &home, "--max 2 ");
+        ["/hold", "/bg normal"].iter().for_each(|line| program.send(line));
+        wait_of(&program, 3, "queued");
+        gate.open();
+        wait_of(&program, 2, "finished");
+        ["/queue", "/move 3 before 4"].iter().for_each(|line| program.send(line));
+        let outcome = program.finish();
+        let numbers = |queue: &[Value]| queue.iter().map(|e| e["entry"].as_i64().unwrap()).collect::<Vec<_>>();
+        assert_eq!(numbers(outcome.result("queue").as_array().unwrap()), order, "{position}");
+        assert_eq!(outcome.named("error").iter().any(|e| e["line"] == 6), refused, "{:?}", outcome.named("error"));
+        // What only looks shows it so, too; a move among equals has been made.
+        let listed = home.run(&["queue", "--json"], "").code(0);
+        let listed: Vec<Value> = listed.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(numbers(&listed), order, "{position}");
+    };
+    check("after_normal", [3, 4], false);
+    check("before_normal", [4, 3], true);
 }

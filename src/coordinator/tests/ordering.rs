@@ -171,6 +171,8 @@ async fn quitting_keeps_partials_and_what_waits() {
     let pending = b.store.read(crate::store::PendingEntries).await.unwrap();
     let texts: Vec<_> = pending.iter().map(|entry| entry.text.as_str()).collect();
     assert_eq!(texts, ["next", "silent"]);
+    let figures = b.store.read(crate::store::StatsOf { session: None }).await.unwrap();
+    assert_eq!((figures.interrupted, figures.preemptions), (1, 0), "nothing had to give way");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ fn gave_way(turn: &Turn, chunks: Vec<(ChunkKind, String)>) -> EndTurn {
         continues: true,
         finish_reason: None,
         counts: false,
+        gave_way: true,
         ..completed(turn)
     }
 }
@@ -125,7 +126,7 @@ fn what_does_not_continue_is_not_gone_on_from() {
     let failed = EndTurn { entry_state: EntryState::Dead, ..gave_way(&third, text(" more")) };
     fresh.write(failed);
     assert_eq!(answer(&fresh, &third).state, AnswerState::Failed);
-    let [back] = fresh.write(RequeueEntries { ids: vec![turn.entry] }).try_into().unwrap();
+    let [back] = fresh.write(RequeueEntries { ids: vec![turn.entry], now: NOW }).try_into().unwrap();
     assert_eq!((back.continues, back.attempts, back.error, back.started_at), (false, 0, None, None));
     let afresh = again(&fresh, &turn);
     assert_eq!((afresh.kept.clone(), afresh.attempt), (Kept::default(), 1));
@@ -211,7 +212,7 @@ fn a_listing_measures_what_was_begun() {
     fresh.write(HoldSessions { sessions: vec![two], held: true });
     fresh.write(SetGate { provider: "demo".to_owned(), until: Some(Timestamp(7)) });
     let listing = |session, dead_only| {
-        let now = fresh.read(Listing { session, dead_only });
+        let now = fresh.read(Listing { session, dead_only, auto_before_normal: false });
         assert_eq!(now.gates, [("demo".to_owned(), Timestamp(7))]);
         let row = |l: &Listed| (l.entry.id, l.answer_bytes, l.reasoning_bytes, l.model.to_string(), l.session_held);
         now.entries.iter().map(row).collect::<Vec<_>>()
@@ -222,7 +223,7 @@ fn a_listing_measures_what_was_begun() {
     assert_eq!(listing(None, false), [first, second.clone(), third.clone(), last.clone()]);
     assert_eq!(listing(Some(two), false), [third, last]);
     assert_eq!(listing(None, true), [second]);
-    let now = fresh.read(Listing { session: Some(one), dead_only: false });
+    let now = fresh.read(Listing { session: Some(one), dead_only: false, auto_before_normal: false });
     assert_eq!((now.entries[0].entry.started_at, now.entries[0].session_name.as_str()), (Some(NOW), "main"));
     assert_eq!(now.entries[1].entry.finished_at, Some(NOW));
 }
@@ -232,7 +233,8 @@ fn a_person_goes_on_from_an_answer_that_was_cut() {
     let fresh = Fresh::new();
     let session = fresh.session().id;
     let turn = fresh.start(session, "count");
-    let on = ContinueTurn { session, origin: Origin::User };
+    let later = Timestamp(NOW.0 + 60_000);
+    let on = ContinueTurn { session, origin: Origin::User, now: later };
     assert_eq!(fresh.write(on), None, "it is not over");
     let cut = EndTurn {
         answer_state: AnswerState::Interrupted,
@@ -243,8 +245,9 @@ fn a_person_goes_on_from_an_answer_that_was_cut() {
     fresh.write(cut);
     let entry = fresh.write(on).unwrap();
     assert_eq!((entry.id, entry.state, entry.continues, entry.attempts), (turn.entry, EntryState::Pending, true, 0));
-    let listed = fresh.read(Listing { session: Some(session), dead_only: false });
+    let listed = fresh.read(Listing { session: Some(session), dead_only: false, auto_before_normal: false });
     assert_eq!(listed.entries[0].answer_bytes, 5, "what it goes on from is measured");
+    assert_eq!(entry.created_at, later, "it arrives anew");
     // Its end was seen: what follows is output of its own, with all of the answer.
     let goes_on = again(&fresh, &turn);
     assert!(goes_on.moved && goes_on.question > turn.answer);

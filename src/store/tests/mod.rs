@@ -122,6 +122,7 @@ fn completed(turn: &Turn) -> EndTurn {
         usage: Usage { input: Some(9), output: Some(12) },
         error: None,
         counts: true,
+        gave_way: false,
         not_before: None,
         first_at: Some(NOW),
         first_after: None,

@@ -72,11 +72,12 @@ fn a_requeued_letter_arrives_anew() {
     let (one, two) = (fresh.session().id, fresh.session().id);
     let dead = [fresh.dead(one, "1"), fresh.dead(one, "2"), fresh.dead(two, "3")];
     let waits = fresh.enqueue(one, "waits").id;
-    let back = fresh.write(RequeueEntries { ids: vec![dead[1], waits, dead[0], dead[2], dead[0], EntryId(99)] });
+    let now = Timestamp(NOW.0 + 3_600_000);
+    let back = fresh.write(RequeueEntries { ids: vec![dead[1], waits, dead[0], dead[2], dead[0], EntryId(99)], now });
     assert_eq!(ids(&back), [dead[1], dead[0], dead[2]]);
     for entry in &back {
         assert_eq!((entry.state, entry.attempts, entry.finished_at), (EntryState::Pending, 0, None));
-        assert_eq!((&entry.error, entry.created_at), (&None, NOW));
+        assert_eq!((&entry.error, entry.created_at), (&None, now));
         assert_eq!(fresh.read(FindEntry(entry.id)).as_ref(), Some(entry));
     }
     assert_eq!(order(&fresh, one), [waits, dead[1], dead[0]]);

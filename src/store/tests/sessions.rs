@@ -131,7 +131,7 @@ fn summaries_count() {
     // Who stands last is not always who came last.
     fresh.enqueue(two.id, "earlier");
     let later = fresh.write(Enqueue { now: Timestamp(NOW.0 + 11), ..enqueue(two.id, "later") });
-    fresh.write(RequeueEntries { ids: vec![dead.entry] });
+    fresh.write(RequeueEntries { ids: vec![dead.entry], now: NOW });
     assert_eq!(last(1), later.created_at);
 }
 

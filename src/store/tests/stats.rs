@@ -44,7 +44,7 @@ fn every_end_is_counted_once_for_its_session_and_once_for_all() {
         Stats { failed: 1, cancelled: 1, dead: 1, wait, processing, first, input_tokens, output_tokens, ..expected };
     assert_eq!(of(None), all);
     // A dead letter is counted each time, and is dead only now.
-    fresh.write(RequeueEntries { ids: vec![dead] });
+    fresh.write(RequeueEntries { ids: vec![dead], now: NOW });
     let waits = Depth { normal: 1, ..Depth::default() };
     assert_eq!(of(Some(two)), Stats { depth: waits, dead: 0, ..of(Some(two)) });
     assert_eq!(of(Some(two)).failed, 1);
@@ -65,10 +65,14 @@ fn what_is_followed_by_another_attempt_is_a_retry_or_gave_way() {
     };
     check(1, 0, &|end| EndTurn { error: Some(failure()), ..again(end) });
     check(1, 0, &|end| EndTurn { error: Some(failure()), counts: false, ..again(end) });
-    check(0, 1, &|end| EndTurn { counts: false, continues: true, ..again(end) });
-    let so_far = check(0, 1, &|end| EndTurn { answer_state: AnswerState::Interrupted, ..end });
+    let gave_way = true;
+    check(0, 1, &|end| EndTurn { counts: false, gave_way, continues: true, ..again(end) });
+    let so_far = check(0, 1, &|end| EndTurn { answer_state: AnswerState::Interrupted, gave_way, ..end });
     assert_eq!((so_far.interrupted, so_far.wait.count, so_far.first.count), (1, 1, 1));
     assert_eq!(so_far.input_tokens, 4 * 9, "each attempt costs tokens");
+    // As when chatmux ends.
+    check(0, 0, &|end| EndTurn { counts: false, ..again(end) });
+    check(0, 0, &|end| EndTurn { answer_state: AnswerState::Interrupted, ..end });
     check(0, 0, &|end| EndTurn { answer_state: AnswerState::Interrupted, error: Some(failure()), ..end });
     check(0, 0, &|end| EndTurn { entry_state: EntryState::Cancelled, answer_state: AnswerState::Interrupted, ..end });
 }
