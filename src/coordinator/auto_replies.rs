@@ -151,7 +151,7 @@ impl Coordinator {
             max_time: max_time.unwrap_or(defaults.max_time),
             max_tokens: defaults.max_tokens,
             stop_on_repeat: defaults.stop_on_repeat,
-            started_at: self.clock.now(),
+            started_at: self.loop_start(),
             turns: 0,
             tokens: 0,
             last_answer: None,
@@ -169,6 +169,13 @@ impl Coordinator {
             }
             Err(error) => answer(reply, Err(error.into())),
         });
+    }
+
+    /// When a loop begins. No two begin at once, for that is how one is told from another.
+    fn loop_start(&mut self) -> Timestamp {
+        let start = self.clock.now().max(self.last_loop.plus(Duration::from_millis(1)));
+        self.last_loop = start;
+        start
     }
 
     /// Whether something waits in `session` after whose answer a loop would go on.
@@ -264,7 +271,14 @@ impl Coordinator {
     fn commit_ends(&mut self, sessions: Vec<SessionId>, taken: Vec<(SessionId, EntryId)>) {
         let commit = self.store.submit(EndAutoReplies { sessions: sessions.clone(), now: self.clock.now() });
         self.after(commit, move |c, result| match result {
-            Ok(_) => taken.into_iter().for_each(|(session, entry)| c.emit_withdrawn(session, entry)),
+            Ok(ended) => {
+                // More than was taken, when one was queued meanwhile.
+                for (session, entry) in ended.cancelled {
+                    c.tell(queue::Event::Dropped { session, entry });
+                    c.emit_withdrawn(session, entry);
+                }
+                taken.into_iter().for_each(|(session, entry)| c.emit_withdrawn(session, entry));
+            }
             Err(error) => {
                 c.store_trouble(&error);
                 if !c.quit_begun {

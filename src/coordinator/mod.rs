@@ -179,6 +179,8 @@ struct Coordinator {
     clock: Clock,
     time_of_day: TimeOfDay,
     auto_reply: AutoReplyDefaults,
+    /// When the last loop was begun.
+    last_loop: Timestamp,
     /// Until when each provider has asked for patience, lately.
     gates: BTreeMap<String, Timestamp>,
     roll: fn() -> f64,
@@ -216,6 +218,7 @@ impl Coordinator {
             clock: setup.clock,
             time_of_day: setup.time_of_day,
             auto_reply: setup.auto_reply,
+            last_loop: setup.auto_replies.iter().map(|auto| auto.started_at).max().unwrap_or(Timestamp(0)),
             gates: setup.gates.iter().cloned().collect(),
             roll: setup.roll,
             entries: BTreeMap::new(),
