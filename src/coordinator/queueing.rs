@@ -275,7 +275,9 @@ impl Coordinator {
             for entry in dead.iter().filter(|entry| dropped.contains(entry)) {
                 c.show(Show::Notice(format!("#{entry} is forgotten")));
             }
-            answer(reply, result.map(|_| ()).map_err(Error::from));
+            // Behind the ends of what was dropped.
+            let result = result.map(|_| ()).map_err(Error::from);
+            c.after(std::future::ready(Ok(())), move |_, _| answer(reply, result));
         });
     }
 }

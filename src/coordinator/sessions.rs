@@ -271,7 +271,8 @@ impl Coordinator {
             return None;
         }
         for waiting in self.queue.waiting(session) {
-            self.emit_discarded(session, waiting.entry);
+            // Its answer is gone with the session.
+            self.withdrawn(session, waiting.entry, String::new(), false);
         }
         self.emit_change(session, SessionChange::Deleted);
         self.tell(queue::Event::SessionRemoved(session));

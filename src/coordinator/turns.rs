@@ -8,7 +8,7 @@ use super::ends::whole_ms;
 use super::{Coordinator, RunningTurn};
 use crate::domain::{AnswerState, Delta, EndState, EntryId, Event, Output, ReplayBuffer, Seen, SessionId, Show, Usage};
 use crate::queue;
-use crate::store::{CancelEntries, StartTurn, StoreError, Turn};
+use crate::store::{AnswerText, CancelEntries, StartTurn, StoreError, Turn};
 use crate::worker::{self, Assignment, Report, What};
 
 /// Another process runs a turn of this session: look again after this (`lease.check_interval`).
@@ -152,25 +152,38 @@ impl Coordinator {
                 }
             }
             c.emit_discarded(session, entry);
-            c.tell(queue::Event::Discarded(session));
-            // As after a turn that was ended while it ran: what was to follow its answer follows all the same.
-            c.nudge_loop(session);
+            // Behind that.
+            c.after(std::future::ready(Ok(())), move |c, _| {
+                c.tell(queue::Event::Discarded(session));
+                // As after a turn that was ended while it ran: what was to follow its answer follows all the same.
+                c.nudge_loop(session);
+            });
         });
     }
 
     /// An entry that waited is cancelled, or gone.
     pub(super) fn emit_discarded(&mut self, session: SessionId, entry: EntryId) {
-        let is_known = self.entries.contains_key(&entry);
-        self.emit_withdrawn(session, entry);
-        if is_known && session == self.active {
-            // It has no answer in whose place one could see that.
-            self.show(Show::Notice(format!("#{entry} is cancelled")));
-        }
+        self.emit_end(session, entry, true);
     }
 
     /// The same where what was ended with it is said instead. An answer that was begun has its end with that.
     pub(super) fn emit_withdrawn(&mut self, session: SessionId, entry: EntryId) {
+        self.emit_end(session, entry, false);
+    }
+
+    /// Of an answer that was begun here, what came of it is read first: in its place among the commits, so in order.
+    fn emit_end(&mut self, session: SessionId, entry: EntryId, say: bool) {
+        if self.entries.get(&entry).is_none_or(|tracked| tracked.answer.is_none()) {
+            return self.withdrawn(session, entry, String::new(), say);
+        }
+        let read = self.store.query(AnswerText(entry));
+        self.after(read, move |c, text| c.withdrawn(session, entry, text.unwrap_or_default(), say));
+    }
+
+    /// [`Coordinator::emit_discarded`] with what there is of its answer.
+    pub(super) fn withdrawn(&mut self, session: SessionId, entry: EntryId, text: String, say: bool) {
         let Some(tracked) = self.entries.get(&entry) else { return };
+        let (since, first_start, now) = (tracked.since, tracked.first_start, self.clock.now());
         // Where a later turn came between, the order of output has ended this one already.
         if let (Some(message), Some(live)) = (tracked.answer, self.sessions.get_mut(&session))
             && live.replay.end().message <= message
@@ -182,16 +195,20 @@ impl Coordinator {
             session,
             entry,
             state: EndState::Cancelled,
-            text: String::new(),
+            text,
             tokens: Usage::default(),
-            wait_ms: self.entries.get(&entry).map_or(0, |tracked| whole_ms(self.clock.now().since(tracked.since))),
+            wait_ms: whole_ms(first_start.unwrap_or(now).since(since)),
             first_ms: None,
-            total_ms: 0,
+            total_ms: first_start.map_or(0, |start| whole_ms(now.since(start))),
             error: None,
         };
         self.emit(event, Some(entry));
         self.finish_entry(entry, EndState::Cancelled, None);
         self.touch(session);
+        if say && session == self.active {
+            // It has no answer in whose place one could see that.
+            self.show(Show::Notice(format!("#{entry} is cancelled")));
+        }
     }
 
     fn forget(&mut self, session: SessionId, entry: EntryId) {

@@ -163,6 +163,20 @@ fn measure(conn: &Connection, entry: EntryId) -> Result<Option<Answer>, StoreErr
     Ok(answer.optional()?)
 }
 
+/// What there is of an entry's answer, as text; empty where there is none. Of one that runs, what is folded already.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerText(pub EntryId);
+
+impl Read for AnswerText {
+    type Reply = String;
+
+    fn fetch(self, conn: &Connection) -> Result<String, StoreError> {
+        let sql = "SELECT text FROM messages WHERE entry_id = ?1 AND role = 'assistant'";
+        let text = conn.prepare_cached(sql)?.query_row([self.0], |row| row.get(0)).optional()?;
+        Ok(text.unwrap_or_default())
+    }
+}
+
 /// The session's last turn in the order of messages, and where its answer is; `None` where nothing was asked yet.
 #[derive(Debug, Clone, Copy)]
 pub struct LastTurn {

@@ -62,7 +62,7 @@ pub use error::{StoreError, Trouble};
 pub use gates::{Gates, SetGate};
 pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
-pub use listing::{DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
+pub use listing::{AnswerText, DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
 pub use output::{Behind, OutputSince};
 pub use recover::{Interrupted, Recovery};
 pub use sessions::{

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{Events, bench, message, terminal};
 use crate::coordinator::{EntryEnd, Submission, SwitchTo};
-use crate::domain::{ErrorKind, Event, Origin, ProviderError, SessionChange, SessionId, SessionRef, Show};
+use crate::domain::{
+    EndState, ErrorKind, Event, Origin, Priority, ProviderError, SessionChange, SessionId, SessionRef, Show,
+};
 use crate::store::{PendingEntries, Sessions};
 
 #[tokio::test]
@@ -46,4 +48,24 @@ async fn what_is_held_one_by_one_is_said_on_the_way_in() {
     b.handle.switch(SwitchTo::Session(SessionRef::Id(SessionId(2))), None).await.unwrap();
     let said = |shows: &[Show], text: &str| shows.iter().filter(|s| matches!(s, Show::Notice(t) if t == text)).count();
     assert_eq!(said(&frames.recv().await.unwrap().shows, "#2 waits here, held: /resume 2 goes on"), 1);
+}
+
+#[tokio::test]
+async fn the_end_of_a_partial_that_is_dropped_has_what_came_of_it() {
+    let (front, mut events) = Events::new();
+    let mut b = bench(2, 1, 1 << 20, front);
+    let low = b.handle.submit(Submission { priority: Priority::Low, ..message(2, "low") }).await.unwrap().remove(0);
+    let asked = b.asked.recv().await.unwrap();
+    asked.say("some").await;
+    events.until(|e| matches!(e, Event::Delta { .. })).await;
+    // It has to give its slot to the active session.
+    b.handle.submit(message(1, "now")).await.unwrap();
+    let _now = b.asked.recv().await.unwrap();
+    b.handle.drop_entries(vec![low.entry]).await.unwrap();
+    let last = events.until(|e| matches!(e, Event::Finished { .. })).await.pop();
+    assert!(
+        matches!(&last, Some(Event::Finished { entry, state: EndState::Cancelled, text, .. }) if *entry == low.entry && text == "some"),
+        "{last:?}"
+    );
+    assert_eq!(low.done.await, Ok(EntryEnd::Ended(EndState::Cancelled, None)));
 }
