@@ -163,20 +163,17 @@ async fn a_stop_right_behind_the_begin_of_a_loop_ends_it() {
         }
         let disk = b.hold_up_commits();
         let handle = b.handle.clone();
-        let (begun, stopped, ()) = tokio::join!(
-            handle.begin_auto(wish(None)),
-            async {
-                // Behind the look at the last answer.
-                while handle.auto_reply(None).await.unwrap().is_none() {
-                    tokio::task::yield_now().await;
-                }
-                handle.stop(Which::Active).await
-            },
-            async {
+        let (begun, stopped) = tokio::join!(handle.begin_auto(wish(None)), async {
+            // Behind the look at the last answer, and before the begin is committed.
+            while handle.auto_reply(None).await.unwrap().is_none() {
+                tokio::task::yield_now().await;
+            }
+            let (stopped, ()) = tokio::join!(handle.stop(Which::Active), async {
                 super::settle().await;
                 drop(disk);
-            }
-        );
+            });
+            stopped
+        });
         begun.unwrap();
         assert_eq!(stopped.unwrap().loops.len(), 1);
         b.handle.wait(one(1)).await.unwrap();
