@@ -84,7 +84,6 @@ impl Coordinator {
         judge: &Judge,
         answer: &str,
         queued: Option<Entry>,
-        done: Option<FollowUp>,
     ) -> Option<Brake> {
         let lives = self.is_live(session, &judge.auto);
         let next = (judge.decide)(answer);
@@ -95,8 +94,8 @@ impl Coordinator {
         if !lives {
             return None;
         }
-        match (next, done) {
-            (Next::Again(auto), _) => {
+        match next {
+            Next::Again(auto) => {
                 let turns = if queued.is_some() { auto.turns } else { judge.auto.turns };
                 self.set_loop(session, Some(AutoReply { turns, ..auto }));
                 if let Some(entry) = queued {
@@ -104,7 +103,7 @@ impl Coordinator {
                 }
                 None
             }
-            (Next::Ended(brake), _) => {
+            Next::Ended(brake) => {
                 // What waits of it goes with it.
                 self.end_loops(&[session]);
                 Some(brake)
@@ -208,10 +207,7 @@ impl Coordinator {
             match result {
                 Ok(begun) => {
                     // More than was taken, when the end of a turn queued one meanwhile.
-                    for entry in begun.cancelled {
-                        c.tell(queue::Event::Dropped { session, entry });
-                        c.emit_withdrawn(session, entry);
-                    }
+                    begun.cancelled.into_iter().for_each(|entry| c.withdraw(session, entry));
                     match queued {
                         Some(entry) => drop(c.enqueued(entry, false)),
                         // The answer may have ended meanwhile, unjudged.
@@ -229,6 +225,12 @@ impl Coordinator {
                 }
             }
         });
+    }
+
+    /// An auto-reply is cancelled in the journal: the queue follows.
+    fn withdraw(&mut self, session: SessionId, entry: EntryId) {
+        self.tell(queue::Event::Dropped { session, entry });
+        self.emit_withdrawn(session, entry);
     }
 
     /// Takes what waits of a session's loop out of the queue.
@@ -273,10 +275,7 @@ impl Coordinator {
         self.after(commit, move |c, result| match result {
             Ok(ended) => {
                 // More than was taken, when one was queued meanwhile.
-                for (session, entry) in ended.cancelled {
-                    c.tell(queue::Event::Dropped { session, entry });
-                    c.emit_withdrawn(session, entry);
-                }
+                ended.cancelled.into_iter().for_each(|(session, entry)| c.withdraw(session, entry));
                 taken.into_iter().for_each(|(session, entry)| c.emit_withdrawn(session, entry));
             }
             Err(error) => {

@@ -36,9 +36,9 @@ impl Coordinator {
         self.after(commit, move |c, result| match result {
             Ok(ended) => {
                 c.trouble = None;
-                let TurnEnd { text, queued, follow_up } = ended;
+                let TurnEnd { text, queued, .. } = ended;
                 // Before the session is idle: in no moment does it seem that nothing follows.
-                let brake = judge.as_ref().and_then(|judge| c.judged(session, judge, &text, queued, follow_up));
+                let brake = judge.as_ref().and_then(|judge| c.judged(session, judge, &text, queued));
                 c.turn_settled(session, &end, text);
                 match (judge, brake) {
                     (Some(judge), Some(brake)) => c.say_end(session, &judge.auto, &brake),
