@@ -5,9 +5,9 @@ use tokio::sync::watch;
 use super::exit::{FAILED, Failed, OK, SIGNAL};
 use super::{color_choice, open, signals};
 use crate::cli::args::Args;
-use crate::config::{Config, EditMode, Places, Reasoning};
+use crate::config::{Config, EditMode, Places};
 use crate::coordinator::Front;
-use crate::domain::{Origin, PromptState};
+use crate::domain::{Look, Origin, PromptState};
 use crate::repl::{Completer, End, Names, Repl};
 use crate::ui;
 
@@ -36,16 +36,13 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
         session: opened.active.id,
         name: opened.active.name.clone(),
         streaming: false,
+        progress: None,
         activity: Vec::new(),
     };
     let terminal = ui::start(ui::Options {
         color: ui::wants_color(color_choice(args.color)),
         vi: config.ui.edit_mode == EditMode::Vi,
-        reasoning: match config.ui.reasoning {
-            Reasoning::Dim => ui::Reasoning::Dim,
-            Reasoning::Hide => ui::Reasoning::Hide,
-            Reasoning::Show => ui::Reasoning::Show,
-        },
+        look: Look { render: config.ui.render, reasoning: config.ui.reasoning },
         complete: Box::new(Completer { names: names_seen }),
         prompt,
     });

@@ -25,9 +25,7 @@ pub use places::{Places, create_private_file, create_private_folder};
 pub use providers::{
     ANTHROPIC_MODEL, BUILT_IN, DEMO_MODEL, Env, GEMINI_MODEL, OLLAMA_MODEL, OPENAI_MODEL, default_base_url,
 };
-pub use sections::{
-    AutoReply, EditMode, Lease, MidStream, Notify, OnStart, Preempt, Queue, QueuePosition, Reasoning, Render, Retry, Ui,
-};
+pub use sections::{AutoReply, EditMode, Lease, MidStream, OnStart, Preempt, Queue, QueuePosition, Retry, Ui};
 pub use show::{check, init, path, show};
 
 use crate::domain::ModelName;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::kinds::words;
+use crate::domain::kinds::{Notify, Reasoning, Render, words};
 use crate::domain::limits::{MAX_PENDING, MAX_PENDING_TOTAL};
 
 words!(
@@ -44,42 +44,6 @@ words!(
         AfterNormal => "after_normal",
         /// Before it.
         BeforeNormal => "before_normal",
-    }
-);
-
-words!(
-    /// How answers are drawn (`ui.render`).
-    Render {
-        /// With emphasis, headings and code set apart.
-        Markdown => "markdown",
-        /// As they come.
-        Plain => "plain",
-    }
-);
-
-words!(
-    /// Which ends of background turns print a line (`ui.notify`).
-    Notify {
-        /// Starts, retries and ends.
-        All => "all",
-        /// Ends, good and bad.
-        Done => "done",
-        /// Failures only.
-        Fail => "fail",
-        /// None.
-        None => "none",
-    }
-);
-
-words!(
-    /// What becomes of a model's reasoning on the screen (`ui.reasoning`).
-    Reasoning {
-        /// Shown dimmed.
-        Dim => "dim",
-        /// Not shown.
-        Hide => "hide",
-        /// Shown as the answer is.
-        Show => "show",
     }
 );
 

@@ -318,6 +318,7 @@ impl Coordinator {
             session: self.active,
             name: name.unwrap_or_else(|| SessionName::default_for(self.active)),
             streaming: self.queue.running(self.active).is_some(),
+            progress: None,
             activity: self.activities().collect(),
         }
     }

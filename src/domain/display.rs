@@ -1,9 +1,10 @@
 //! What the display shall show, in order: the coordinator (above the queue) says it, the terminal draws it.
 
 use super::ids::SessionId;
-use super::kinds::{AnswerState, words};
+use super::kinds::{AnswerState, Reasoning, Render, words};
 use super::message::{StoredError, Usage};
 use super::names::SessionName;
+use super::time::Timestamp;
 
 words!(
     /// Why a background session wants attention. The order is the order of urgency, the least first.
@@ -16,6 +17,45 @@ words!(
         Failed => "!",
     }
 );
+
+/// How answers look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// What is done to their text.
+    pub render: Render,
+    /// What becomes of reasoning.
+    pub reasoning: Reasoning,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { render: Render::Markdown, reasoning: Reasoning::Dim }
+    }
+}
+
+/// What the active session's turn is at, for the prompt's own field: something moves there while nothing comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It was asked then, and nothing has come.
+    Asked(Timestamp),
+    /// It thinks since then.
+    Thinks(Timestamp),
+    /// It speaks; its last piece came then.
+    Speaks(Timestamp),
+    /// It is asked again then.
+    Retry {
+        /// When.
+        until: Timestamp,
+        /// Which attempt that is.
+        attempt: u32,
+        /// Of so many.
+        of: u32,
+    },
+    /// Its provider asked for patience until then.
+    Gate(Timestamp),
+    /// It waits for a slot since then.
+    Slot(Timestamp),
+}
 
 /// One thing to show. All text in it is as it came: who draws it makes it safe first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +97,21 @@ pub enum Show {
     },
     /// What a command answers: whole lines, above the live row.
     Block(String),
+    /// A message was typed that waits: its echo and its acknowledgement, above the live row.
+    Queued {
+        /// The session whose prompt it was typed at.
+        session: SessionId,
+        /// That session's name.
+        name: SessionName,
+        /// The message, verbatim; may have many lines.
+        text: String,
+        /// The acknowledgement.
+        said: String,
+    },
+    /// How answers look from here on.
+    Look(Look),
+    /// Something ended: a person who looks elsewhere is told (`ui.alert`).
+    Alert(String),
     /// Another session is active from here on: the old live row is finished and a marker row is drawn.
     Switched {
         /// The session's number.
@@ -79,6 +134,8 @@ pub struct PromptState {
     pub name: SessionName,
     /// Whether its answer is under way.
     pub streaming: bool,
+    /// What that is at, where there is something to wait for.
+    pub progress: Option<Progress>,
     /// The other sessions that want attention, by number.
     pub activity: Vec<(SessionId, Activity)>,
 }

@@ -170,3 +170,53 @@ words!(
         Resumed => "resumed",
     }
 );
+
+words!(
+    /// How answers are drawn (`ui.render`).
+    Render {
+        /// With emphasis, headings and code set apart.
+        Markdown => "markdown",
+        /// As they come.
+        Plain => "plain",
+    }
+);
+
+words!(
+    /// Which ends of background turns print a line (`ui.notify`).
+    Notify {
+        /// Starts, retries and ends.
+        All => "all",
+        /// Ends, good and bad.
+        Done => "done",
+        /// Failures only.
+        Fail => "fail",
+        /// None.
+        None => "none",
+    }
+);
+
+words!(
+    /// What becomes of a model's reasoning on the screen (`ui.reasoning`).
+    Reasoning {
+        /// Shown dimmed.
+        Dim => "dim",
+        /// Not shown.
+        Hide => "hide",
+        /// Shown as the answer is.
+        Show => "show",
+    }
+);
+
+words!(
+    /// How the terminal tells a person who looks elsewhere that something ended (`ui.alert`).
+    Alert {
+        /// Not at all.
+        None => "none",
+        /// It rings its bell.
+        Bell => "bell",
+        /// A desktop notification, as iTerm2, kitty and others take it (OSC 9).
+        Osc9 => "osc9",
+        /// The same, as urxvt, foot and others take it (OSC 777).
+        Osc777 => "osc777",
+    }
+);

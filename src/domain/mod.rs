@@ -15,11 +15,14 @@ pub mod text;
 pub mod time;
 
 pub use auto_reply::AutoReply;
-pub use display::{Activity, Frame, PromptState, Show};
+pub use display::{Activity, Frame, Look, Progress, PromptState, Show};
 pub use error::{ErrorKind, ProviderError};
 pub use event::{Delta, Event};
 pub use ids::{EntryId, MessageId, SessionId};
-pub use kinds::{AnswerState, EndState, EntryState, FinishReason, Origin, Priority, Role, SessionChange, UnknownWord};
+pub use kinds::{
+    Alert, AnswerState, EndState, EntryState, FinishReason, Notify, Origin, Priority, Reasoning, Render, Role,
+    SessionChange, UnknownWord,
+};
 pub use message::{ChatMessage, Entry, Kept, Message, Session, StoredError, Usage};
 pub use names::{BadModel, BadName, ModelName, SessionName, SessionRef};
 pub use replay::{Output, ReplayBuffer, Seen};

@@ -24,7 +24,7 @@ use rustyline::history::MemHistory;
 use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{Frame, PromptState};
+use crate::domain::{Frame, Look, PromptState};
 
 mod gate;
 pub mod guard;
@@ -53,26 +53,14 @@ const HISTORY_LINES: usize = 1_000;
 /// How long the last frames may take when the program leaves.
 const LAST_FRAMES: Duration = Duration::from_millis(500);
 
-/// What becomes of a model's reasoning (`ui.reasoning`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Reasoning {
-    /// Shown, dimmed.
-    #[default]
-    Dim,
-    /// Not shown.
-    Hide,
-    /// Shown as the answer is.
-    Show,
-}
-
 /// How the terminal shall be.
 pub struct Options {
     /// Whether to colour: see [`wants_color`].
     pub color: bool,
     /// vi keys instead of emacs keys (`ui.edit_mode`).
     pub vi: bool,
-    /// What becomes of reasoning.
-    pub reasoning: Reasoning,
+    /// How answers look at first.
+    pub look: Look,
     /// Answers Tab, and hints.
     pub complete: Box<dyn Complete>,
     /// The prompt until the first [`Next`].
@@ -133,7 +121,7 @@ impl Exit {
 /// # Errors
 /// When the terminal's modes cannot be read or set, or a thread cannot be started.
 pub fn start(options: Options) -> io::Result<Terminal> {
-    let Options { color, vi, reasoning, complete, prompt } = options;
+    let Options { color, vi, look, complete, prompt } = options;
     let mode = GraphemeClusterMode::from_env();
     let palette = style::Palette::new(color);
     let gate = Arc::new(gate::Gate::default());
@@ -161,7 +149,7 @@ pub fn start(options: Options) -> io::Result<Terminal> {
     editor.set_helper(Some(helper));
     keys::bind(&mut editor, &gate, &endings);
 
-    let renderer = |kind| render::Renderer::new(kind, mode, palette, reasoning);
+    let renderer = |kind| render::Renderer::new(kind, mode, palette, look);
     let (printing_out, printing) = std_mpsc::sync_channel::<()>(1);
     let guard;
     match editor.create_external_printer() {

@@ -119,7 +119,7 @@ mod tests {
 
     fn state(activity: &[(i64, Activity)]) -> PromptState {
         let activity = activity.iter().map(|(id, activity)| (SessionId(*id), *activity)).collect();
-        PromptState { session: SessionId(1), name: "main".parse().unwrap(), streaming: false, activity }
+        PromptState { session: SessionId(1), name: "main".parse().unwrap(), streaming: false, progress: None, activity }
     }
 
     #[test]

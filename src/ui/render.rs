@@ -3,12 +3,11 @@
 use owo_colors::Style;
 use rustyline::GraphemeClusterMode;
 
-use super::Reasoning;
 use super::live_row::{Kind, LiveRow, MIN_COLUMNS, fold};
 use super::prompt::label;
 use super::style::Palette;
 use crate::domain::text::one_line;
-use crate::domain::{AnswerState, SessionId, SessionName, Show, StoredError};
+use crate::domain::{AnswerState, Look, Reasoning, SessionId, SessionName, Show, StoredError};
 
 /// Bytes of one print: what is longer goes out in several, so that a key typed meanwhile is echoed in between.
 pub(super) const PRINT_BYTES: usize = 16 << 10;
@@ -28,7 +27,7 @@ pub(super) struct Renderer {
     live: LiveRow,
     mode: GraphemeClusterMode,
     palette: Palette,
-    reasoning: Reasoning,
+    look: Look,
     /// Who speaks, since the last question or end.
     voice: Option<Voice>,
     /// The row before the next one is blank, or there is none.
@@ -40,9 +39,9 @@ pub(super) struct Renderer {
 
 impl Renderer {
     /// Nothing shown yet.
-    pub(super) fn new(kind: Kind, mode: GraphemeClusterMode, palette: Palette, reasoning: Reasoning) -> Self {
+    pub(super) fn new(kind: Kind, mode: GraphemeClusterMode, palette: Palette, look: Look) -> Self {
         let live = LiveRow::new(kind, mode);
-        Self { live, mode, palette, reasoning, voice: None, blank: true, prints: Vec::new(), out: String::new() }
+        Self { live, mode, palette, look, voice: None, blank: true, prints: Vec::new(), out: String::new() }
     }
 
     /// What to print for `shows` in a terminal of `width` columns. `disturbed`: something came between the live row and the prompt.
@@ -75,7 +74,7 @@ impl Renderer {
                 self.blank = false;
             }
             Show::Text(text) => self.say(Voice::Text, text, width),
-            Show::Reasoning(text) if self.reasoning != Reasoning::Hide => self.say(Voice::Reasoning, text, width),
+            Show::Reasoning(text) if self.look.reasoning != Reasoning::Hide => self.say(Voice::Reasoning, text, width),
             Show::Reasoning(_) => {}
             Show::End { state, usage: _, error } => self.end(*state, error.as_ref(), width),
             Show::Notice(text) => self.above(text, Style::new(), width),
@@ -84,6 +83,12 @@ impl Renderer {
                 let rows = self.echo(*session, name, line, width);
                 self.insert(&rows, width);
             }
+            Show::Queued { session, name, text, said } => {
+                let rows = self.echo(*session, name, text, width) + &self.rows(said, width, Style::new());
+                self.insert(&rows, width);
+            }
+            Show::Look(look) => self.look = *look,
+            Show::Alert(_) => {}
             Show::Block(text) => self.above(text, Style::new(), width),
             Show::Switched { session, name, unread, cut_bytes } => {
                 self.switched(*session, name, *unread, *cut_bytes, width);
@@ -101,7 +106,7 @@ impl Renderer {
             if thought_before {
                 self.blank_row();
             }
-            let dim = voice == Voice::Reasoning && self.reasoning == Reasoning::Dim;
+            let dim = voice == Voice::Reasoning && self.look.reasoning == Reasoning::Dim;
             self.live.set_style(if dim { self.palette.dim } else { Style::new() });
             self.voice = Some(voice);
             if voice == Voice::Reasoning {

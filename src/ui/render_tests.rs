@@ -28,9 +28,13 @@ fn text(text: &str) -> Show {
     Show::Text(text.into())
 }
 
+fn look(reasoning: Reasoning) -> Look {
+    Look { reasoning, ..Look::default() }
+}
+
 fn shown(width: u16, reasoning: Reasoning, shows: &[Show]) -> Vec<String> {
     let mut screen = Screen::new(width);
-    let mut renderer = Renderer::new(Kind::Screen, WcWidth, Palette::new(false), reasoning);
+    let mut renderer = Renderer::new(Kind::Screen, WcWidth, Palette::new(false), look(reasoning));
     // Each show in a frame of its own: more seams than there ever are.
     for show in shows {
         for print in renderer.render(std::slice::from_ref(show), width.into(), false) {
@@ -105,7 +109,7 @@ fn reasoning_is_told_from_the_answer() {
 fn colour_is_only_there_when_wanted() {
     let shows = [question("q"), Show::Reasoning("r".into()), text("t"), Show::Error("e".into()), switched(true, 1)];
     let draw = |color| {
-        let mut renderer = Renderer::new(Kind::Whole, WcWidth, Palette::new(color), Reasoning::Dim);
+        let mut renderer = Renderer::new(Kind::Whole, WcWidth, Palette::new(color), Look::default());
         renderer.render(&shows, 80, false).concat()
     };
     assert!(!draw(false).contains('\x1b'));
@@ -116,7 +120,7 @@ fn colour_is_only_there_when_wanted() {
 fn long_texts_go_out_in_several_prints() {
     let long = "all work and no play\n".repeat(3_000);
     for show in [text(&long), Show::Block(long.clone())] {
-        let mut renderer = Renderer::new(Kind::Screen, WcWidth, Palette::new(false), Reasoning::Dim);
+        let mut renderer = Renderer::new(Kind::Screen, WcWidth, Palette::new(false), Look::default());
         let mut screen = Screen::new(80);
         let prints = renderer.render(&[show], 80, false);
         assert!(prints.len() > 2);

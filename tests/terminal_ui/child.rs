@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use chatmux::domain::{Activity, AnswerState, Frame, PromptState, SessionId, SessionName, Show, Usage};
-use chatmux::ui::{self, Complete, Next, Options, Read, Reasoning, Wish};
+use chatmux::domain::{Activity, AnswerState, Frame, Look, PromptState, SessionId, SessionName, Show, Usage};
+use chatmux::ui::{self, Complete, Next, Options, Read, Wish};
 use tokio::sync::mpsc::Sender;
 
 struct Commands;
@@ -26,7 +26,7 @@ fn name(session: i64) -> SessionName {
 
 fn prompt(session: i64, activity: &[(i64, Activity)]) -> PromptState {
     let activity = activity.iter().map(|(id, what)| (SessionId(*id), *what)).collect();
-    PromptState { session: SessionId(session), name: name(session), streaming: false, activity }
+    PromptState { session: SessionId(session), name: name(session), streaming: false, progress: None, activity }
 }
 
 struct App {
@@ -99,7 +99,7 @@ pub(crate) fn run() {
     let options = Options {
         color: false,
         vi: false,
-        reasoning: Reasoning::Dim,
+        look: Look::default(),
         complete: Box::new(Commands),
         prompt: prompt(1, &[]),
     };

@@ -34,8 +34,12 @@ impl Screen {
                 }
                 Show::Text(text) => text,
                 Show::End { .. } => "<end>".to_owned(),
-                Show::Notice(_) => continue,
-                other @ (Show::Reasoning(_) | Show::Error(_) | Show::Command { .. } | Show::Block(_)) => {
+                Show::Notice(_) | Show::Queued { .. } | Show::Alert(_) => continue,
+                other @ (Show::Reasoning(_)
+                | Show::Error(_)
+                | Show::Command { .. }
+                | Show::Block(_)
+                | Show::Look(_)) => {
                     panic!("{other:?}")
                 }
             };
