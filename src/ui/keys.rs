@@ -3,15 +3,17 @@
 //! All of them end it as an accepted line: an interrupted readline would forget both its text and what was typed ahead.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rustyline::history::History;
 use rustyline::{
-    Cmd, ConditionalEventHandler, EditMode, Editor, Event, EventContext, EventHandler, Helper, KeyCode, KeyEvent,
-    Modifiers, Movement, RepeatCount,
+    Cmd, ConditionalEventHandler, EditMode, Editor, Event, EventContext, EventHandler, Helper, InputMode, KeyCode,
+    KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
 use super::gate::Gate;
+use super::paste::{Pasted, Pastes};
 use super::{guard, multiline};
 
 /// What a key asks for in the middle of a line.
@@ -40,6 +42,10 @@ pub(super) enum Ending {
     Wish(Wish),
     /// Enter behind a `\\`: the line goes on in another row.
     More,
+    /// The line shall be changed in the person's editor.
+    Editor,
+    /// A paste was longer than a message may be; nothing of it is in the line.
+    PasteTooLong,
 }
 
 /// The last ending that a key asked for; written and read by the reader's thread, but rustyline wants handlers that could be shared.
@@ -56,6 +62,8 @@ impl Endings {
             Ending::Interrupt => 2,
             Ending::Eof => 3,
             Ending::More => 7,
+            Ending::Editor => 8,
+            Ending::PasteTooLong => 9,
             Ending::Wish(Wish::Attention) => 4,
             Ending::Wish(Wish::Previous) => 5,
             Ending::Wish(Wish::Next) => 6,
@@ -74,10 +82,41 @@ impl Endings {
             5 => Some(Ending::Wish(Wish::Previous)),
             6 => Some(Ending::Wish(Wish::Next)),
             7 => Some(Ending::More),
+            8 => Some(Ending::Editor),
+            9 => Some(Ending::PasteTooLong),
             code if code > SWITCH => Some(Ending::Wish(Wish::Switch(code - SWITCH))),
             _ => None,
         }
     }
+}
+
+/// When a key was pressed last: who has pressed none for a while looks elsewhere.
+#[derive(Debug)]
+pub(super) struct LastKey {
+    start: Instant,
+    after_ms: AtomicU64,
+}
+
+impl Default for LastKey {
+    fn default() -> Self {
+        Self { start: Instant::now(), after_ms: AtomicU64::new(0) }
+    }
+}
+
+impl LastKey {
+    fn pressed(&self) {
+        self.after_ms.store(millis(self.start.elapsed()), Ordering::Relaxed);
+    }
+
+    /// Since then, or since the start.
+    pub(super) fn elapsed(&self) -> Duration {
+        let now = millis(self.start.elapsed());
+        Duration::from_millis(now.saturating_sub(self.after_ms.load(Ordering::Relaxed)))
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a key of ours does.
@@ -88,6 +127,13 @@ enum Act {
     Eof,
     Wish(Wish),
     Suspend,
+    /// A line end within the line.
+    Newline,
+    Editor,
+    PasteStart,
+    PasteEnd,
+    /// Moves, and takes no hint: ours only explain.
+    Right,
     /// Not ours, but it clears the screen.
     ClearScreen,
     /// Any other key: after it the line is open, whatever an earlier key had announced.
@@ -97,15 +143,40 @@ enum Act {
 struct Key {
     act: Act,
     gate: Arc<Gate>,
-    endings: Arc<Endings>,
+    shared: Arc<Shared>,
+}
+
+/// What the keys leave behind for the two threads.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Why the readline ends.
+    pub(super) endings: Endings,
+    /// What was pasted.
+    pub(super) pastes: Pastes,
+    /// When somebody was there.
+    pub(super) last_key: LastKey,
 }
 
 impl Key {
     #[expect(clippy::unnecessary_wraps, reason = "what a handler returns")]
     fn end(&self, ending: Ending) -> Option<Cmd> {
-        self.endings.set(ending);
+        self.shared.endings.set(ending);
         self.gate.close();
         Some(Cmd::AcceptLine)
+    }
+
+    /// While a paste is open every key belongs to it; Ctrl-C ends one whose end got lost.
+    fn in_paste(&self, event: &Event) -> Option<Cmd> {
+        if !matches!(self.act, Act::PasteEnd | Act::Interrupt) {
+            if let Some(key) = event.get(0) {
+                self.shared.pastes.take(key);
+            }
+            return Some(Cmd::Noop);
+        }
+        match self.shared.pastes.end() {
+            Pasted::Text(text) => Some(Cmd::Insert(1, text)),
+            Pasted::TooLong(_) => self.end(Ending::PasteTooLong),
+        }
     }
 
     fn enter(&self, ctx: &EventContext) -> Option<Cmd> {
@@ -122,7 +193,11 @@ impl Key {
 }
 
 impl ConditionalEventHandler for Key {
-    fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
+    fn handle(&self, event: &Event, n: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
+        self.shared.last_key.pressed();
+        if self.shared.pastes.is_open() {
+            return self.in_paste(event);
+        }
         match self.act {
             Act::Enter => self.enter(ctx),
             Act::Interrupt if ctx.line().is_empty() => self.end(Ending::Interrupt),
@@ -132,6 +207,18 @@ impl ConditionalEventHandler for Key {
             Act::Eof if ctx.mode() == EditMode::Vi => self.end(Ending::Line),
             Act::Eof => None,
             Act::Wish(wish) => self.end(Ending::Wish(wish)),
+            Act::Newline => Some(Cmd::Newline),
+            Act::Editor => self.end(Ending::Editor),
+            Act::PasteStart => {
+                self.shared.pastes.begin();
+                Some(Cmd::Noop)
+            }
+            // The end of none.
+            Act::PasteEnd => Some(Cmd::Noop),
+            Act::Right if ctx.has_hint() && ctx.input_mode() != InputMode::Command => {
+                Some(Cmd::Move(Movement::ForwardChar(n)))
+            }
+            Act::Right => None,
             Act::Suspend => {
                 guard::suspend();
                 self.gate.disturb();
@@ -142,7 +229,7 @@ impl ConditionalEventHandler for Key {
                 None
             }
             Act::Other => {
-                if self.endings.take().is_some() {
+                if self.shared.endings.take().is_some() {
                     self.gate.open();
                 }
                 None
@@ -152,9 +239,9 @@ impl ConditionalEventHandler for Key {
 }
 
 /// Binds our keys.
-pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<Gate>, endings: &Arc<Endings>) {
+pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<Gate>, shared: &Arc<Shared>) {
     let handler = |act| {
-        let key = Key { act, gate: Arc::clone(gate), endings: Arc::clone(endings) };
+        let key = Key { act, gate: Arc::clone(gate), shared: Arc::clone(shared) };
         EventHandler::Conditional(Box::new(key))
     };
     let plain = |code| KeyEvent(code, Modifiers::NONE);
@@ -164,6 +251,8 @@ pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<
         editor.bind_sequence(Event::KeySeq(vec![KeyEvent::ctrl('X'), digit]), handler(act));
         editor.bind_sequence(plain(KeyCode::F(n)), handler(act));
     }
+    let editor_keys = Event::KeySeq(vec![KeyEvent::ctrl('X'), KeyEvent::ctrl('E')]);
+    editor.bind_sequence(editor_keys, handler(Act::Editor));
     let keys = [
         (plain(KeyCode::Enter), Act::Enter),
         (KeyEvent::ctrl('C'), Act::Interrupt),
@@ -174,12 +263,15 @@ pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<
         (KeyEvent::alt('a'), Act::Wish(Wish::Attention)),
         (KeyEvent(KeyCode::Left, Modifiers::ALT), Act::Wish(Wish::Previous)),
         (KeyEvent(KeyCode::Right, Modifiers::ALT), Act::Wish(Wish::Next)),
+        (KeyEvent::ctrl('J'), Act::Newline),
+        (KeyEvent(KeyCode::Enter, Modifiers::ALT), Act::Newline),
+        (plain(KeyCode::BracketedPasteStart), Act::PasteStart),
+        (plain(KeyCode::BracketedPasteEnd), Act::PasteEnd),
+        (plain(KeyCode::Right), Act::Right),
     ];
     for (key, act) in keys {
         editor.bind_sequence(key, handler(act));
     }
-    editor.bind_sequence(KeyEvent::ctrl('J'), Cmd::Newline);
-    editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
     editor.bind_sequence(Event::Any, handler(Act::Other));
 }
 
@@ -191,8 +283,9 @@ mod tests {
     fn an_ending_is_taken_once() {
         let endings = Endings::default();
         let wishes = [Wish::Attention, Wish::Previous, Wish::Next, Wish::Switch(1), Wish::Switch(9)];
-        let all =
-            [Ending::Line, Ending::Interrupt, Ending::Eof, Ending::More].into_iter().chain(wishes.map(Ending::Wish));
+        let all = [Ending::Line, Ending::Interrupt, Ending::Eof, Ending::More, Ending::Editor, Ending::PasteTooLong]
+            .into_iter()
+            .chain(wishes.map(Ending::Wish));
         for ending in all {
             endings.set(ending);
             assert_eq!(endings.take(), Some(ending));

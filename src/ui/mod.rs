@@ -24,22 +24,26 @@ use rustyline::history::MemHistory;
 use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{Frame, Look, PromptState};
+use crate::domain::{Alert, Clock, Frame, Look, PromptState};
 
+mod editor;
 mod gate;
 pub mod guard;
 mod helper;
 mod keys;
 mod live_row;
+mod measure;
 mod multiline;
+mod paste;
 mod printer;
+mod progress;
 mod prompt;
 mod reader;
 mod render;
 mod style;
 
 pub use guard::columns;
-pub use helper::{Complete, NoCompletion};
+pub use helper::{Complete, NoCompletion, Typed};
 pub use keys::Wish;
 pub use reader::{Next, Read};
 pub use style::wants_color;
@@ -65,6 +69,21 @@ pub struct Options {
     pub complete: Box<dyn Complete>,
     /// The prompt until the first [`Next`].
     pub prompt: PromptState,
+    /// What a person hears of who looks elsewhere.
+    pub alerts: Alerts,
+    /// The time.
+    pub clock: Clock,
+    /// The person's editor, as a command line (`VISUAL`, `EDITOR`).
+    pub editor: String,
+}
+
+/// How a person who looks elsewhere is told that something ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Alerts {
+    /// In which way.
+    pub how: Alert,
+    /// Who has pressed no key for this long looks elsewhere.
+    pub after: Duration,
 }
 
 /// The running terminal.
@@ -94,6 +113,10 @@ pub struct Input {
     pub next: mpsc::Sender<Next>,
     /// What was typed, one for each [`Next`].
     pub reads: mpsc::Receiver<Read>,
+    /// What stands in the line, key by key: it is worth keeping when the end comes from outside.
+    pub line: watch::Receiver<Typed>,
+    /// The terminal is the person's editor's for now: what is pressed there is not for us.
+    pub lent: Arc<AtomicBool>,
     /// The way out; keep it until then, dropping it restores the terminal's modes.
     pub exit: Exit,
 }
@@ -121,14 +144,16 @@ impl Exit {
 /// # Errors
 /// When the terminal's modes cannot be read or set, or a thread cannot be started.
 pub fn start(options: Options) -> io::Result<Terminal> {
-    let Options { color, vi, look, complete, prompt } = options;
+    let Options { color, vi, look, complete, prompt, alerts, clock, editor: editor_command } = options;
     let mode = GraphemeClusterMode::from_env();
     let palette = style::Palette::new(color);
     let gate = Arc::new(gate::Gate::default());
-    let endings = Arc::new(keys::Endings::default());
+    let keys = Arc::new(keys::Shared::default());
+    let (line, line_now) = watch::channel(Typed::default());
+    let lent = Arc::new(AtomicBool::new(false));
     let (frames, frames_in) = mpsc::channel(FRAMES);
     let (ready_out, ready) = mpsc::channel(FRAMES);
-    let printing_in = printer::Feed { frames: frames_in, ready: ready_out };
+    let feed = printer::Feed::new(frames_in, ready_out)?;
     let (next, next_in) = mpsc::channel(LINES);
     let (reads_out, reads) = mpsc::channel(LINES);
     let (state, state_in) = watch::channel(prompt);
@@ -145,9 +170,10 @@ pub fn start(options: Options) -> io::Result<Terminal> {
         .build();
     let mut editor: Editor<helper::Prompter, MemHistory> =
         Editor::with_history(config.clone(), MemHistory::with_config(&config)).map_err(io::Error::other)?;
-    let helper = helper::Prompter::new(complete, mode, palette, Arc::clone(&gate), state_in);
+    let helper =
+        helper::Prompter::new(complete, mode, palette, Arc::clone(&gate), state_in, line, Arc::clone(&keys), clock);
     editor.set_helper(Some(helper));
-    keys::bind(&mut editor, &gate, &endings);
+    keys::bind(&mut editor, &gate, &keys);
 
     let renderer = |kind| render::Renderer::new(kind, mode, palette, look);
     let (printing_out, printing) = std_mpsc::sync_channel::<()>(1);
@@ -155,34 +181,67 @@ pub fn start(options: Options) -> io::Result<Terminal> {
     match editor.create_external_printer() {
         Ok(above) => {
             guard = guard::Guard::new()?;
-            let (renderer, gate, state) = (renderer(live_row::Kind::Screen), Arc::clone(&gate), state.clone());
-            Builder::new().name("printer".into()).spawn(move || {
-                let _printing = printing_out;
-                printer::run(printing_in, printer::AbovePrompt(above), renderer, &gate, &state);
-            })?;
+            let printer = printer::Printer {
+                feed,
+                sink: printer::AbovePrompt(above),
+                renderer: renderer(live_row::Kind::Screen),
+                gate: Arc::clone(&gate),
+                prompt: state.clone(),
+                alerts,
+                keys: Arc::clone(&keys),
+            };
+            spawn(printer, printing_out)?;
         }
         Err(_) => {
             guard = guard::Guard::plain();
-            let renderer = renderer(live_row::Kind::Whole);
             gate.open();
             let prompting = Arc::new(AtomicBool::new(false));
             let reading = Arc::new(AtomicBool::new(false));
             let sink = printer::Plain { prompting: Arc::clone(&prompting), reading: Arc::clone(&reading), mode };
-            Builder::new().name("printer".into()).spawn(move || {
-                let _printing = printing_out;
-                printer::run(printing_in, sink, renderer, &gate, &state);
-            })?;
+            let renderer = renderer(live_row::Kind::Whole);
+            let printer = printer::Printer { feed, sink, renderer, gate, prompt: state, alerts, keys };
+            spawn(printer, printing_out)?;
             let reader = Box::new(move || reader::run_plain(next_in, &reads_out, mode, &prompting, &reading));
             return Ok(Terminal {
                 display: Display { frames, ready },
-                input: Input { reader, has_line: false, next, reads, exit: Exit { printing, guard } },
+                input: Input {
+                    reader,
+                    has_line: false,
+                    next,
+                    reads,
+                    line: line_now,
+                    lent,
+                    exit: Exit { printing, guard },
+                },
             });
         }
     }
-    let reader = reader::Reader { editor, gate, endings, mode, prompt: state, next: next_in, reads: reads_out };
+    let reader = reader::Reader {
+        editor,
+        gate,
+        keys,
+        editor_command,
+        lent: Arc::clone(&lent),
+        mode,
+        prompt: state,
+        next: next_in,
+        reads: reads_out,
+    };
     let reader = Box::new(move || reader.run());
     Ok(Terminal {
         display: Display { frames, ready },
-        input: Input { reader, has_line: true, next, reads, exit: Exit { printing, guard } },
+        input: Input { reader, has_line: true, next, reads, line: line_now, lent, exit: Exit { printing, guard } },
     })
+}
+
+/// Runs the printer on a thread of its own; `printing` is hung up when it has ended.
+fn spawn<S: printer::Sink + Send + 'static>(
+    printer: printer::Printer<S>,
+    printing: std_mpsc::SyncSender<()>,
+) -> io::Result<()> {
+    Builder::new().name("printer".into()).spawn(move || {
+        let _printing = printing;
+        printer.run();
+    })?;
+    Ok(())
 }
