@@ -51,6 +51,7 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
         alerts: ui::Alerts { how: Alert::None, after: ALERT_AFTER },
         clock: open::CLOCK,
         editor: editor(),
+        plain: args.plain,
     });
     let ui::Terminal { display, input } =
         terminal.map_err(|error| anyhow::Error::new(error).context("the terminal cannot be used"))?;
@@ -59,6 +60,7 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
     let handle = open::coordinate(opened, config, &open::providers(config), front);
     let mut executor = open::executor(handle, store, config, Origin::User, columns);
     executor.has_line = input.has_line;
+    executor.words = args.plain;
     let repl = Repl { executor, names, signals: signals::listen(), greeting, draft };
     Ok(repl.run(input).await)
 }

@@ -131,6 +131,8 @@ pub struct Executor {
     pub origin: Origin,
     /// There is a line in which a session's draft stands: not so for a script, and a terminal without cursor movement.
     pub has_line: bool,
+    /// Signs are words (`--plain`).
+    pub words: bool,
     /// Columns that an answer for people may take.
     pub width: fn() -> usize,
     /// The time.

@@ -13,7 +13,7 @@
 //! reader may have is shut down without waiting for it. [`Exit::finish`] waits a bounded time for the last frame and gives the terminal back; a signal's task calls
 //! [`guard::restore`].
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc as std_mpsc;
@@ -21,7 +21,7 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use rustyline::history::MemHistory;
-use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, GraphemeClusterMode};
+use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, ExternalPrinter, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::{Alert, Clock, Frame, Look, PromptState};
@@ -75,6 +75,8 @@ pub struct Options {
     pub clock: Clock,
     /// The person's editor, as a command line (`VISUAL`, `EDITOR`).
     pub editor: String,
+    /// Whole lines only, and signs as words: as where there is no cursor to move.
+    pub plain: bool,
 }
 
 /// How a person who looks elsewhere is told that something ended.
@@ -138,26 +140,99 @@ impl Exit {
     }
 }
 
-/// Takes the terminal, starts the printer's thread, and gives the reader back to be run on one. Where there is no cursor to move (`TERM=dumb`, stdin or stdout is no terminal) the
-/// same channels read and write plain lines.
+/// Takes the terminal, starts the printer's thread, and gives the reader back to be run on one. Where there is no cursor to move
+/// (`TERM=dumb`, stdin or stdout is no terminal), or with [`Options::plain`], the same channels read and write plain lines.
 ///
 /// # Errors
 /// When the terminal's modes cannot be read or set, or a thread cannot be started.
 pub fn start(options: Options) -> io::Result<Terminal> {
-    let Options { color, vi, look, complete, prompt, alerts, clock, editor: editor_command } = options;
     let mode = GraphemeClusterMode::from_env();
-    let palette = style::Palette::new(color);
-    let gate = Arc::new(gate::Gate::default());
-    let keys = Arc::new(keys::Shared::default());
-    let (line, line_now) = watch::channel(Typed::default());
-    let lent = Arc::new(AtomicBool::new(false));
+    let mut editor = editor(mode, options.vi)?;
+    let above = if options.plain { None } else { editor.create_external_printer().ok() };
     let (frames, frames_in) = mpsc::channel(FRAMES);
     let (ready_out, ready) = mpsc::channel(FRAMES);
-    let feed = printer::Feed::new(frames_in, ready_out)?;
     let (next, next_in) = mpsc::channel(LINES);
     let (reads_out, reads) = mpsc::channel(LINES);
-    let (state, state_in) = watch::channel(prompt);
+    let (line_out, line) = watch::channel(Typed::default());
+    let lent = Arc::new(AtomicBool::new(false));
+    let wires = Wires {
+        feed: printer::Feed::new(frames_in, ready_out)?,
+        next: next_in,
+        reads: reads_out,
+        line: line_out,
+        lent: Arc::clone(&lent),
+        mode,
+        gate: Arc::default(),
+        keys: Arc::default(),
+    };
+    let has_line = above.is_some();
+    let (reader, exit) = match above {
+        Some(above) => on_a_screen(options, wires, editor, above)?,
+        None => line_by_line(options, wires)?,
+    };
+    let input = Input { reader, has_line, next, reads, line, lent, exit };
+    Ok(Terminal { display: Display { frames, ready }, input })
+}
 
+/// The threads' ends of the channels, and what they share.
+struct Wires {
+    feed: printer::Feed,
+    next: mpsc::Receiver<Next>,
+    reads: mpsc::Sender<Read>,
+    line: watch::Sender<Typed>,
+    lent: Arc<AtomicBool>,
+    mode: GraphemeClusterMode,
+    gate: Arc<gate::Gate>,
+    keys: Arc<keys::Shared>,
+}
+
+type Reader = Box<dyn FnOnce() + Send>;
+
+fn on_a_screen<P: ExternalPrinter + Send + 'static>(
+    options: Options,
+    wires: Wires,
+    mut editor: Editor<helper::Prompter, MemHistory>,
+    above: P,
+) -> io::Result<(Reader, Exit)> {
+    let Options { color, look, complete, prompt, alerts, clock, editor: editor_command, .. } = options;
+    let Wires { feed, next, reads, line, lent, mode, gate, keys } = wires;
+    let palette = style::Palette::new(color);
+    let (prompt, prompt_in) = watch::channel(prompt);
+    let (gate_too, keys_too) = (Arc::clone(&gate), Arc::clone(&keys));
+    editor.set_helper(Some(helper::Prompter::new(complete, mode, palette, gate_too, prompt_in, line, keys_too, clock)));
+    keys::bind(&mut editor, &gate, &keys);
+    let guard = guard::Guard::new()?;
+    let printing = spawn(printer::Printer {
+        feed,
+        sink: printer::AbovePrompt(above),
+        renderer: render::Renderer::new(live_row::Kind::Screen, mode, palette, look),
+        gate: Arc::clone(&gate),
+        prompt: prompt.clone(),
+        alerts,
+        keys: Arc::clone(&keys),
+    })?;
+    let reader = reader::Reader { editor, gate, keys, editor_command, lent, mode, prompt, next, reads };
+    Ok((Box::new(move || reader.run()), Exit { printing, guard }))
+}
+
+fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
+    let Options { color, look, prompt, alerts, plain: words, .. } = options;
+    let Wires { feed, next, reads, mode, gate, keys, .. } = wires;
+    gate.open();
+    let (prompting, reading) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (typed, typed_in) = watch::channel(String::new());
+    let (prompting_too, reading_too) = (Arc::clone(&prompting), Arc::clone(&reading));
+    let sink = printer::Plain { prompting: prompting_too, reading: reading_too, typed: typed_in, mode, words };
+    let palette = style::Palette::new(color && !words);
+    let plain = render::Plain { words, echoes: io::stdout().is_terminal(), ..render::Plain::default() };
+    let renderer = render::Renderer::new(live_row::Kind::Whole, mode, palette, look).plain(plain);
+    let (prompt, _) = watch::channel(prompt);
+    let printing = spawn(printer::Printer { feed, sink, renderer, gate, prompt, alerts, keys })?;
+    let reader = reader::PlainReader { next, reads, mode, words, prompting, reading, typed };
+    Ok((Box::new(move || reader.run()), Exit { printing, guard: guard::Guard::plain() }))
+}
+
+fn editor(mode: GraphemeClusterMode, vi: bool) -> io::Result<Editor<helper::Prompter, MemHistory>> {
     let config = Config::builder()
         .max_history_size(HISTORY_LINES)
         .map_err(io::Error::other)?
@@ -168,80 +243,15 @@ pub fn start(options: Options) -> io::Result<Terminal> {
         .color_mode(ColorMode::Forced)
         .grapheme_cluster_mode(mode)
         .build();
-    let mut editor: Editor<helper::Prompter, MemHistory> =
-        Editor::with_history(config.clone(), MemHistory::with_config(&config)).map_err(io::Error::other)?;
-    let helper =
-        helper::Prompter::new(complete, mode, palette, Arc::clone(&gate), state_in, line, Arc::clone(&keys), clock);
-    editor.set_helper(Some(helper));
-    keys::bind(&mut editor, &gate, &keys);
-
-    let renderer = |kind| render::Renderer::new(kind, mode, palette, look);
-    let (printing_out, printing) = std_mpsc::sync_channel::<()>(1);
-    let guard;
-    match editor.create_external_printer() {
-        Ok(above) => {
-            guard = guard::Guard::new()?;
-            let printer = printer::Printer {
-                feed,
-                sink: printer::AbovePrompt(above),
-                renderer: renderer(live_row::Kind::Screen),
-                gate: Arc::clone(&gate),
-                prompt: state.clone(),
-                alerts,
-                keys: Arc::clone(&keys),
-            };
-            spawn(printer, printing_out)?;
-        }
-        Err(_) => {
-            guard = guard::Guard::plain();
-            gate.open();
-            let prompting = Arc::new(AtomicBool::new(false));
-            let reading = Arc::new(AtomicBool::new(false));
-            let sink = printer::Plain { prompting: Arc::clone(&prompting), reading: Arc::clone(&reading), mode };
-            let renderer = renderer(live_row::Kind::Whole);
-            let printer = printer::Printer { feed, sink, renderer, gate, prompt: state, alerts, keys };
-            spawn(printer, printing_out)?;
-            let reader = Box::new(move || reader::run_plain(next_in, &reads_out, mode, &prompting, &reading));
-            return Ok(Terminal {
-                display: Display { frames, ready },
-                input: Input {
-                    reader,
-                    has_line: false,
-                    next,
-                    reads,
-                    line: line_now,
-                    lent,
-                    exit: Exit { printing, guard },
-                },
-            });
-        }
-    }
-    let reader = reader::Reader {
-        editor,
-        gate,
-        keys,
-        editor_command,
-        lent: Arc::clone(&lent),
-        mode,
-        prompt: state,
-        next: next_in,
-        reads: reads_out,
-    };
-    let reader = Box::new(move || reader.run());
-    Ok(Terminal {
-        display: Display { frames, ready },
-        input: Input { reader, has_line: true, next, reads, line: line_now, lent, exit: Exit { printing, guard } },
-    })
+    Editor::with_history(config.clone(), MemHistory::with_config(&config)).map_err(io::Error::other)
 }
 
-/// Runs the printer on a thread of its own; `printing` is hung up when it has ended.
-fn spawn<S: printer::Sink + Send + 'static>(
-    printer: printer::Printer<S>,
-    printing: std_mpsc::SyncSender<()>,
-) -> io::Result<()> {
+/// Runs the printer on a thread of its own. What it gives is hung up when the thread has ended.
+fn spawn<S: printer::Sink + Send + 'static>(printer: printer::Printer<S>) -> io::Result<std_mpsc::Receiver<()>> {
+    let (printing, printed) = std_mpsc::sync_channel::<()>(1);
     Builder::new().name("printer".into()).spawn(move || {
         let _printing = printing;
         printer.run();
     })?;
-    Ok(())
+    Ok(printed)
 }

@@ -34,6 +34,10 @@ const ALERT_CHARS: usize = 120;
 pub(super) trait Sink {
     /// Something may move there.
     const MOVES: bool;
+    /// A message that the terminal itself has shown since the last look.
+    fn echoed(&mut self) -> Option<String> {
+        None
+    }
     /// Writes one print, which ends with a line end.
     fn print(&mut self, text: String) -> io::Result<()>;
     /// Draws the prompt again, where there is one.
@@ -86,12 +90,20 @@ pub(super) struct Plain {
     pub(super) prompting: Arc<AtomicBool>,
     /// A line is awaited: set by the reader.
     pub(super) reading: Arc<AtomicBool>,
+    /// The last message that was read.
+    pub(super) typed: watch::Receiver<String>,
     /// How wide things are.
     pub(super) mode: GraphemeClusterMode,
+    /// Signs are words.
+    pub(super) words: bool,
 }
 
 impl Sink for Plain {
     const MOVES: bool = false;
+
+    fn echoed(&mut self) -> Option<String> {
+        self.typed.has_changed().is_ok_and(|changed| changed).then(|| self.typed.borrow_and_update().clone())
+    }
 
     fn print(&mut self, text: String) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
@@ -122,7 +134,7 @@ impl Sink for Plain {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();
-        stdout.write_all(plain_prompt(prompt, guard::columns(), self.mode).as_bytes())?;
+        stdout.write_all(plain_prompt(prompt, guard::columns(), self.mode, self.words).as_bytes())?;
         stdout.flush()?;
         self.prompting.store(true, Ordering::Release);
         Ok(())
@@ -209,6 +221,9 @@ impl<S: Sink> Printer<S> {
             old.clone_from(&frame.prompt);
             changed
         });
+        if let Some(typed) = self.sink.echoed() {
+            self.renderer.typed(typed);
+        }
         let prints = self.renderer.render(&frame.shows, guard::columns(), self.gate.take_disturbed());
         if prints.is_empty() && changed {
             self.gate.pass(|| self.sink.redraw())?;

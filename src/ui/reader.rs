@@ -260,38 +260,55 @@ fn say(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Reads lines where rustyline cannot edit (`TERM=dumb`, stdout is no terminal): no keys, no history, the kernel's own editing.
-/// `prompting` tells the printer that a prompt stands in the last row, `reading` that there shall be one.
-pub(super) fn run_plain(
-    mut next: mpsc::Receiver<Next>,
-    reads: &mpsc::Sender<Read>,
-    mode: GraphemeClusterMode,
-    prompting: &AtomicBool,
-    reading: &AtomicBool,
-) {
-    while let Some(Next { prompt, initial, edit }) = next.blocking_recv() {
-        if edit {
-            // Nothing can be lent that was never taken.
-            say("error: an editor needs a terminal with a cursor that moves\n");
-            if reads.blocking_send(Read::Edited(None)).is_err() {
+/// Reads lines where nothing can be edited (`--plain`, `TERM=dumb`, stdout is no terminal): no keys, no history, the kernel's own
+/// editing.
+pub(super) struct PlainReader {
+    pub(super) next: mpsc::Receiver<Next>,
+    pub(super) reads: mpsc::Sender<Read>,
+    pub(super) mode: GraphemeClusterMode,
+    /// Signs are words.
+    pub(super) words: bool,
+    /// A prompt stands in the last row.
+    pub(super) prompting: Arc<AtomicBool>,
+    /// There shall be one.
+    pub(super) reading: Arc<AtomicBool>,
+    /// What was typed, for who would show it again.
+    pub(super) typed: watch::Sender<String>,
+}
+
+impl PlainReader {
+    /// Reads lines until the other side hangs up.
+    pub(super) fn run(mut self) {
+        while let Some(Next { prompt, initial, edit }) = self.next.blocking_recv() {
+            let read = if edit {
+                // Nothing can be lent that was never taken.
+                say("error: an editor needs a terminal with a cursor that moves\n");
+                Read::Edited(None)
+            } else {
+                self.read(&prompt, &initial)
+            };
+            if self.reads.blocking_send(read).is_err() {
                 return;
             }
-            continue;
         }
+    }
+
+    fn read(&self, prompt: &PromptState, initial: &str) -> Read {
         // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
-        let draft = if initial.is_empty() { String::new() } else { format!("(draft) {}\n", visible(&initial)) };
-        say(&format!("{draft}{}", plain_prompt(&prompt, guard::columns(), mode)));
-        prompting.store(true, Ordering::Release);
-        reading.store(true, Ordering::Release);
+        let draft = if initial.is_empty() { String::new() } else { format!("(draft) {}\n", visible(initial)) };
+        say(&format!("{draft}{}", plain_prompt(prompt, guard::columns(), self.mode, self.words)));
+        self.prompting.store(true, Ordering::Release);
+        self.reading.store(true, Ordering::Release);
         let read = read_plain(&mut io::stdin().lock());
-        reading.store(false, Ordering::Release);
+        self.reading.store(false, Ordering::Release);
+        if let Read::Line(text) = &read {
+            self.typed.send_replace(text.clone());
+        }
         // Enter ended the prompt's row; the end of the input did not.
-        if prompting.swap(false, Ordering::AcqRel) && read == Read::Eof {
+        if self.prompting.swap(false, Ordering::AcqRel) && read == Read::Eof {
             say("\n");
         }
-        if reads.blocking_send(read).is_err() {
-            return;
-        }
+        read
     }
 }
 

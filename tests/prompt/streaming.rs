@@ -35,13 +35,18 @@ fn a_line_typed_ahead_stays_whole_is_queued_and_is_answered() {
     }
     pty.wait_last("1:main> the second one 日本語");
     pty.type_keys("\r");
-    pty.wait_row("queued #2, 1 ahead");
+    // It is echoed with its acknowledgement, above the row that is being written.
+    let rows = pty.wait_row("queued #2, 1 ahead");
+    let at = rows.iter().position(|row| row == "queued #2, 1 ahead").unwrap();
+    assert_eq!(rows[at - 1], "1:main> the second one 日本語", "{rows:#?}");
+    assert!(rows[at + 1].contains("a19."), "{rows:#?}");
     pty.wait_last("1:main>");
     gate.open();
     pty.wait_part("echo: the second one 日本語");
-    let rows = pty.wait_last("1:main>");
-    assert_eq!(count(&rows, "1:main> the second one 日本語"), 1, "{rows:#?}");
+    pty.wait_last("1:main>");
     let rows = pty.all_rows();
+    // And again where its turn begins.
+    assert_eq!(count(&rows, "1:main> the second one 日本語"), 2, "{rows:#?}");
     assert_eq!(numbers(&rows, 'a'), (0..40).collect::<Vec<_>>(), "{rows:#?}");
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
@@ -94,7 +99,7 @@ fn messages_wait_in_order_and_ctrl_c_holds_them() {
     let rows = pty.all_rows();
     let order: Vec<_> = ["1:main> running", "one", "[interrupted]", "1:main> second", "echo: second", "1:main> third"]
         .iter()
-        .map(|row| rows.iter().position(|r| r == row).unwrap_or_else(|| panic!("no {row:?}: {rows:#?}")))
+        .map(|row| rows.iter().rposition(|r| r == row).unwrap_or_else(|| panic!("no {row:?}: {rows:#?}")))
         .collect();
     assert!(order.is_sorted(), "{rows:#?}");
     pty.type_keys("/quit\r");

@@ -108,6 +108,7 @@ pub(crate) fn run() {
         alerts: ui::Alerts { how: Alert::Bell, after: Duration::ZERO },
         clock: Clock(|| Timestamp(0)),
         editor: std::env::var("EDITOR").unwrap_or_default(),
+        plain: false,
     };
     let ui::Terminal { display, input } = ui::start(options).unwrap();
     let (frames, ui::Input { reader, next, mut reads, exit, .. }) = (display.frames, input);
