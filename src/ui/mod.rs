@@ -228,7 +228,7 @@ fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
     let renderer = render::Renderer::new(live_row::Kind::Whole, mode, palette, look).plain(plain);
     let (prompt, _) = watch::channel(prompt);
     let printing = spawn(printer::Printer { feed, sink, renderer, gate, prompt, alerts, keys })?;
-    let reader = reader::PlainReader { next, reads, mode, words, prompting, reading, typed };
+    let reader = reader::PlainReader { next, reads, prompting, reading, typed };
     Ok((Box::new(move || reader.run()), Exit { printing, guard: guard::Guard::plain() }))
 }
 

@@ -32,8 +32,10 @@ const ALERT_CHARS: usize = 120;
 
 /// Where prints go.
 pub(super) trait Sink {
-    /// Something may move there.
-    const MOVES: bool;
+    /// Whether it is worth a look before the next frame comes.
+    fn ticks(&self, prompt: &PromptState) -> bool;
+    /// That look.
+    fn tick(&mut self, prompt: &PromptState) -> io::Result<()>;
     /// A message that the terminal itself has shown since the last look.
     fn echoed(&mut self) -> Option<String> {
         None
@@ -52,7 +54,13 @@ pub(super) trait Sink {
 pub(super) struct AbovePrompt<P>(pub(super) P);
 
 impl<P: ExternalPrinter> Sink for AbovePrompt<P> {
-    const MOVES: bool = true;
+    fn ticks(&self, prompt: &PromptState) -> bool {
+        prompt.progress.is_some()
+    }
+
+    fn tick(&mut self, _: &PromptState) -> io::Result<()> {
+        self.redraw()
+    }
 
     fn print(&mut self, text: String) -> io::Result<()> {
         self.0.print(text).map_err(io::Error::other)
@@ -98,8 +106,21 @@ pub(super) struct Plain {
     pub(super) words: bool,
 }
 
+impl Plain {
+    fn lacks_prompt(&self, prompt: &PromptState) -> bool {
+        !prompt.streaming && self.reading.load(Ordering::Acquire) && !self.prompting.load(Ordering::Acquire)
+    }
+}
+
 impl Sink for Plain {
-    const MOVES: bool = false;
+    fn ticks(&self, prompt: &PromptState) -> bool {
+        // The reader may be about to want one.
+        !prompt.streaming && !self.prompting.load(Ordering::Acquire)
+    }
+
+    fn tick(&mut self, prompt: &PromptState) -> io::Result<()> {
+        self.settle(prompt)
+    }
 
     fn echoed(&mut self) -> Option<String> {
         self.typed.has_changed().is_ok_and(|changed| changed).then(|| self.typed.borrow_and_update().clone())
@@ -128,9 +149,9 @@ impl Sink for Plain {
         stdout.flush()
     }
 
-    /// The prompt that was written scrolled away: it is written again, once the answer is whole.
+    /// The prompt is written, here alone, once all that there is to say was said and the answer is whole.
     fn settle(&mut self, prompt: &PromptState) -> io::Result<()> {
-        if prompt.streaming || !self.reading.load(Ordering::Acquire) || self.prompting.load(Ordering::Acquire) {
+        if !self.lacks_prompt(prompt) {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();
@@ -198,11 +219,14 @@ impl<S: Sink> Printer<S> {
     /// Prints frames until their sender is gone or the terminal is.
     pub(super) fn run(mut self) {
         loop {
-            let ticks = S::MOVES && self.prompt.borrow().progress.is_some();
+            let ticks = self.sink.ticks(&self.prompt.borrow());
             let began = Instant::now();
             let printed = match self.feed.next(ticks) {
                 Wanted::Frame(frame) => self.draw(frame),
-                Wanted::Tick => self.gate.pass(|| self.sink.redraw()),
+                Wanted::Tick => {
+                    let prompt = self.prompt.borrow().clone();
+                    self.gate.pass(|| self.sink.tick(&prompt))
+                }
                 Wanted::Nothing => return,
             };
             if printed.is_err() {

@@ -19,7 +19,7 @@ use super::helper::Prompter;
 use super::keys::{Ending, Shared, Wish};
 use super::live_row::fold;
 use super::paste::Pasted;
-use super::prompt::{Shape, plain_prompt};
+use super::prompt::Shape;
 use super::{editor, measure, multiline};
 use crate::domain::PromptState;
 use crate::domain::limits::{MAX_MESSAGE_BYTES, MAX_SCRIPT_LINE_BYTES};
@@ -265,9 +265,6 @@ fn say(text: &str) {
 pub(super) struct PlainReader {
     pub(super) next: mpsc::Receiver<Next>,
     pub(super) reads: mpsc::Sender<Read>,
-    pub(super) mode: GraphemeClusterMode,
-    /// Signs are words.
-    pub(super) words: bool,
     /// A prompt stands in the last row.
     pub(super) prompting: Arc<AtomicBool>,
     /// There shall be one.
@@ -279,13 +276,13 @@ pub(super) struct PlainReader {
 impl PlainReader {
     /// Reads lines until the other side hangs up.
     pub(super) fn run(mut self) {
-        while let Some(Next { prompt, initial, edit }) = self.next.blocking_recv() {
+        while let Some(Next { prompt: _, initial, edit }) = self.next.blocking_recv() {
             let read = if edit {
                 // Nothing can be lent that was never taken.
                 say("error: an editor needs a terminal with a cursor that moves\n");
                 Read::Edited(None)
             } else {
-                self.read(&prompt, &initial)
+                self.read(&initial)
             };
             if self.reads.blocking_send(read).is_err() {
                 return;
@@ -293,11 +290,12 @@ impl PlainReader {
         }
     }
 
-    fn read(&self, prompt: &PromptState, initial: &str) -> Read {
-        // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
-        let draft = if initial.is_empty() { String::new() } else { format!("(draft) {}\n", visible(initial)) };
-        say(&format!("{draft}{}", plain_prompt(prompt, guard::columns(), self.mode, self.words)));
-        self.prompting.store(true, Ordering::Release);
+    /// The printer writes the prompt.
+    fn read(&self, initial: &str) -> Read {
+        if !initial.is_empty() {
+            // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
+            say(&format!("(draft) {}\n", visible(initial)));
+        }
         self.reading.store(true, Ordering::Release);
         let read = read_plain(&mut io::stdin().lock());
         self.reading.store(false, Ordering::Release);
