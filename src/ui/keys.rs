@@ -120,7 +120,7 @@ fn millis(length: Duration) -> u64 {
 }
 
 /// What a key of ours does.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     Enter,
     Interrupt,
@@ -165,10 +165,11 @@ impl Key {
         Some(Cmd::AcceptLine)
     }
 
-    /// While a paste is open every key belongs to it; Ctrl-C ends one whose end got lost.
+    /// While a paste is open every key belongs to it. Ctrl-C again and again ends one whose end got lost.
     fn in_paste(&self, event: &Event) -> Option<Cmd> {
-        if !matches!(self.act, Act::PasteEnd | Act::Interrupt) {
-            if let Some(key) = event.get(0) {
+        let is_lost = self.act == Act::Interrupt && self.shared.pastes.interrupt();
+        if self.act != Act::PasteEnd && !is_lost {
+            if let Some(key) = event.get(0).filter(|_| self.act != Act::Interrupt) {
                 self.shared.pastes.take(key);
             }
             return Some(Cmd::Noop);

@@ -16,6 +16,8 @@ use crate::domain::limits::MAX_MESSAGE_BYTES;
 pub(super) const FOLD_LINES: usize = 10;
 /// A text of more bytes too.
 pub(super) const FOLD_BYTES: usize = 4_000;
+/// Ctrl-C so often ends a paste whose end got lost.
+const IMPATIENCE: u8 = 3;
 /// Folded texts that are kept, so that one that was killed can be yanked later; at the bound the oldest goes.
 const KEPT: usize = 32;
 
@@ -68,6 +70,8 @@ struct State {
 struct Open {
     text: String,
     bytes: usize,
+    /// Ctrl-C so often, with nothing between.
+    interrupts: u8,
 }
 
 /// The pastes of one prompt; written and read by the reader's thread, but rustyline wants handlers that could be shared.
@@ -90,12 +94,25 @@ impl Pastes {
         let Some(c) = character(key) else { return };
         self.0.send_modify(|state| {
             if let Some(open) = &mut state.open {
+                open.interrupts = 0;
                 open.bytes += c.len_utf8();
                 if open.bytes <= MAX_MESSAGE_BYTES {
                     open.text.push(c);
                 }
             }
         });
+    }
+
+    /// A Ctrl-C in it. Whether somebody seems to be there who waits for the end of one that has none.
+    pub(super) fn interrupt(&self) -> bool {
+        let mut is_lost = false;
+        self.0.send_modify(|state| {
+            if let Some(open) = &mut state.open {
+                open.interrupts = open.interrupts.saturating_add(1);
+                is_lost = open.interrupts >= IMPATIENCE;
+            }
+        });
+        is_lost
     }
 
     /// The paste is over.

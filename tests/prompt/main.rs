@@ -6,6 +6,7 @@
 mod home;
 mod leaving;
 mod loops;
+mod pasting;
 #[path = "../support/pty.rs"]
 mod pty;
 mod queue;
@@ -14,3 +15,4 @@ mod safety;
 mod server;
 mod streaming;
 mod switching;
+mod waiting;
