@@ -194,3 +194,23 @@ fn what_is_held_or_dropped_says_so() {
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
+
+/// A terminal that takes nothing (Ctrl-S in the window, a slow line) costs frames and no stream.
+#[test]
+fn a_terminal_that_takes_nothing_stalls_no_stream() {
+    let home = Home::new();
+    // More than the pty and this test's own buffers hold.
+    let big: Vec<String> = (0..100).map(|n| format!("{} w{n}.\n", "語".repeat(2_500))).collect();
+    home.server.on("much", Reply::words(&pieces(&big)));
+    let mut pty = home.start(80);
+    pty.type_keys("much\r");
+    home.server.wait_requests(1);
+    // Nobody looks at the screen, and the answer is whole all the same.
+    home.server.wait_open(0);
+    pty.wait_part("w99.");
+    pty.wait_last("1:main>");
+    pty.type_keys("next\r");
+    pty.wait_row("echo: next");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
