@@ -7,7 +7,7 @@ use super::{color_choice, open, signals};
 use crate::cli::args::Args;
 use crate::config::{Config, EditMode, Places};
 use crate::coordinator::Front;
-use crate::domain::{Look, Origin, PromptState};
+use crate::domain::{Origin, PromptState};
 use crate::repl::{Completer, End, Names, Repl};
 use crate::ui;
 
@@ -42,8 +42,8 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
     let terminal = ui::start(ui::Options {
         color: ui::wants_color(color_choice(args.color)),
         vi: config.ui.edit_mode == EditMode::Vi,
-        look: Look { render: config.ui.render, reasoning: config.ui.reasoning },
-        complete: Box::new(Completer { names: names_seen }),
+        look: open::look(config),
+        complete: Box::new(Completer { names: names_seen, home: open::home() }),
         prompt,
     });
     let ui::Terminal { display, input } =

@@ -8,7 +8,7 @@ use super::request::{Ending, EntryEnd, Error, Held, Queued, Reply, Submission, a
 use super::{Coordinator, Tracked, Which};
 use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId, SessionRef, Show};
 use crate::queue::{self, Waiting};
-use crate::store::{CancelEntries, DeadEntries, Enqueue, EnqueueAll, HoldSessions, StoreError};
+use crate::store::{CancelEntries, DeadEntries, Enqueue, EnqueueAll, EnqueueTyped, HoldSessions, StoreError};
 
 impl Coordinator {
     /// Accepts a message for one or more sessions: a place in each queue first, then one commit, then the acknowledgement.
@@ -27,16 +27,20 @@ impl Coordinator {
             Ok(sessions) => sessions,
             Err(error) => return then(self, Err(error)),
         };
-        let Submission { text, priority, origin, foreground, takes_line, .. } = submission;
+        let Submission { to, text, priority, origin, foreground, takes_line } = submission;
         if takes_line {
             self.save_draft(String::new());
         }
         let now = self.clock.now();
-        let entries = sessions
+        let mut entries = sessions
             .iter()
             .map(|&session| Enqueue { session, priority, origin, text: text.clone(), now })
             .collect::<Vec<_>>();
-        let commit = self.store.submit(EnqueueAll { entries });
+        // What is typed where one is takes along what is attached there.
+        let commit = match (to == Which::Active).then(|| entries.pop()).flatten() {
+            Some(typed) => self.store.submit(EnqueueTyped(typed)),
+            None => self.store.submit(EnqueueAll { entries }),
+        };
         self.after(commit, move |c, result| match result {
             Ok(entries) => {
                 let queued = entries.into_iter().map(|entry| c.enqueued(entry, foreground)).collect();

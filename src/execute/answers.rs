@@ -199,6 +199,7 @@ mod tests {
             closed_at: None,
             seen: Seen::START,
             created_at: Timestamp(0),
+            notify: None,
         };
         let activity = (id > 1).then_some(Activity::Streaming);
         SessionView { session, active: id == 1, state, pending, held, activity }

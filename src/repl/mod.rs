@@ -2,6 +2,7 @@
 //! the last line ended; sessions and queues are the coordinator's, the screen is the printer's.
 
 mod completion;
+mod files;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::command;
 use crate::coordinator::{Quiet, SessionState, SwitchTo, Which};
+use crate::domain::attachment::folded;
 use crate::domain::text::one_line;
 use crate::domain::{Entry, EntryState, SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
@@ -110,7 +112,12 @@ impl Repl {
             self.show(Show::Command { session: session.id, name: session.name, line: line.clone() }).await;
         }
         match self.executor.run(&line).await {
-            Ok(done) => self.follow(done).await,
+            Ok(done) => {
+                if matches!(done, Done::Queued { .. }) {
+                    self.say_what_did_not_go(line);
+                }
+                self.follow(done).await
+            }
             Err(failure) => {
                 self.show(Show::Error(failure.to_string())).await;
                 // A message that was not taken stays in the line. A mistyped command is a key away in the history.
@@ -131,6 +138,21 @@ impl Repl {
             Done::Quit => return After::End(End::Left),
         }
         After::Line(String::new())
+    }
+
+    /// A message is sent as it stands: of the files that it names with an `@`, the name.
+    fn say_what_did_not_go(&self, line: String) {
+        if !line.contains('@') {
+            return;
+        }
+        let (handle, home) = (self.executor.handle.clone(), self.executor.home.clone());
+        tokio::spawn(async move {
+            // The disk may be slow, and nobody waits for this.
+            let look = tokio::task::spawn_blocking(move || files::said_of_mentioned(&line, home.as_deref()));
+            if let Ok(Some(said)) = look.await {
+                handle.show(Show::Notice(said)).await;
+            }
+        });
     }
 
     /// The prompt never blocks: `/wait` says when it would have gone on.
@@ -216,7 +238,7 @@ impl Repl {
 
     async fn refresh_names(&self) {
         if let Ok(views) = self.executor.handle.views().await {
-            let sessions = views.iter().map(|view| view.session.name.to_string()).collect();
+            let sessions = views.iter().map(|view| (view.session.id, view.session.name.to_string())).collect();
             self.names.send_if_modified(|names| {
                 let changed = names.sessions != sessions;
                 names.sessions = sessions;
@@ -246,7 +268,7 @@ impl Repl {
 /// An entry's number, and what tells a person which it is.
 fn named(entry: &Entry) -> (String, String) {
     let what = if entry.state == EntryState::Dead { "dead" } else { entry.priority.as_str() };
-    (entry.id.to_string(), format!("{what}: {}", one_line(&entry.text, EXCERPT_CHARS)))
+    (entry.id.to_string(), format!("{what}: {}", one_line(&folded(&entry.text), EXCERPT_CHARS)))
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {

@@ -1,0 +1,1 @@
+//! Tables of lines on settings and files, and what they mean.
