@@ -56,7 +56,9 @@ pub fn complete(line: &str, cursor: usize) -> Completion {
     }
     let Some(spec) = table::find(head.name) else { return nothing };
     let scan = Scan::of(spec, typed, head.end);
-    if let Some((arg, text)) = spec.text().zip(scan.text) {
+    // Where the line ends with the word before it, that word is the one under the cursor.
+    let in_it = |text: &&str| !text.is_empty() || typed.ends_with(char::is_whitespace);
+    if let Some((arg, text)) = spec.text().zip(scan.text.filter(in_it)) {
         return in_text(spec, &scan.words, arg, text, typed.len() - text.len()).unwrap_or(nothing);
     }
     // Without a blank at the end, the last word is the one under the cursor.
