@@ -12,5 +12,6 @@ mod queue;
 mod safety;
 #[path = "../support/server.rs"]
 mod server;
+mod settings;
 mod streaming;
 mod switching;
