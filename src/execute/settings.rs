@@ -17,20 +17,18 @@ const NAME_CHARS: usize = 120;
 
 impl Executor {
     pub(super) async fn set(&self, change: SetChange) -> Result<Done, Failure> {
-        let Look { render, reasoning, alert } = self.handle.settings().await?.look;
+        let settings = self.handle.settings().await?;
+        let look = settings.look;
         match change {
-            SetChange::Show => {
-                let settings = self.handle.settings().await?;
-                Ok(Done::Answered(set_answer(&settings, self.view().columns())))
-            }
+            SetChange::Show => Ok(Done::Answered(set_answer(&settings, self.view().columns()))),
             SetChange::Notify(notify) => {
                 let now = self.handle.set_notify(notify).await?;
                 let why = if notify.is_none() { ", as the configuration says" } else { "" };
                 Ok(Done::Said(format!("notify of session {} is {}{why}", now.session, now.notify())))
             }
-            SetChange::Reasoning(reasoning) => self.look("reasoning", Look { render, reasoning, alert }).await,
-            SetChange::Render(render) => self.look("render", Look { render, reasoning, alert }).await,
-            SetChange::Alert(alert) => self.look("alert", Look { render, reasoning, alert }).await,
+            SetChange::Reasoning(reasoning) => self.look("reasoning", Look { reasoning, ..look }).await,
+            SetChange::Render(render) => self.look("render", Look { render, ..look }).await,
+            SetChange::Alert(alert) => self.look("alert", Look { alert, ..look }).await,
         }
     }
 

@@ -35,7 +35,10 @@ pub(super) fn complete(written: &str, home: Option<&Path>) -> Vec<(String, Strin
                 return None;
             }
             // A link counts as what it leads to.
-            let is_folder = fs::metadata(entry.path()).is_ok_and(|found| found.is_dir());
+            let is_folder = entry.file_type().is_ok_and(|kind| match kind.is_symlink() {
+                true => fs::metadata(entry.path()).is_ok_and(|found| found.is_dir()),
+                false => kind.is_dir(),
+            });
             Some((name, is_folder))
         })
         .collect();

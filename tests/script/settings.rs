@@ -92,6 +92,11 @@ fn what_is_attached_outlives_the_process_and_is_its_sessions_own() {
         "nothing is attached here",
     ]);
     assert_eq!(server.requests()[2].last_user(), "plain");
+    // One is shown what one attached by its name, and a program all of it.
+    let looked = home.run(&["-s", "main"], "/history 4\n").code(0).out;
+    assert!(looked.starts_with("1:main> [file a]\nwhat is it?\necho: File: a\n"), "{looked}");
+    let data = home.run(&["--json", "-s", "main"], "/history 4\n").code(0).result("history");
+    assert_eq!(data[0]["text"], "File: a\n```\none\n```\n\nwhat is it?");
     home.assert_sound();
 }
 
