@@ -51,12 +51,16 @@ pub(super) fn complete(written: &str, home: Option<&Path>) -> Vec<(String, Strin
     found.into_iter().map(in_words).collect()
 }
 
-/// What to say of the files that `line` names with an `@`; nothing where it names none that is there. Blocks.
-pub(super) fn said_of_mentioned(line: &str, home: Option<&Path>) -> Option<String> {
+/// What to say of the files that `line` names with an `@`; nothing where it names none that is there, or those alone that were
+/// `attached` and went along. Blocks.
+pub(super) fn said_of_mentioned(line: &str, attached: &[String], home: Option<&Path>) -> Option<String> {
     let is_file = |name: &str| !name.is_empty() && fs::metadata(path_of(name, home)).is_ok_and(|found| found.is_file());
+    let went = |name: &String| attached.iter().any(|attached| path_of(attached, home) == path_of(name, home));
     let mut names: Vec<String> = Vec::new();
     for (name, bare) in mentioned(line).take(MAX_MENTIONED) {
-        names.extend([name, bare].into_iter().find(|name| is_file(name)).filter(|name| !names.contains(name)));
+        names.extend(
+            [name, bare].into_iter().find(|name| is_file(name)).filter(|name| !names.contains(name) && !went(name)),
+        );
     }
     let written: Vec<String> = names.iter().map(|name| one_line(&written_file_name(name), SHOWN_CHARS)).collect();
     match written.as_slice() {
@@ -120,7 +124,11 @@ mod tests {
     fn who_names_a_file_is_told_that_its_name_alone_went() {
         let home = home();
         let check = |line: &str, expected: Option<&str>| {
-            assert_eq!(said_of_mentioned(line, Some(home.path())).as_deref(), expected, "{line:?}");
+            assert_eq!(
+                said_of_mentioned(line, &["~/went".to_owned()], Some(home.path())).as_deref(),
+                expected,
+                "{line:?}"
+            );
         };
         let one =
             "only the name of ~/src/main.rs was sent: /attach ~/src/main.rs sends what is in it with the next message";
@@ -140,5 +148,9 @@ mod tests {
         );
         check("me@~/main.txt, @ and @nobody, @~/src", None);
         check("no file", None);
+        fs::write(home.path().join("went"), "x").unwrap();
+        check("what is @~/went", None);
+        check(&format!("what is @{}", home.path().join("went").display()), None);
+        check("what are @~/went and @~/src/main.rs", Some(one));
     }
 }

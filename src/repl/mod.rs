@@ -14,7 +14,7 @@ use crate::domain::attachment::folded;
 use crate::domain::text::one_line;
 use crate::domain::{Entry, EntryState, SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
-use crate::store::QueueListing;
+use crate::store::{Attachments, QueueListing};
 use crate::ui::{Input, Next, Read, Wish};
 
 pub use completion::{Completer, Names};
@@ -111,10 +111,12 @@ impl Repl {
         if is_command && let Ok(session) = self.executor.handle.find(None).await {
             self.show(Show::Command { session: session.id, name: session.name, line: line.clone() }).await;
         }
+        let names_files = line.contains('@');
+        let attached = if names_files { self.attached().await } else { Vec::new() };
         match self.executor.run(&line).await {
             Ok(done) => {
-                if matches!(done, Done::Queued { .. }) {
-                    self.say_what_did_not_go(line);
+                if names_files && matches!(done, Done::Queued { .. }) {
+                    self.say_what_did_not_go(line, attached);
                 }
                 self.follow(done).await
             }
@@ -141,18 +143,22 @@ impl Repl {
     }
 
     /// A message is sent as it stands: of the files that it names with an `@`, the name.
-    fn say_what_did_not_go(&self, line: String) {
-        if !line.contains('@') {
-            return;
-        }
+    fn say_what_did_not_go(&self, line: String, attached: Vec<String>) {
         let (handle, home) = (self.executor.handle.clone(), self.executor.home.clone());
         tokio::spawn(async move {
             // The disk may be slow, and nobody waits for this.
-            let look = tokio::task::spawn_blocking(move || files::said_of_mentioned(&line, home.as_deref()));
+            let look = tokio::task::spawn_blocking(move || files::said_of_mentioned(&line, &attached, home.as_deref()));
             if let Ok(Some(said)) = look.await {
                 handle.show(Show::Notice(said)).await;
             }
         });
+    }
+
+    /// The files that go along with what is typed now.
+    async fn attached(&self) -> Vec<String> {
+        let Ok(session) = self.executor.handle.find(None).await else { return Vec::new() };
+        let found = self.executor.store.read(Attachments { session: session.id }).await;
+        found.unwrap_or_default().into_iter().map(|file| file.name).collect()
     }
 
     /// The prompt never blocks: `/wait` says when it would have gone on.

@@ -59,14 +59,18 @@ fn tab_completes_files_to_attach_and_to_name() {
     pty.wait_row("attached notes/my first.txt, 6 B: goes along with the next message");
     pty.type_keys("what is in @notes/s\t");
     pty.wait_last("1:main> what is in @notes/second.txt");
+    // What goes along is not missed.
+    pty.type_keys(" and @notes/my\\ f\t");
+    pty.wait_last("1:main> what is in @notes/second.txt and @notes/my\\ first.txt");
     pty.type_keys("?\r");
     pty.wait_part("only the name of notes/second.txt was sent: /attach notes/second.txt sends what is in it");
     pty.wait_part("echo: File: notes/my first.txt");
     let rows = pty.all_rows();
     assert_eq!(count(&rows, "1:main> [file notes/my first.txt]"), 1, "{rows:#?}");
-    assert_eq!(count(&rows, "what is in @notes/second.txt?"), 2, "asked, and echoed by the model: {rows:#?}");
-    let asked = home.server.requests()[0].last_user();
-    assert_eq!(asked, "File: notes/my first.txt\n```\nfirst\n```\n\nwhat is in @notes/second.txt?");
+    let asked = "what is in @notes/second.txt and @notes/my\\ first.txt?";
+    assert_eq!(count(&rows, asked), 2, "asked, and echoed by the model: {rows:#?}");
+    let sent = home.server.requests()[0].last_user();
+    assert_eq!(sent, format!("File: notes/my first.txt\n```\nfirst\n```\n\n{asked}"));
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
