@@ -64,11 +64,11 @@ fn tab_completes_files_to_attach_and_to_name() {
     pty.wait_last("1:main> what is in @notes/second.txt and @notes/my\\ first.txt");
     pty.type_keys("?\r");
     pty.wait_part("only the name of notes/second.txt was sent: /attach notes/second.txt sends what is in it");
-    pty.wait_part("echo: File: notes/my first.txt");
-    let rows = pty.all_rows();
-    assert_eq!(count(&rows, "1:main> [file notes/my first.txt]"), 1, "{rows:#?}");
+    // Asked, and echoed by the model.
     let asked = "what is in @notes/second.txt and @notes/my\\ first.txt?";
-    assert_eq!(count(&rows, asked), 2, "asked, and echoed by the model: {rows:#?}");
+    pty.wait("the question and the answer", |rows| count(rows, asked) == 2);
+    let rows = pty.wait_row("echo: File: notes/my first.txt");
+    assert_eq!(count(&rows, "1:main> [file notes/my first.txt]"), 1, "{rows:#?}");
     let sent = home.server.requests()[0].last_user();
     assert_eq!(sent, format!("File: notes/my first.txt\n```\nfirst\n```\n\n{asked}"));
     pty.type_keys("/quit\r");
