@@ -24,6 +24,7 @@ mod queueing;
 mod request;
 mod run;
 mod sessions;
+mod settings;
 mod showing;
 mod turns;
 mod wishes;
@@ -56,6 +57,7 @@ pub use request::{
     Ending, EntryEnd, Error, Handle, Held, Queued, Quiet, REQUESTS, SessionState, SessionView, Submission, SwitchTo,
     Which,
 };
+pub use settings::{Settings, UiDefaults};
 pub use wishes::{AutoWish, Requeue, Retried};
 
 /// How a provider is found by its name.
@@ -87,6 +89,8 @@ pub struct Setup {
     pub resume_auto_replies: bool,
     /// What an auto-reply loop is given that `/auto` does not say.
     pub auto_reply: AutoReplyDefaults,
+    /// What sessions tell, and how the terminal shows things.
+    pub ui: UiDefaults,
     /// Providers that asked for patience, and until when.
     pub gates: Vec<(String, Timestamp)>,
     /// The display.
@@ -181,6 +185,7 @@ struct Coordinator {
     clock: Clock,
     time_of_day: TimeOfDay,
     auto_reply: AutoReplyDefaults,
+    ui: UiDefaults,
     /// When the last loop was begun.
     last_loop: Timestamp,
     /// Until when each provider has asked for patience, lately.
@@ -220,6 +225,7 @@ impl Coordinator {
             clock: setup.clock,
             time_of_day: setup.time_of_day,
             auto_reply: setup.auto_reply,
+            ui: setup.ui,
             last_loop: setup.auto_replies.iter().map(|auto| auto.started_at).max().unwrap_or(Timestamp(0)),
             gates: setup.gates.iter().cloned().collect(),
             roll: setup.roll,

@@ -13,5 +13,6 @@ mod looking;
 mod order;
 mod queues;
 mod sessions;
+mod settings;
 mod subcommands;
 mod typing;
