@@ -25,6 +25,7 @@ const PACE: Duration = Duration::from_millis(20);
 /// Keys, and the time between two of them: the pace of fast hands.
 const KEYS: usize = 120;
 const KEY_PACE: Duration = Duration::from_millis(50);
+const LETTERS: &[u8] = b"EFGILNOPQRSTUVWXYZ";
 /// What is not on the screen by then never will be.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Milliseconds until a key is echoed, 99 of 100; until the first piece is shown, the median; until any is, 99 of 100.
@@ -110,7 +111,13 @@ impl Term {
     fn until(&mut self, part: &[u8]) -> io::Result<Instant> {
         let mut seen = Vec::new();
         loop {
-            let (at, bytes) = self.bytes.recv_timeout(DEADLINE).map_err(io::Error::other)?;
+            let (at, bytes) = self.bytes.recv_timeout(DEADLINE).map_err(|e| {
+                io::Error::other(format!(
+                    "{e}: no {:?} in {:?}",
+                    String::from_utf8_lossy(part),
+                    String::from_utf8_lossy(&seen)
+                ))
+            })?;
             // It may lie over two reads.
             seen.extend_from_slice(&bytes);
             if seen.windows(part.len()).any(|window| window == part) {
@@ -189,9 +196,9 @@ fn felt(streams: usize) -> io::Result<Felt> {
     }
     let mut keys = Vec::new();
     for nth in 0..KEYS {
-        // A letter that is in no answer; the line is emptied now and then.
-        let key = b'A' + u8::try_from(nth % 20).unwrap_or(0);
-        if nth % 20 == 0 {
+        // A letter that is in no answer and ends no escape sequence; the line is emptied now and then.
+        let key = LETTERS[nth % LETTERS.len()];
+        if nth % LETTERS.len() == 0 {
             term.type_keys(b"\x15")?;
         }
         // What came before is no echo of this key.
@@ -240,7 +247,8 @@ impl Pieces {
     fn take(&mut self, at: Instant, bytes: &[u8]) {
         self.tail.push_str(&String::from_utf8_lossy(bytes));
         let whole = self.tail.rfind([' ', '\n', '\x1b']).unwrap_or(0);
-        let words: BTreeSet<&str> = self.tail[..whole].split([' ', '\r', '\n', '\x1b', '|']).collect();
+        let text = without_sequences(&self.tail[..whole]);
+        let words: BTreeSet<&str> = text.split_whitespace().collect();
         let now = at - self.epoch;
         for word in words {
             let Some((number, sent)) = word.split_once(':') else { continue };
@@ -250,6 +258,18 @@ impl Pieces {
         }
         self.tail.drain(..whole);
     }
+}
+
+/// A text with blanks for what moves the cursor and colours: `ESC [ … letter`.
+fn without_sequences(text: &str) -> String {
+    let mut parts = text.split('\x1b');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c.is_ascii_alphabetic()).map_or(part.len(), |at| at + 1);
+        out.push(' ');
+        out.push_str(&part[end..]);
+    }
+    out
 }
 
 /// A server that waits for `streams` requests and then answers all of them at the pace; the shown one
