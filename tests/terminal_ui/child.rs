@@ -10,6 +10,8 @@ use chatmux::domain::{
 use chatmux::ui::{self, Complete, Next, Options, Read, Wish};
 use tokio::sync::mpsc::Sender;
 
+use crate::random::{Beat, story};
+
 struct Commands;
 
 impl Complete for Commands {
@@ -74,6 +76,21 @@ impl App {
                         }
                     }
                     let _ = send(end);
+                });
+            }
+            Some(("random", seed)) => {
+                let (frames, at, seed) = (self.frames.clone(), self.session, seed.parse::<u64>().unwrap());
+                std::thread::spawn(move || {
+                    let send = |show| frames.blocking_send(Frame { shows: vec![show], prompt: prompt(at, &[]) });
+                    let _ = send(question);
+                    for beat in story(seed) {
+                        let _ = match beat {
+                            Beat::Text(text) => send(Show::Text(text)),
+                            Beat::Notice(text) => send(Show::Notice(text)),
+                        };
+                    }
+                    let _ = send(end);
+                    let _ = send(Show::Notice(format!("(done {seed})")));
                 });
             }
             Some(("activity", n)) => {

@@ -8,6 +8,7 @@ use portable_pty::{CommandBuilder, PtySize};
 mod child;
 #[path = "../support/pty.rs"]
 mod pty;
+mod random;
 
 use pty::{Pty, cells};
 
