@@ -2,6 +2,7 @@
 //! the last line ended; sessions and queues are the coordinator's, the screen is the printer's.
 
 mod completion;
+mod history;
 
 use std::time::Duration;
 
@@ -62,12 +63,14 @@ impl Repl {
         }
         let mut initial = std::mem::take(&mut self.draft);
         let mut warned = false;
+        let mut typed = history::Typed::new(&self.executor);
         let end = loop {
             self.refresh_names().await;
             let Ok(prompt) = self.executor.handle.prompt().await else {
                 break End::Failed("an internal error; the log has more".to_owned());
             };
-            if next.send(Next { prompt, initial: std::mem::take(&mut initial) }).await.is_err() {
+            let history = typed.enter(prompt.session).await;
+            if next.send(Next { prompt, initial: std::mem::take(&mut initial), history }).await.is_err() {
                 break End::Failed("the terminal is gone".to_owned());
             }
             let read = tokio::select! {
@@ -79,7 +82,11 @@ impl Repl {
             let after = match read {
                 None => After::End(End::Failed("no more lines can be read".to_owned())),
                 Some(Read::Failed(why)) => After::End(End::Failed(why)),
-                Some(Read::Line(line)) => self.line(line).await,
+                Some(Read::Line(line)) => {
+                    let after = self.line(line.clone()).await;
+                    typed.keep(line);
+                    after
+                }
                 Some(Read::Key { wish, draft }) => self.go(wish, draft).await,
                 Some(Read::Interrupted { line }) => self.interrupted(line).await,
                 Some(Read::Eof) if asked_again => After::End(End::Left),

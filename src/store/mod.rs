@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
-//! `turns`, `ends`, `auto_replies`, `gates`, `listing`, `stats`, `recover`, `history`, `output`. SQL stands nowhere else in
+//! `turns`, `ends`, `auto_replies`, `gates`, `listing`, `stats`, `recover`, `history`, `output`, `typed`. SQL stands nowhere else in
 //! the program.
 //!
 //! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
@@ -35,6 +35,7 @@ mod sql;
 mod stats;
 mod together;
 mod turns;
+mod typed;
 mod writer;
 
 #[cfg(test)]
@@ -73,6 +74,7 @@ pub use sql::ChunkKind;
 pub use stats::{AllStats, StatsOf};
 pub use together::{EnqueueAll, HoldSessions};
 pub use turns::{AppendChunks, StartTurn, Turn};
+pub use typed::{KeepTyped, TypedEverywhere, TypedIn};
 
 /// How long a transaction waits for another process's before it is an error. Theirs take milliseconds.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -12,6 +12,7 @@ use rustyline::{
 };
 
 use super::gate::Gate;
+use super::history::Reach;
 use super::{guard, multiline};
 
 /// What a key asks for in the middle of a line.
@@ -87,6 +88,10 @@ enum Act {
     Interrupt,
     Eof,
     Wish(Wish),
+    /// The line before, of every session's.
+    Earlier,
+    /// The line behind, of every session's.
+    Later,
     Suspend,
     /// Not ours, but it clears the screen.
     ClearScreen,
@@ -98,6 +103,7 @@ struct Key {
     act: Act,
     gate: Arc<Gate>,
     endings: Arc<Endings>,
+    reach: Arc<Reach>,
 }
 
 impl Key {
@@ -106,6 +112,21 @@ impl Key {
         self.endings.set(ending);
         self.gate.close();
         Some(Cmd::AcceptLine)
+    }
+
+    /// Whatever an earlier key had announced, the line is open.
+    fn still_open(&self) {
+        if self.endings.take().is_some() {
+            self.gate.open();
+        }
+    }
+
+    /// A step of rustyline's own, through the lines of every session.
+    #[expect(clippy::unnecessary_wraps, reason = "what a handler returns")]
+    fn step(&self, step: Cmd) -> Option<Cmd> {
+        self.still_open();
+        self.reach.widen();
+        Some(step)
     }
 
     fn enter(&self, ctx: &EventContext) -> Option<Cmd> {
@@ -132,6 +153,8 @@ impl ConditionalEventHandler for Key {
             Act::Eof if ctx.mode() == EditMode::Vi => self.end(Ending::Line),
             Act::Eof => None,
             Act::Wish(wish) => self.end(Ending::Wish(wish)),
+            Act::Earlier => self.step(Cmd::PreviousHistory),
+            Act::Later => self.step(Cmd::NextHistory),
             Act::Suspend => {
                 guard::suspend();
                 self.gate.disturb();
@@ -142,9 +165,8 @@ impl ConditionalEventHandler for Key {
                 None
             }
             Act::Other => {
-                if self.endings.take().is_some() {
-                    self.gate.open();
-                }
+                self.still_open();
+                self.reach.narrow();
                 None
             }
         }
@@ -152,9 +174,14 @@ impl ConditionalEventHandler for Key {
 }
 
 /// Binds our keys.
-pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<Gate>, endings: &Arc<Endings>) {
+pub(super) fn bind<H: Helper, I: History>(
+    editor: &mut Editor<H, I>,
+    gate: &Arc<Gate>,
+    endings: &Arc<Endings>,
+    reach: &Arc<Reach>,
+) {
     let handler = |act| {
-        let key = Key { act, gate: Arc::clone(gate), endings: Arc::clone(endings) };
+        let key = Key { act, gate: Arc::clone(gate), endings: Arc::clone(endings), reach: Arc::clone(reach) };
         EventHandler::Conditional(Box::new(key))
     };
     let plain = |code| KeyEvent(code, Modifiers::NONE);
@@ -174,6 +201,11 @@ pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<
         (KeyEvent::alt('a'), Act::Wish(Wish::Attention)),
         (KeyEvent(KeyCode::Left, Modifiers::ALT), Act::Wish(Wish::Previous)),
         (KeyEvent(KeyCode::Right, Modifiers::ALT), Act::Wish(Wish::Next)),
+        // Some terminals keep Ctrl-Up for themselves.
+        (KeyEvent(KeyCode::Up, Modifiers::CTRL), Act::Earlier),
+        (KeyEvent(KeyCode::Up, Modifiers::ALT), Act::Earlier),
+        (KeyEvent(KeyCode::Down, Modifiers::CTRL), Act::Later),
+        (KeyEvent(KeyCode::Down, Modifiers::ALT), Act::Later),
     ];
     for (key, act) in keys {
         editor.bind_sequence(key, handler(act));

@@ -20,7 +20,6 @@ use std::sync::mpsc as std_mpsc;
 use std::thread::Builder;
 use std::time::Duration;
 
-use rustyline::history::MemHistory;
 use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 
@@ -29,6 +28,7 @@ use crate::domain::{Frame, Look, PromptState};
 mod gate;
 pub mod guard;
 mod helper;
+mod history;
 mod keys;
 mod live_row;
 mod multiline;
@@ -48,8 +48,6 @@ pub use style::wants_color;
 pub const FRAMES: usize = 1;
 /// Lines asked for or read that wait: the two sides take turns.
 pub const LINES: usize = 1;
-/// Lines of history in memory.
-const HISTORY_LINES: usize = 1_000;
 /// How long the last frames may take when the program leaves.
 const LAST_FRAMES: Duration = Duration::from_millis(500);
 
@@ -134,20 +132,19 @@ pub fn start(options: Options) -> io::Result<Terminal> {
     let (state, state_in) = watch::channel(prompt);
 
     let config = Config::builder()
-        .max_history_size(HISTORY_LINES)
-        .map_err(io::Error::other)?
-        .history_ignore_space(true)
         .completion_type(CompletionType::List)
         .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
         // The prompt is drawn by us at each repaint, with colour or without.
         .color_mode(ColorMode::Forced)
         .grapheme_cluster_mode(mode)
         .build();
-    let mut editor: Editor<helper::Prompter, MemHistory> =
-        Editor::with_history(config.clone(), MemHistory::with_config(&config)).map_err(io::Error::other)?;
+    let reach = Arc::new(history::Reach::default());
+    let lines = history::Lines::new(Arc::clone(&reach));
+    let mut editor: Editor<helper::Prompter, history::Lines> =
+        Editor::with_history(config, lines).map_err(io::Error::other)?;
     let helper = helper::Prompter::new(complete, mode, palette, Arc::clone(&gate), state_in);
     editor.set_helper(Some(helper));
-    keys::bind(&mut editor, &gate, &endings);
+    keys::bind(&mut editor, &gate, &endings, &reach);
 
     let renderer = |kind| render::Renderer::new(kind, mode, palette, look);
     let (printing_out, printing) = std_mpsc::sync_channel::<()>(1);

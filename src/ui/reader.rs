@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustyline::error::ReadlineError;
-use rustyline::history::MemHistory;
 use rustyline::{Editor, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 use unicode_segmentation::UnicodeSegmentation;
@@ -16,13 +15,14 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::gate::Gate;
 use super::guard::{self, RestoreOnUnwind};
 use super::helper::Prompter;
+use super::history::Lines;
 use super::keys::{Ending, Endings, Wish};
 use super::live_row::{TAB_COLUMNS, columns};
 use super::multiline;
 use super::prompt::{Shape, plain_prompt};
-use crate::domain::PromptState;
 use crate::domain::limits::{MAX_MESSAGE_BYTES, MAX_SCRIPT_LINE_BYTES};
 use crate::domain::text::visible;
+use crate::domain::{PromptState, TypedLines};
 
 /// What the reader needs for the next line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Next {
     pub prompt: PromptState,
     /// What stands in the line already: the session's draft.
     pub initial: String,
+    /// What keys bring back, where that is not what they brought back before and what was typed since.
+    pub history: Option<TypedLines>,
 }
 
 /// What came of a line. In each case its rows are erased, and the reader waits for a [`Next`].
@@ -59,7 +61,7 @@ pub enum Read {
 
 /// The reader's end of things.
 pub(super) struct Reader {
-    pub(super) editor: Editor<Prompter, MemHistory>,
+    pub(super) editor: Editor<Prompter, Lines>,
     pub(super) gate: Arc<Gate>,
     pub(super) endings: Arc<Endings>,
     pub(super) mode: GraphemeClusterMode,
@@ -91,7 +93,10 @@ impl Reader {
         let _open = OpenOnDrop(Arc::clone(&self.gate));
         // Whether there was ever another session to speak of.
         let mut several = false;
-        while let Some(Next { prompt, initial }) = self.next.blocking_recv() {
+        while let Some(Next { prompt, initial, history }) = self.next.blocking_recv() {
+            if let Some(lines) = history {
+                self.editor.history_mut().replace(lines);
+            }
             self.prompt.send_replace(prompt);
             let mut initial = visible(&initial).into_owned();
             let read = loop {
@@ -115,6 +120,7 @@ impl Reader {
             helper.begin(shape);
         }
         self.endings.take();
+        self.editor.history().begin();
         let result = self.editor.readline_with_initial(&raw, (initial, ""));
         self.gate.close();
         let ending = self.endings.take();
@@ -159,9 +165,10 @@ impl Reader {
                 Outcome::Again(line)
             }
             Ending::Line => {
-                // What begins with a blank is not kept; a line that cannot be kept is no reason not to send it.
+                // Whatever comes of it: who is refused tries again, and who mistyped finds it there.
+                let line = multiline::message(line);
                 let _ = self.editor.add_history_entry(line.as_str());
-                Outcome::Done(Read::Line(multiline::message(line)))
+                Outcome::Done(Read::Line(line))
             }
             Ending::Interrupt => Outcome::Done(Read::Interrupted { line }),
             Ending::Eof => Outcome::Done(Read::Eof),
@@ -217,7 +224,7 @@ pub(super) fn run_plain(
     prompting: &AtomicBool,
     reading: &AtomicBool,
 ) {
-    while let Some(Next { prompt, initial }) = next.blocking_recv() {
+    while let Some(Next { prompt, initial, history: _ }) = next.blocking_recv() {
         // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
         let draft = if initial.is_empty() { String::new() } else { format!("(draft) {}\n", visible(&initial)) };
         say(&format!("{draft}{}", plain_prompt(&prompt, guard::columns(), mode)));

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod history;
 mod home;
 mod leaving;
 mod loops;

@@ -11,6 +11,7 @@ mod recovery;
 mod sessions;
 mod stats;
 mod turns;
+mod typed;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,128 @@
+//! Typed lines that keys bring back: apart for each session, together where one wants that, and there again after a restart.
+
+use crate::home::Home;
+
+const CTRL_UP: &str = "\x1b[1;5A";
+const CTRL_DOWN: &str = "\x1b[1;5B";
+/// As rxvt sends it.
+const RXVT_CTRL_UP: &str = "\x1bOa";
+const ALT_UP: &str = "\x1b[1;3A";
+const UP: &str = "\x1b[A";
+const DOWN: &str = "\x1b[B";
+
+#[test]
+fn lines_of_two_sessions_are_apart_and_survive_a_restart() {
+    let home = Home::new();
+    let mut pty = home.start(60);
+    pty.type_keys("apple pie\r");
+    pty.wait_row("echo: apple pie");
+    pty.type_keys(" no secret\r");
+    pty.wait_row("echo:  no secret");
+    pty.type_keys("/new two\r");
+    pty.wait_last("2:two>");
+    pty.type_keys(UP);
+    pty.type_keys("apricot\r");
+    pty.wait_row("echo: apricot");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+
+    let mut pty = home.start(60);
+    pty.wait_last("2:two>");
+    pty.type_keys(UP);
+    pty.wait_last("2:two> /quit");
+    pty.type_keys(UP);
+    pty.wait_last("2:two> apricot");
+    // There is nothing before it.
+    pty.type_keys(UP);
+    pty.type_keys("s\r");
+    pty.wait_row("echo: apricots");
+    pty.type_keys("/1\r");
+    pty.wait_last("1:main>");
+    pty.type_keys(UP);
+    pty.wait_last("1:main> /new two");
+    pty.type_keys(UP);
+    pty.wait_last("1:main> apple pie");
+    pty.type_keys(DOWN);
+    pty.type_keys(DOWN);
+    pty.wait_last("1:main>");
+    // The search finds only what was typed here: nothing with `apri`.
+    pty.type_keys("\x12ap");
+    pty.wait_part("(reverse-i-search)`ap': apple pie");
+    pty.type_keys("r");
+    pty.wait_part("(failed reverse-i-search)`apr': apple pie");
+    // Ctrl-G leaves it, with the line as it was.
+    pty.type_keys("\x07");
+    pty.wait_last("1:main>");
+    pty.type_keys("\x12secret");
+    pty.wait_part("(failed reverse-i-search)`secret':");
+    pty.type_keys("\x07/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn ctrl_up_walks_what_was_typed_everywhere() {
+    let home = Home::new();
+    let mut pty = home.start(60);
+    pty.type_keys("one\r");
+    pty.wait_row("echo: one");
+    pty.type_keys("/new two\r");
+    pty.wait_last("2:two>");
+    pty.type_keys("two\r");
+    pty.wait_row("echo: two");
+    pty.wait_last("2:two>");
+    pty.type_keys("half");
+    for (key, line) in [
+        (CTRL_UP, "two"),
+        (RXVT_CTRL_UP, "/new two"),
+        (ALT_UP, "one"),
+        (CTRL_DOWN, "/new two"),
+        (CTRL_DOWN, "two"),
+        (CTRL_DOWN, "half"),
+    ] {
+        pty.type_keys(key);
+        pty.wait_last(&format!("2:two> {line}"));
+    }
+    // A step is undone as one, and nothing was killed: Ctrl-Y has nothing to give.
+    pty.type_keys(CTRL_UP);
+    pty.wait_last("2:two> two");
+    pty.type_keys("\x1f");
+    pty.wait_last("2:two> half");
+    pty.type_keys("\x19!");
+    pty.wait_last("2:two> half!");
+    pty.type_keys("\x15");
+    pty.wait_last("2:two>");
+    pty.type_keys(&CTRL_UP.repeat(3));
+    pty.wait_last("2:two> one");
+    pty.type_keys(" more\r");
+    pty.wait_row("echo: one more");
+    pty.type_keys(CTRL_UP);
+    pty.wait_last("2:two> one more");
+    pty.type_keys("\x15/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn what_was_refused_is_there_all_the_same() {
+    let home = Home::with("[queue]\nmax_pending = 1\n");
+    let gate = home.gated("long", &["part ", "rest"]);
+    let mut pty = home.start(60);
+    pty.type_keys("long\r");
+    gate.release(1);
+    pty.wait_row("part");
+    pty.type_keys("waits\r");
+    pty.wait_part("queued #2");
+    pty.type_keys("refused\r");
+    pty.wait_part("is full");
+    pty.wait_last("1:main> refused");
+    pty.type_keys("\x15/quitt\r");
+    pty.wait_part("/quitt");
+    pty.wait_last("1:main>");
+    pty.type_keys(UP);
+    pty.wait_last("1:main> /quitt");
+    pty.type_keys(UP);
+    pty.wait_last("1:main> refused");
+    gate.open();
+    pty.wait_row("echo: waits");
+    pty.type_keys("\x15/quit\r");
+    assert_eq!(pty.end(), 0);
+}
