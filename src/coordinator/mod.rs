@@ -26,6 +26,7 @@ mod run;
 mod sessions;
 mod showing;
 mod turns;
+mod undoing;
 mod wishes;
 
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub use request::{
     Ending, EntryEnd, Error, Handle, Held, Queued, Quiet, REQUESTS, SessionState, SessionView, Submission, SwitchTo,
     Which,
 };
+pub use undoing::{LastMessage, Replaced, Undone};
 pub use wishes::{AutoWish, Requeue, Retried};
 
 /// How a provider is found by its name.

@@ -2,6 +2,7 @@
 //! the last line ended; sessions and queues are the coordinator's, the screen is the printer's.
 
 mod completion;
+mod edit;
 mod history;
 
 use std::time::Duration;
@@ -132,6 +133,11 @@ impl Repl {
             Done::Said(text) | Done::Ending { said: Some(text), .. } => self.show(Show::Notice(text)).await,
             Done::Ending { said: None, .. } => {}
             Done::Answered(Answer { text, .. }) => self.show(Show::Block(text)).await,
+            Done::TakenBack { said, text } => {
+                self.show(Show::Notice(said)).await;
+                return After::Line(text);
+            }
+            Done::Edit { entry, text } => return self.edit(entry, text).await,
             Done::Switched(session) => return After::Line(session.draft),
             Done::Wait { which, timeout } => self.say_when_quiet(which, timeout),
             Done::Sleep(length) => self.say_after(length),

@@ -12,6 +12,7 @@ mod sessions;
 mod stats;
 mod turns;
 mod typed;
+mod undo;
 
 use std::path::PathBuf;
 
