@@ -87,6 +87,8 @@
 //! | preemption | a `low` turn gives its slot to what a person typed in the active session | [`queue::Cause::Preemption`] |
 //! | continuing | an entry goes on from what came of its answer before | [`domain::Entry::continues`] |
 //! | seam | where an answer was continued, as an offset in its text | [`domain::Message::seams`] |
+//! | taken back | no part of the conversation any more, though nothing of it is deleted | [`store::TakenBack`] |
+//! | typed lines | what Enter ended, kept session by session, so that a key brings it back | [`domain::TypedLines`] |
 //! | auto-reply | a text that is queued after each answer of a session, until a brake ends the loop | [`domain::AutoReply`] |
 //! | held | waits until a person says `/resume`: an entry, or the queue of a session | |
 //! | partial | what has come of an answer that is not whole | |

@@ -81,32 +81,36 @@ impl Coordinator {
         });
     }
 
-    /// The last message is the one that arrived last; what was over stands behind that in the order of its turn.
+    /// The last message is the one that arrived last; of what is over, the last turn. All that was asked of the store before is
+    /// committed by then, so that what is on its way out of the queue is over.
     fn find_last(
         &mut self,
         session: SessionId,
         then: impl FnOnce(&mut Self, Result<Option<Last>, Error>) + Send + 'static,
     ) {
-        let read = self.store.query(LastAsked { session });
-        self.later(read, move |c, over| {
-            let over = match over {
-                Ok(over) => over,
-                Err(error) => return then(c, Err(error.into())),
-            };
-            let waits = c.queue.waiting(session).into_iter().filter(|waiting| !waiting.auto);
-            let waits = waits.max_by_key(|waiting| (waiting.since, waiting.entry));
-            let runs = c.queue.running(session);
-            let running_since = runs.and_then(|entry| Some((c.entries.get(&entry)?.since, entry)));
-            let before = over.as_ref().map(|entry| (entry.created_at, entry.id)).max(running_since);
-            let last = match (waits, runs, over) {
-                (Some(waits), ..) if before.is_none_or(|before| before < (waits.since, waits.entry)) => {
-                    Some(Last::Waits(waits))
-                }
-                (_, Some(runs), _) => Some(Last::Runs(runs)),
-                (_, None, over) => over.map(Last::Over),
-            };
-            then(c, Ok(last));
+        self.after(std::future::ready(Ok(())), move |c, _| {
+            let read = c.store.query(LastAsked { session });
+            c.later(read, move |c, over| {
+                let last = over.map(|over| c.last_of(session, over));
+                then(c, last.map_err(Error::from));
+            });
         });
+    }
+
+    /// `over`: the last turn that is.
+    fn last_of(&self, session: SessionId, over: Option<Entry>) -> Option<Last> {
+        let waits = self.queue.waiting(session).into_iter().filter(|waiting| !waiting.auto);
+        let waits = waits.max_by_key(|waiting| (waiting.since, waiting.entry));
+        let runs = self.queue.running(session);
+        let running_since = runs.and_then(|entry| Some((self.entries.get(&entry)?.since, entry)));
+        let before = over.as_ref().map(|entry| (entry.created_at, entry.id)).max(running_since);
+        match (waits, runs, over) {
+            (Some(waits), ..) if before.is_none_or(|before| before < (waits.since, waits.entry)) => {
+                Some(Last::Waits(waits))
+            }
+            (_, Some(runs), _) => Some(Last::Runs(runs)),
+            (_, None, over) => over.map(Last::Over),
+        }
     }
 
     fn under(&self, session: SessionId, entry: EntryId) -> Error {

@@ -215,7 +215,8 @@ mod tests {
             if back && at_end {
                 saved.clone_from(&shown);
             }
-            if !lines.is_empty() && !(at_end && !back) && !(index == 0 && back) {
+            let stays = lines.is_empty() || if back { index == 0 } else { at_end };
+            if !stays {
                 let next = if back { index - 1 } else { index + 1 };
                 if !back {
                     index = next;

@@ -15,3 +15,4 @@ mod safety;
 mod server;
 mod streaming;
 mod switching;
+mod undoing;

@@ -15,3 +15,4 @@ mod queues;
 mod sessions;
 mod subcommands;
 mod typing;
+mod undoing;

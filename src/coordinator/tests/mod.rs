@@ -4,6 +4,7 @@ mod following;
 mod loops;
 mod ordering;
 mod retrying;
+mod undoing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
