@@ -14,4 +14,5 @@ CREATE UNIQUE INDEX history_of_session ON history (session_id, nth);
 -- Its question and its answer are kept, and are no part of the conversation any more.
 ALTER TABLE entries ADD COLUMN undone INTEGER NOT NULL DEFAULT 0 CHECK (undone = 0 OR undone = 1);
 
-CREATE INDEX entries_undone ON entries (session_id) WHERE undone = 1;
+-- With both columns, so that it answers alone.
+CREATE INDEX entries_undone ON entries (session_id, undone) WHERE undone = 1;

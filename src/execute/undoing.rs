@@ -37,18 +37,59 @@ impl Executor {
     /// # Errors
     /// It is being answered by now; a full queue; the text is too long, or holds a NUL. The text is the caller's then.
     pub async fn replace(&self, entry: EntryId, text: String) -> Result<Option<String>, Failure> {
-        let text = text.trim_end_matches(['\n', '\r']);
-        if text.trim().is_empty() {
-            return Ok(Some(format!("#{entry} stays as it was: nothing is left of it; /undo takes it back")));
-        }
-        let before = self.store.read(FindEntry(entry)).await?;
-        if before.is_some_and(|before| before.text.trim_end_matches(['\n', '\r']) == text) {
-            return Ok(Some(format!("#{entry} stays as it was")));
-        }
+        let before = self.store.read(FindEntry(entry)).await?.map(|before| before.text).unwrap_or_default();
+        let text = match changed(&before, &text) {
+            Change::To(text) => text,
+            Change::Nothing => return Ok(Some(format!("#{entry} stays as it was"))),
+            Change::Blank => {
+                return Ok(Some(format!("#{entry} stays as it was, for nothing was left of it: /undo takes it back")));
+            }
+        };
         check_message(text)?;
         Ok(match self.handle.replace(entry, text.to_owned(), self.origin).await? {
             Replaced::Changed => Some(format!("#{entry} is changed")),
             Replaced::Asked(..) => None,
         })
+    }
+}
+
+/// What an editor did to a message.
+#[derive(Debug, PartialEq, Eq)]
+enum Change<'a> {
+    /// It is as it was.
+    Nothing,
+    /// Nothing but blanks is left.
+    Blank,
+    /// It is this now.
+    To(&'a str),
+}
+
+fn changed<'a>(before: &str, after: &'a str) -> Change<'a> {
+    let ends = ['\n', '\r'];
+    let text = after.trim_end_matches(ends);
+    if text.trim().is_empty() {
+        Change::Blank
+    } else if text == before.trim_end_matches(ends) {
+        Change::Nothing
+    } else {
+        Change::To(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_editor_adds_at_the_end_is_no_change() {
+        let check = |before: &str, after: &str, expected| assert_eq!(changed(before, after), expected, "{after:?}");
+        check("one", "one\n", Change::Nothing);
+        check("one\n", "one", Change::Nothing);
+        check("one\ntwo", "one\ntwo\r\n", Change::Nothing);
+        check("one", "two\n", Change::To("two"));
+        check("one", " one\n", Change::To(" one"));
+        check("one", "one \n\n", Change::To("one "));
+        check("one", " \n\t\n", Change::Blank);
+        check("one", "", Change::Blank);
     }
 }

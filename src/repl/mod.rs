@@ -1,5 +1,5 @@
 //! The prompt: takes what the reader read, has it carried out, asks for the next line. It holds no state of its own but the way
-//! the last line ended; sessions and queues are the coordinator's, the screen is the printer's.
+//! the last line ended, and whose typed lines the reader has; sessions and queues are the coordinator's, the screen is the printer's.
 
 mod completion;
 mod edit;

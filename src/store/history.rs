@@ -7,7 +7,8 @@ use super::sql::{ChunkKind, stored_error, to_u64};
 use super::{Read, StoreError};
 use crate::domain::{AnswerState, ChatMessage, Message, MessageId, SessionId, Usage};
 
-/// Entries of the session `?1` that were taken back: no part of the conversation.
+/// Entries of the session `?1` that were taken back: no part of the conversation. Found in their index alone: their rows' column
+/// stands behind the text, and is not read for each message.
 pub(super) const UNDONE: &str = "(SELECT id FROM entries WHERE session_id = ?1 AND undone = 1)";
 
 const COLUMNS: &str = "id, session_id, entry_id, role, text, reasoning, state, model, finish_reason, \
@@ -119,17 +120,18 @@ impl Read for Context {
     type Reply = Vec<ChatMessage>;
 
     fn fetch(self, conn: &Connection) -> Result<Vec<ChatMessage>, StoreError> {
-        let mut statement = conn.prepare_cached(
+        let sql = format!(
             "SELECT m.role, m.text FROM messages m JOIN entries e ON e.id = m.entry_id \
-             WHERE m.session_id = ?1 AND m.id <= ?2 AND e.undone = 0 AND CASE \
+             WHERE m.session_id = ?1 AND m.id <= ?2 AND m.entry_id NOT IN {UNDONE} AND CASE \
                  WHEN m.id = ?2 THEN 1 \
                  WHEN e.state = 'pending' THEN 0 \
                  WHEN m.role = 'assistant' THEN octet_length(m.text) > 0 \
                  WHEN e.state = 'done' THEN 1 \
                  ELSE EXISTS (SELECT 1 FROM messages a WHERE a.entry_id = m.entry_id AND a.role = 'assistant' \
                               AND octet_length(a.text) > 0) END \
-             ORDER BY m.id",
-        )?;
+             ORDER BY m.id"
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
         let rows = statement.query_map(params![self.session, self.question], |row| {
             Ok(ChatMessage { role: row.get(0)?, text: row.get(1)? })
         })?;

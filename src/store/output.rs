@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::history::usage;
+use super::history::{UNDONE, usage};
 use super::sql::{ChunkKind, stored_error};
 use super::{Read, StoreError};
 use crate::domain::{AnswerState, EntryId, EntryState, MessageId, Output, Role, Seen, SessionId, StoredError, Usage};
@@ -160,17 +160,18 @@ impl Read for OutputSince {
     type Reply = Behind;
 
     fn fetch(self, conn: &Connection) -> Result<Behind, StoreError> {
-        let mut statement = conn.prepare_cached(
+        let sql = format!(
             "SELECT m.id, m.entry_id, m.role, m.state, \
                  octet_length(m.reasoning) + CASE m.state WHEN 'streaming' THEN coalesce((SELECT sum(octet_length(c.text)) \
                      FROM chunks c WHERE c.message_id = m.id AND c.kind = 'reasoning'), 0) ELSE 0 END, \
                  octet_length(m.text) + CASE m.state WHEN 'streaming' THEN coalesce((SELECT sum(octet_length(c.text)) \
                      FROM chunks c WHERE c.message_id = m.id AND c.kind = 'text'), 0) ELSE 0 END, \
                  e.state, m.input_tokens, m.output_tokens, \
-                 m.error_kind, m.error_status, m.error_text, m.error_request_id, e.undone \
+                 m.error_kind, m.error_status, m.error_text, m.error_request_id, m.entry_id IN {UNDONE} \
              FROM messages m JOIN entries e ON e.id = m.entry_id \
-             WHERE m.session_id = ?1 AND m.id >= ?2 ORDER BY m.id DESC",
-        )?;
+             WHERE m.session_id = ?1 AND m.id >= ?2 ORDER BY m.id DESC"
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![self.session, self.seen.message])?;
         let (mut given, mut room, mut full) = (Vec::new(), self.max_bytes, false);
         let mut behind = Behind { cut_bytes: 0, outputs: Vec::new(), end: self.seen };

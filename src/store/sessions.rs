@@ -363,8 +363,8 @@ impl Read for SessionSummaries {
         let sql = format!(
             "SELECT {COLUMNS}, \
                  (SELECT count(*) FROM messages m WHERE m.session_id = s.id) \
-                     - (SELECT count(*) FROM messages m JOIN entries e ON e.id = m.entry_id \
-                        WHERE e.session_id = s.id AND e.undone = 1), \
+                     - (SELECT count(*) FROM messages m WHERE m.entry_id IN \
+                        (SELECT id FROM entries e WHERE e.session_id = s.id AND e.undone = 1)), \
                  max(s.created_at_ms, \
                      coalesce((SELECT coalesce(m.finished_at_ms, m.created_at_ms) FROM messages m \
                                WHERE m.session_id = s.id ORDER BY m.id DESC LIMIT 1), 0), \

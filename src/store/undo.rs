@@ -4,11 +4,12 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::entries::{COLUMNS, by_id, entry, expect_state};
+use super::history::UNDONE;
 use super::{Enqueue, Read, StoreError, Write};
 use crate::domain::{Entry, EntryId, EntryState, MessageId, Origin, Priority, SessionId, Timestamp};
 
 /// Turns that are over.
-const IS_OVER: &str = "e.state IN ('done', 'cancelled', 'dead') AND e.undone = 0";
+const IS_OVER: &str = "e.state IN ('done', 'cancelled', 'dead')";
 
 /// A turn that was taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,8 @@ impl Read for LastAsked {
     fn fetch(self, conn: &Connection) -> Result<Option<Entry>, StoreError> {
         let sql = format!(
             "SELECT e.id FROM messages m JOIN entries e ON e.id = m.entry_id \
-             WHERE m.session_id = ?1 AND m.role = 'user' AND e.origin <> 'auto' AND {IS_OVER} ORDER BY m.id DESC LIMIT 1"
+             WHERE m.session_id = ?1 AND m.role = 'user' AND e.origin <> 'auto' AND {IS_OVER} \
+                 AND e.id NOT IN {UNDONE} ORDER BY m.id DESC LIMIT 1"
         );
         let last = conn.prepare_cached(&sql)?.query_row([self.session], |row| row.get(0)).optional()?;
         last.map_or(Ok(None), |last| by_id(conn, last))
@@ -103,7 +105,8 @@ fn follow_ups(conn: &Connection, turn: &Entry) -> Result<Vec<EntryId>, StoreErro
     let Some(question) = question else { return Ok(Vec::new()) };
     let sql = format!(
         "SELECT e.id, e.origin FROM messages m JOIN entries e ON e.id = m.entry_id \
-         WHERE m.session_id = ?1 AND m.id > ?2 AND m.role = 'user' AND {IS_OVER} ORDER BY m.id"
+         WHERE m.session_id = ?1 AND m.id > ?2 AND m.role = 'user' AND {IS_OVER} \
+             AND e.id NOT IN {UNDONE} ORDER BY m.id"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![turn.session, question])?;

@@ -126,3 +126,29 @@ fn what_was_refused_is_there_all_the_same() {
     pty.type_keys("\x15/quit\r");
     assert_eq!(pty.end(), 0);
 }
+
+#[test]
+fn the_keys_are_the_same_in_vi_mode() {
+    let home = Home::with("[ui]\nedit_mode = \"vi\"\n");
+    let mut pty = home.start(60);
+    pty.type_keys("one\r");
+    pty.wait_row("echo: one");
+    pty.type_keys("/new two\r");
+    pty.wait_last("2:two>");
+    pty.type_keys(&CTRL_UP.repeat(2));
+    pty.wait_last("2:two> one");
+    pty.type_keys(CTRL_DOWN);
+    pty.wait_last("2:two> /new two");
+    pty.type_keys(CTRL_DOWN);
+    pty.wait_last("2:two>");
+    // This session has nothing of its own yet.
+    pty.type_keys(UP);
+    pty.type_keys("two\r");
+    pty.wait_row("echo: two");
+    pty.type_keys(UP);
+    pty.wait_last("2:two> two");
+    pty.type_keys("\x03");
+    pty.wait_last("2:two>");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}

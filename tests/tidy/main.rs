@@ -20,7 +20,7 @@ const MIGRATIONS: &[(&str, u64)] = &[
     ("0001_sessions_queue_messages.sql", 0xc5f2_34fa_a572_feba),
     ("0002_queue.sql", 0xd470_ee6a_b5f7_3e9f),
     ("0003_cheaper_checks.sql", 0xe34b_b675_80a7_4bda),
-    ("0005_history.sql", 0x3ac0_9f5d_c952_3904),
+    ("0005_history.sql", 0xcd37_6766_7ac8_2809),
 ];
 
 #[test]
