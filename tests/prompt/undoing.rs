@@ -11,6 +11,9 @@ fn what_is_taken_back_is_in_the_line_again() {
         pty.type_keys(&format!("{line}\r"));
         pty.wait_row(&format!("echo: {}", line.replace("//", "/")));
     }
+    // The last word on the screen is not the end of the turn yet.
+    pty.type_keys("/wait\r");
+    pty.wait_row("all is answered");
     pty.type_keys("/undo\r");
     pty.wait_last("1:main> //second");
     pty.wait_row("#2 is taken back");
