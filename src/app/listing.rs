@@ -46,6 +46,7 @@ fn view(config: &Config) -> View {
         time_of_day: TIME_OF_DAY,
         width: if io::stdout().is_terminal() { ui::columns() } else { COLUMNS },
         max_attempts: config.retry.max_attempts,
+        words: false,
     }
 }
 

@@ -223,6 +223,7 @@ pub(super) fn executor(
         models: models(config),
         origin,
         has_line: false,
+        words: false,
         width,
         clock: CLOCK,
         time_of_day: TIME_OF_DAY,

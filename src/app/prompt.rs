@@ -3,13 +3,16 @@
 use tokio::sync::watch;
 
 use super::exit::{FAILED, Failed, OK, SIGNAL};
-use super::{color_choice, open, signals};
+use super::{color_choice, env, open, signals};
 use crate::cli::args::Args;
 use crate::config::{Config, EditMode, Places};
 use crate::coordinator::Front;
-use crate::domain::{Look, Origin, PromptState};
+use crate::domain::{Alert, Look, Origin, PromptState};
 use crate::repl::{Completer, End, Names, Repl};
 use crate::ui;
+
+/// Who has pressed no key for this long looks elsewhere.
+const ALERT_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
     let opened = open::open(args, config, places, false)?;
@@ -45,6 +48,10 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
         look: Look { render: config.ui.render, reasoning: config.ui.reasoning },
         complete: Box::new(Completer { names: names_seen }),
         prompt,
+        alerts: ui::Alerts { how: Alert::None, after: ALERT_AFTER },
+        clock: open::CLOCK,
+        editor: editor(),
+        plain: args.plain,
     });
     let ui::Terminal { display, input } =
         terminal.map_err(|error| anyhow::Error::new(error).context("the terminal cannot be used"))?;
@@ -53,8 +60,14 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
     let handle = open::coordinate(opened, config, &open::providers(config), front);
     let mut executor = open::executor(handle, store, config, Origin::User, columns);
     executor.has_line = input.has_line;
+    executor.words = args.plain;
     let repl = Repl { executor, names, signals: signals::listen(), greeting, draft };
     Ok(repl.run(input).await)
+}
+
+/// The person's editor, as everyone finds it.
+fn editor() -> String {
+    ["VISUAL", "EDITOR"].into_iter().find_map(env).unwrap_or_else(|| "vi".to_owned())
 }
 
 fn columns() -> usize {

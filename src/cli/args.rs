@@ -61,6 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
 
+    /// Whole lines only: no cursor movement, nothing that turns, signs as words (for screen readers and poor terminals)
+    #[arg(long)]
+    pub plain: bool,
+
     /// Script mode: stop at the first line that is wrong or fails
     #[arg(long)]
     pub fail_fast: bool,

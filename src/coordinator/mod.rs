@@ -43,8 +43,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    Activity, AutoReply, Clock, EntryId, Event, MessageId, ModelName, ProviderError, ReplayBuffer, Seen, Session,
-    SessionId, TimeOfDay, Timestamp,
+    Activity, AutoReply, Clock, EntryId, Event, MessageId, ModelName, Progress, ProviderError, ReplayBuffer, Seen,
+    Session, SessionId, TimeOfDay, Timestamp,
 };
 use crate::provider::Provider;
 use crate::queue::{self, Effect, Queue};
@@ -138,6 +138,8 @@ struct RunningTurn {
     held_by_server: bool,
     /// Something of this attempt has come.
     accepted: bool,
+    /// What a person who waits for it is shown.
+    progress: Progress,
     /// What the worker brought, once it ended.
     ended: Option<Ended>,
 }

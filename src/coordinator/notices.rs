@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::text::one_line;
-use crate::domain::{EndState, Event, Origin, SessionChange, SessionId, Show, Span, Usage};
+use crate::domain::{EndState, EntryId, Event, Origin, SessionChange, SessionId, Show, Span, Usage};
 
 /// An error's text in a notice is cut to this many characters; the answer's own end has all of it.
 const ERROR_CHARS: usize = 300;
@@ -40,9 +40,8 @@ pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Op
         // Nobody typed it, and its turn shows it.
         Event::Queued { origin: Origin::Auto, .. } => None,
         Event::Queued { session, entry, ahead, .. } => {
-            let place = if *ahead > 0 { format!(", {ahead} ahead") } else { String::new() };
             let there = if *session == active { String::new() } else { format!("{} ", tag(session)) };
-            Some(format!("{there}queued #{entry}{place}"))
+            Some(there + &queued(*entry, *ahead))
         }
         Event::Retry { session, attempt, of, in_ms, error, .. } => {
             let wait = Span(Duration::from_millis(*in_ms));
@@ -81,6 +80,12 @@ pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Op
     }
 }
 
+/// The acknowledgement of a message.
+pub(super) fn queued(entry: EntryId, ahead: usize) -> String {
+    let place = if ahead > 0 { format!(", {ahead} ahead") } else { String::new() };
+    format!("queued #{entry}{place}")
+}
+
 fn tokens_of(tokens: &Usage) -> String {
     tokens.output.map(|count| format!(", {count} tokens")).unwrap_or_default()
 }
@@ -88,7 +93,6 @@ fn tokens_of(tokens: &Usage) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::EntryId;
 
     #[test]
     fn a_background_session_that_is_done_says_so_in_one_line() {

@@ -221,7 +221,7 @@ impl Coordinator {
     fn ask_again(&mut self, entry: Entry, origin: Origin, reply: Reply<Retried>) {
         let to = Which::These(vec![crate::domain::SessionRef::Id(entry.session)]);
         let (priority, foreground, takes_line) = (Priority::Normal, true, false);
-        let submission = Submission { to, text: entry.text, priority, origin, foreground, takes_line };
+        let submission = Submission { to, text: entry.text, priority, origin, foreground, takes_line, echo: false };
         self.submit_then(submission, move |_, result| {
             let asked = result.map(|mut queued| queued.pop().map_or(Retried::Nothing, Retried::Asked));
             answer(reply, asked);

@@ -2,7 +2,7 @@
 //! was typed whose turn does not begin at once, and on the way into a session that waits.
 
 use super::Coordinator;
-use crate::domain::{EntryId, SessionId, Show, Span, Timestamp};
+use crate::domain::{EntryId, Progress, SessionId, Span, Timestamp};
 use crate::queue::Waiting;
 
 /// Why a session that has something to do does not do it.
@@ -19,14 +19,29 @@ enum Obstacle {
 }
 
 impl Coordinator {
-    /// A message was typed here, and its turn does not begin: why.
-    pub(super) fn say_why_it_waits(&mut self, session: SessionId, entry: EntryId) {
+    /// A message came for this session, and its turn does not begin: why.
+    pub(super) fn why_it_waits(&self, session: SessionId, entry: EntryId) -> Option<String> {
         let is_next = self.queue.next(session).is_some_and(|next| next.entry == entry && !next.auto);
-        if session == self.active
-            && is_next
-            && let Some(why) = self.outlook(session)
-        {
-            self.show(Show::Notice(why));
+        if session == self.active && is_next { self.outlook(session) } else { None }
+    }
+
+    /// What the active session's turn is at, or what keeps the next one from its turn.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        let session = self.active;
+        if self.queue.running(session).is_some() {
+            let turn = self.sessions.get(&session).and_then(|live| live.turn.as_ref());
+            // Its start is being committed.
+            return Some(turn.map_or_else(|| Progress::Asked(self.clock.now()), |turn| turn.progress));
+        }
+        let (next, obstacle) = self.obstacle(session)?;
+        match obstacle {
+            Obstacle::Held(_) => None,
+            Obstacle::Gate { until, .. } => Some(Progress::Gate(until)),
+            Obstacle::Retry(until) => {
+                let (attempt, of) = (next.attempts.saturating_add(1), self.queue.max_attempts());
+                Some(Progress::Retry { until, attempt, of })
+            }
+            Obstacle::Slot => Some(Progress::Slot(next.since)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 
 use super::request::{Ending, EntryEnd, Error, Held, Queued, Reply, Submission, answer};
-use super::{Coordinator, Tracked, Which};
+use super::{Coordinator, Front, Tracked, Which, notices};
 use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId, SessionRef, Show};
 use crate::queue::{self, Waiting};
 use crate::store::{CancelEntries, DeadEntries, Enqueue, EnqueueAll, HoldSessions, StoreError};
@@ -27,7 +27,7 @@ impl Coordinator {
             Ok(sessions) => sessions,
             Err(error) => return then(self, Err(error)),
         };
-        let Submission { text, priority, origin, foreground, takes_line, .. } = submission;
+        let Submission { text, priority, origin, foreground, takes_line, echo, .. } = submission;
         if takes_line {
             self.save_draft(String::new());
         }
@@ -39,7 +39,7 @@ impl Coordinator {
         let commit = self.store.submit(EnqueueAll { entries });
         self.after(commit, move |c, result| match result {
             Ok(entries) => {
-                let queued = entries.into_iter().map(|entry| c.enqueued(entry, foreground)).collect();
+                let queued = entries.into_iter().map(|entry| c.typed(entry, foreground, echo)).collect();
                 then(c, Ok(queued));
             }
             Err(error) => {
@@ -69,7 +69,13 @@ impl Coordinator {
         Ok(())
     }
 
+    /// An entry that nobody has just typed as a message.
     pub(super) fn enqueued(&mut self, entry: Entry, foreground: bool) -> Queued {
+        self.typed(entry, foreground, false)
+    }
+
+    /// An entry is committed: it is acknowledged, and stands in the queue from here on. `echo`: where it waits, its text is shown too.
+    fn typed(&mut self, entry: Entry, foreground: bool, echo: bool) -> Queued {
         let (session, id, priority, origin) = (entry.session, entry.id, entry.priority, entry.origin);
         let (done, receiver) = oneshot::channel();
         let place = waiting(&entry);
@@ -85,19 +91,35 @@ impl Coordinator {
             endings: Vec::new(),
         };
         self.entries.insert(id, tracked);
-        self.emit(Event::Queued { session, entry: id, priority, origin, ahead }, Some(id));
+        let echo = (echo && session == self.active && matches!(self.front, Front::Terminal(_))).then_some(entry.text);
+        if let Some(text) = echo.as_ref().filter(|_| ahead > 0) {
+            self.show_queued(text.clone(), notices::queued(id, ahead));
+        } else {
+            self.emit(Event::Queued { session, entry: id, priority, origin, ahead }, Some(id));
+        }
         // Where the provider's refusal is what holds it from now on, that is said, and what waits let go, once it is committed.
         let was_held = self.queue.is_held(session);
         self.tell(queue::Event::Enqueued { session, waiting: place });
+        let why = match was_held {
+            true => Some(format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on")),
+            false => self.why_it_waits(session, id),
+        };
+        match (why, echo.filter(|_| ahead == 0)) {
+            (Some(why), Some(text)) => self.show_queued(text, why),
+            (Some(why), None) => self.show(Show::Notice(why)),
+            (None, _) => {}
+        }
         if was_held {
-            let why = format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on");
-            self.show(Show::Notice(why));
             self.let_go(id);
-        } else {
-            self.say_why_it_waits(session, id);
         }
         self.touch(session);
         Queued { session, entry: id, ahead, done: receiver }
+    }
+
+    fn show_queued(&mut self, text: String, said: String) {
+        let Some(live) = self.sessions.get(&self.active) else { return };
+        let (session, name) = (live.session.id, live.session.name.clone());
+        self.show(Show::Queued { session, name, text, said });
     }
 
     /// Takes in what waited when chatmux started.

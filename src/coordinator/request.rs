@@ -149,6 +149,8 @@ pub struct Submission {
     pub foreground: bool,
     /// It was the active session's line: nothing of it is left as a draft.
     pub takes_line: bool,
+    /// It was typed as it is, and nothing has shown it yet: where it waits, it is echoed with its acknowledgement.
+    pub echo: bool,
 }
 
 /// A message that is committed.
@@ -243,6 +245,7 @@ pub(super) enum Request {
     Wait { which: Which, reply: Reply<Quiet> },
     Wish(Wish),
     Show(Show),
+    KeepDraft(String),
     Script(ScriptItem, oneshot::Sender<()>),
     Prompt { reply: Reply<PromptState> },
     Quit { draft: Option<String>, reply: Reply<()> },
@@ -394,6 +397,12 @@ impl Handle {
     pub async fn show(&self, show: Show) {
         // When the coordinator has ended there is nobody to show it to.
         let _ = self.requests.send(Request::Show(show)).await;
+    }
+
+    /// Keeps what stands in the active session's line; a failure is said.
+    pub async fn keep_draft(&self, draft: String) {
+        // When the coordinator has ended, its last act was to keep a draft.
+        let _ = self.requests.send(Request::KeepDraft(draft)).await;
     }
 
     /// Gives something to the script's writer, in its place among all else. Waits while too much waits for the writer.

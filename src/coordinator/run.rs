@@ -159,6 +159,7 @@ impl Coordinator {
             Request::Wait { which, reply } => self.wait(&which, reply),
             Request::Wish(wish) => self.grant(wish),
             Request::Show(show) => self.show(show),
+            Request::KeepDraft(draft) => self.save_draft(draft),
             Request::Script(item, taken) => self.script(item, taken),
             Request::Prompt { reply } => {
                 let _ = reply.send(Ok(self.prompt()));

@@ -318,7 +318,7 @@ impl Coordinator {
             session: self.active,
             name: name.unwrap_or_else(|| SessionName::default_for(self.active)),
             streaming: self.queue.running(self.active).is_some(),
-            progress: None,
+            progress: self.progress(),
             activity: self.activities().collect(),
         }
     }

@@ -6,7 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::ends::whole_ms;
 use super::{Coordinator, RunningTurn};
-use crate::domain::{AnswerState, Delta, EndState, EntryId, Event, Output, ReplayBuffer, Seen, SessionId, Show, Usage};
+use crate::domain::{
+    AnswerState, Delta, EndState, EntryId, Event, Output, Progress, ReplayBuffer, Seen, SessionId, Show, Timestamp,
+    Usage,
+};
 use crate::queue;
 use crate::store::{AnswerText, CancelEntries, StartTurn, StoreError, Turn};
 use crate::worker::{self, Assignment, Report, What};
@@ -80,6 +83,7 @@ impl Coordinator {
             cancel: cancel.clone(),
             held_by_server: false,
             accepted: false,
+            progress: Progress::Asked(now),
             ended: None,
         });
         let tracked = self.entries.get_mut(&entry);
@@ -123,6 +127,7 @@ impl Coordinator {
         match what {
             What::Delta { start, delta } => {
                 let (message, first) = (turn.answer, !std::mem::replace(&mut turn.accepted, true));
+                turn.progress = progressed(turn.progress, &delta, self.clock.now());
                 live.replay.push(match &delta {
                     Delta::Text(text) => Output::Text { message, start, text: text.clone() },
                     Delta::Reasoning(text) => Output::Reasoning { message, start, text: text.clone() },
@@ -224,5 +229,14 @@ impl Coordinator {
             self.trouble = Some(text.clone());
             self.notice(format!("{text}; nothing is lost yet, it is tried again every second"));
         }
+    }
+}
+
+/// What a turn is at once this piece of it has come.
+const fn progressed(before: Progress, delta: &Delta, now: Timestamp) -> Progress {
+    match (before, delta) {
+        (Progress::Thinks(since), Delta::Reasoning(_)) => Progress::Thinks(since),
+        (_, Delta::Reasoning(_)) => Progress::Thinks(now),
+        (_, Delta::Text(_)) => Progress::Speaks(now),
     }
 }

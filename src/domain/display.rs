@@ -18,6 +18,17 @@ words!(
     }
 );
 
+impl Activity {
+    /// The same without a sign, as in `session 2 is answering`.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Streaming => "is answering",
+            Self::Finished => "has an answer",
+            Self::Failed => "needs you",
+        }
+    }
+}
+
 /// How answers look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {

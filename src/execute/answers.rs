@@ -9,7 +9,7 @@ use super::layout::{GAP, INDENT, View, pad, unbroken, wrap};
 use super::{Answer, Executor, Failure};
 use crate::command;
 use crate::coordinator::{SessionState, SessionView};
-use crate::domain::{AnswerState, Message, Output, Role, Seen, Session, SessionId};
+use crate::domain::{Activity, AnswerState, Message, Output, Role, Seen, Session, SessionId};
 use crate::store::{DeadEntries, FindMessage, History, OutputSince};
 
 /// What `/replay` shows at most; of more the end.
@@ -110,28 +110,31 @@ fn sessions_text(views: &[SessionView], dead: &Dead, view: View) -> String {
     let widest = |of: &dyn Fn(&SessionView) -> String| views.iter().map(|v| of(v).width()).max().unwrap_or(0);
     let (titles, models) = (widest(&title), widest(&|view| view.session.model.to_string()));
     let columns = view.columns();
-    let states = widest(&|view| state_text(view, dead));
+    let words = view.words;
+    let states = widest(&|view| state_text(view, dead, words));
     // What has no room in columns is folded under its session.
     let is_narrow = "* ".len() + titles + models + states + 2 * GAP > columns;
     let mut rows = Vec::new();
     for view in views {
         let mark = match (view.active, view.activity) {
+            _ if words => "",
             (true, _) => "*",
             (false, Some(activity)) => activity.as_str(),
             (false, None) => " ",
         };
-        let (title, model, state) = (title(view), view.session.model.to_string(), state_text(view, dead));
+        let before = if words { String::new() } else { format!("{mark} ") };
+        let (title, model, state) = (title(view), view.session.model.to_string(), state_text(view, dead, words));
         if is_narrow {
-            wrap(&mut rows, &format!("{mark} "), INDENT, &format!("{title} {model} {}", unbroken(&state)), columns);
+            wrap(&mut rows, &before, INDENT, &format!("{title} {model} {}", unbroken(&state)), columns);
         } else {
-            rows.push(format!("{mark} {}  {}  {state}", pad(&title, titles), pad(&model, models)));
+            rows.push(format!("{before}{}  {}  {state}", pad(&title, titles), pad(&model, models)));
         }
     }
     rows.join("\n")
 }
 
-/// What a session does: `streaming, held, 2 waiting, 1 dead`.
-fn state_text(view: &SessionView, dead: &Dead) -> String {
+/// What a session does: `streaming, held, 2 waiting, 1 dead`. `words`: and what a sign before it would say.
+fn state_text(view: &SessionView, dead: &Dead, words: bool) -> String {
     let mut parts = match view.state {
         SessionState::Idle => vec!["idle".to_owned()],
         SessionState::Streaming if view.held => vec!["streaming".to_owned(), "held".to_owned()],
@@ -145,6 +148,12 @@ fn state_text(view: &SessionView, dead: &Dead) -> String {
     }
     if let Some(dead) = dead.get(&view.session.id) {
         parts.push(format!("{dead} dead"));
+    }
+    match (view.active, view.activity) {
+        (true, _) if words => parts.push("you are here".to_owned()),
+        (false, Some(Activity::Finished)) if words => parts.push("an answer is unseen".to_owned()),
+        (false, Some(Activity::Failed)) if words => parts.push("needs you".to_owned()),
+        _ => {}
     }
     parts.join(", ")
 }
@@ -213,7 +222,13 @@ mod tests {
         ];
         let dead = Dead::from([(SessionId(2), 1)]);
         let check = |width, expected: &[&str]| {
-            let view = View { now: Timestamp(0), time_of_day: TimeOfDay(|_| String::new()), width, max_attempts: 5 };
+            let view = View {
+                now: Timestamp(0),
+                time_of_day: TimeOfDay(|_| String::new()),
+                width,
+                max_attempts: 5,
+                words: false,
+            };
             assert_eq!(sessions_text(&sessions, &dead, view).lines().collect::<Vec<_>>(), expected);
         };
         let columns = [
@@ -231,5 +246,18 @@ mod tests {
             "    1 waiting",
         ];
         check(40, &folded);
+        let view = View {
+            now: Timestamp(0),
+            time_of_day: TimeOfDay(|_| String::new()),
+            width: 80,
+            max_attempts: 5,
+            words: true,
+        };
+        let words = [
+            "1:main         demo:echo?delay=20ms  streaming, held, 2 waiting, you are here",
+            "2:a-long-name  demo:echo?delay=20ms  idle, 1 dead",
+            "3:3rd          demo:echo?delay=20ms  held, 1 waiting",
+        ];
+        assert_eq!(sessions_text(&sessions, &dead, view).lines().collect::<Vec<_>>(), words);
     }
 }

@@ -117,7 +117,13 @@ mod tests {
     }
 
     fn view(now: i64, width: usize) -> View {
-        View { now: Timestamp(now), time_of_day: TimeOfDay(|at| at.0.to_string()), width, max_attempts: 5 }
+        View {
+            now: Timestamp(now),
+            time_of_day: TimeOfDay(|at| at.0.to_string()),
+            width,
+            max_attempts: 5,
+            words: false,
+        }
     }
 
     #[test]

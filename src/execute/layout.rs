@@ -32,6 +32,8 @@ pub struct View {
     pub width: usize,
     /// Attempts that an entry has.
     pub max_attempts: u32,
+    /// Signs are words.
+    pub words: bool,
 }
 
 impl View {

@@ -147,6 +147,8 @@ pub struct Executor {
     pub origin: Origin,
     /// There is a line in which a session's draft stands: not so for a script, and a terminal without cursor movement.
     pub has_line: bool,
+    /// Signs are words (`--plain`).
+    pub words: bool,
     /// Columns that an answer for people may take.
     pub width: fn() -> usize,
     /// The time.
@@ -173,7 +175,7 @@ impl Executor {
     pub async fn run(&self, line: &str) -> Result<Done, Failure> {
         match command::parse(line)? {
             Line::Blank => Ok(Done::Quietly),
-            Line::Message(text) => self.submit(Which::Active, text, Priority::Normal, true).await,
+            Line::Message(text) => self.submit_typed(text).await,
             Line::Command(command) => self.carry_out(command).await,
         }
     }
@@ -183,10 +185,25 @@ impl Executor {
     /// # Errors
     /// It is too long, holds a NUL, or was refused.
     pub async fn submit(&self, to: Which, text: String, priority: Priority, foreground: bool) -> Result<Done, Failure> {
-        check_message(&text)?;
-        let submission = Submission { to, text, priority, origin: self.origin, foreground, takes_line: self.has_line };
+        self.queue_up(self.submission(to, text, priority, foreground)).await
+    }
+
+    /// A line that is a message as it is.
+    async fn submit_typed(&self, text: String) -> Result<Done, Failure> {
+        let submission = self.submission(Which::Active, text, Priority::Normal, true);
+        self.queue_up(Submission { echo: true, ..submission }).await
+    }
+
+    const fn submission(&self, to: Which, text: String, priority: Priority, foreground: bool) -> Submission {
+        let (origin, takes_line) = (self.origin, self.has_line);
+        Submission { to, text, priority, origin, foreground, takes_line, echo: false }
+    }
+
+    async fn queue_up(&self, submission: Submission) -> Result<Done, Failure> {
+        check_message(&submission.text)?;
+        let wait = submission.foreground;
         let queued = self.handle.submit(submission).await?;
-        Ok(Done::Queued { queued, wait: foreground })
+        Ok(Done::Queued { queued, wait })
     }
 
     async fn carry_out(&self, command: Command) -> Result<Done, Failure> {

@@ -323,7 +323,7 @@ pub(super) mod tests {
 
     fn view(width: usize) -> View {
         let time_of_day = TimeOfDay(|at| format!("12:{:02}:{:02}", at.0 / 60_000 % 60, at.0 / 1_000 % 60));
-        View { now: NOW, time_of_day, width, max_attempts: 5 }
+        View { now: NOW, time_of_day, width, max_attempts: 5, words: false }
     }
 
     /// One of each that there is to say.

@@ -19,6 +19,7 @@ impl Executor {
             time_of_day: self.time_of_day,
             width: (self.width)(),
             max_attempts: self.max_attempts,
+            words: self.words,
         }
     }
 

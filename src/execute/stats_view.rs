@@ -156,7 +156,7 @@ mod tests {
     use crate::domain::{Depth, TimeOfDay, Timestamp};
 
     fn view(width: usize) -> View {
-        View { now: Timestamp(0), time_of_day: TimeOfDay(|at| at.0.to_string()), width, max_attempts: 5 }
+        View { now: Timestamp(0), time_of_day: TimeOfDay(|at| at.0.to_string()), width, max_attempts: 5, words: false }
     }
 
     fn stats() -> Stats {

@@ -1,4 +1,4 @@
-//! `/undo` and `/edit` carried out. The editor is not here: who has the terminal runs it between [`Done::Edit`] and
+//! `/undo` and `/edit` carried out. The editor is not here: who has the terminal runs it, between [`Done::Edit`] and
 //! [`Executor::replace`].
 
 use super::{Done, Executor, Failure, check_message};

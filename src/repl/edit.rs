@@ -1,18 +1,18 @@
-//! `/edit` at the prompt: what stands between a message and its new text, and what becomes of that.
+//! `/edit` at the prompt: what becomes of what a person's editor gave back.
 
 use super::{After, Repl};
 use crate::command;
 use crate::domain::{EntryId, Show};
 
 impl Repl {
-    /// The message `entry` shall be changed. What its editor gives back is for [`Repl::edited`].
-    pub(super) async fn edit(&self, entry: EntryId, text: String) -> After {
-        // No editor stands here yet: the text comes back as it is.
-        self.edited(entry, text).await
-    }
-
-    /// The editor gave `text` back for the message `entry`. What is refused is not lost: it stands in the line.
-    pub(super) async fn edited(&self, entry: EntryId, text: String) -> After {
+    /// The editor ended, in which the message `entry` was. What is refused is not lost: it stands in the line.
+    pub(super) async fn edited(&self, entry: Option<EntryId>, text: Option<String>) -> After {
+        let (entry, text) = match (entry, text) {
+            (Some(entry), Some(text)) => (entry, text),
+            (None, Some(text)) => return After::Line(text),
+            // It failed, and that was said.
+            (_, None) => return After::Line(String::new()),
+        };
         match self.executor.replace(entry, text.clone()).await {
             Ok(said) => {
                 if let Some(said) = said {

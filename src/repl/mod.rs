@@ -5,6 +5,7 @@ mod completion;
 mod edit;
 mod history;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -12,13 +13,17 @@ use tokio::sync::{mpsc, watch};
 use crate::command;
 use crate::coordinator::{Quiet, SessionState, SwitchTo, Which};
 use crate::domain::text::one_line;
-use crate::domain::{Entry, EntryState, SessionId, SessionRef, Show};
+use crate::domain::{Entry, EntryId, EntryState, SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
 use crate::store::QueueListing;
-use crate::ui::{Input, Next, Read, Wish};
+use crate::ui::{Input, Next, Read, Typed, Wish};
 
 pub use completion::{Completer, Names};
 
+/// How far a draft on the disk may be behind what is typed.
+const DRAFT_DELAY: Duration = Duration::from_secs(1);
+/// The number of SIGINT, the same everywhere.
+const SIGINT: i32 = 2;
 /// Characters of a message by which completion tells it from others.
 const EXCERPT_CHARS: usize = 40;
 
@@ -51,33 +56,53 @@ pub enum End {
 /// What stands in the next line, or the end.
 enum After {
     Line(String),
+    /// The person's editor first, with the text of this message.
+    Edit {
+        entry: EntryId,
+        text: String,
+    },
     End(End),
 }
 
 impl Repl {
     /// Runs until the person leaves or a signal comes; all is committed when this returns.
     pub async fn run(mut self, input: Input) -> End {
-        let Input { reader, has_line, next, mut reads, exit } = input;
+        let Input { reader, has_line, next, mut reads, line, lent, exit } = input;
         tokio::task::spawn_blocking(reader);
         for line in std::mem::take(&mut self.greeting) {
             self.executor.handle.show(Show::Notice(line)).await;
         }
         let mut initial = std::mem::take(&mut self.draft);
         let mut warned = false;
+        // The message that is in the editor.
+        let mut editing = None;
         let mut typed = history::Typed::new(&self.executor);
+        let mut drafts = Drafts { line: line.clone() };
         let end = loop {
             self.refresh_names().await;
             let Ok(prompt) = self.executor.handle.prompt().await else {
                 break End::Failed("an internal error; the log has more".to_owned());
             };
             let history = typed.enter(prompt.session).await;
-            if next.send(Next { prompt, initial: std::mem::take(&mut initial), history }).await.is_err() {
+            let edit = editing.is_some();
+            if next.send(Next { prompt, initial: std::mem::take(&mut initial), edit, history }).await.is_err() {
                 break End::Failed("the terminal is gone".to_owned());
             }
-            let read = tokio::select! {
-                biased;
-                Some(signal) = self.signals.recv() => break End::Signal(signal),
-                read = reads.recv() => read,
+            let read = loop {
+                tokio::select! {
+                    biased;
+                    // What Ctrl-C means in the person's editor is the editor's business.
+                    Some(signal) = self.signals.recv() => match lent.load(Ordering::Acquire) && signal == SIGINT {
+                        true => {}
+                        false => break Err(End::Signal(signal)),
+                    },
+                    read = reads.recv() => break Ok(read),
+                    draft = drafts.next(), if has_line => self.executor.handle.keep_draft(draft).await,
+                }
+            };
+            let read = match read {
+                Ok(read) => read,
+                Err(end) => break end,
             };
             let asked_again = std::mem::take(&mut warned);
             let after = match read {
@@ -90,6 +115,7 @@ impl Repl {
                 }
                 Some(Read::Key { wish, draft }) => self.go(wish, draft).await,
                 Some(Read::Interrupted { line }) => self.interrupted(line).await,
+                Some(Read::Edited(text)) => self.edited(editing.take(), text).await,
                 Some(Read::Eof) if asked_again => After::End(End::Left),
                 Some(Read::Eof) => {
                     warned = true;
@@ -98,11 +124,13 @@ impl Repl {
             };
             match after {
                 After::Line(text) => initial = text,
+                After::Edit { entry, text } => (editing, initial) = (Some(entry), text),
                 After::End(end) => break end,
             }
         };
-        // Who leaves by hand leaves an empty line; of one that a signal cut off only the last draft is known.
-        let draft = (end == End::Left && has_line).then(String::new);
+        // Who leaves by hand leaves an empty line; one that was cut off from outside is there again next time.
+        let cut_off = || line.borrow().text();
+        let draft = if end == End::Left { has_line.then(String::new) } else { cut_off() };
         if let Err(error) = self.executor.handle.quit(draft).await {
             tracing::error!(%error, "the end could not be committed");
         }
@@ -137,7 +165,7 @@ impl Repl {
                 self.show(Show::Notice(said)).await;
                 return After::Line(text);
             }
-            Done::Edit { entry, text } => return self.edit(entry, text).await,
+            Done::Edit { entry, text } => return After::Edit { entry, text },
             Done::Switched(session) => return After::Line(session.draft),
             Done::Wait { which, timeout } => self.say_when_quiet(which, timeout),
             Done::Sleep(length) => self.say_after(length),
@@ -253,6 +281,25 @@ impl Repl {
                 changed
             });
         });
+    }
+}
+
+/// Keeps what is being typed on the disk.
+struct Drafts {
+    line: watch::Receiver<Typed>,
+}
+
+impl Drafts {
+    /// The line, a while after it was changed: so a crash takes little of it.
+    async fn next(&mut self) -> String {
+        while self.line.changed().await.is_ok() {
+            tokio::time::sleep(DRAFT_DELAY).await;
+            if let Some(draft) = self.line.borrow_and_update().text() {
+                return draft;
+            }
+        }
+        // The reader has ended, and its last read says so.
+        std::future::pending().await
     }
 }
 

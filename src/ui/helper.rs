@@ -14,9 +14,12 @@ use rustyline::{CompletionType, Context, GraphemeClusterMode};
 use tokio::sync::watch;
 
 use super::gate::Gate;
+use super::keys::Shared;
+use super::paste::Kept;
 use super::prompt::Shape;
 use super::style::Palette;
-use crate::domain::PromptState;
+use super::{measure, progress};
+use crate::domain::{Clock, PromptState};
 
 /// Completions shown at most; more help nobody.
 const MAX_COMPLETIONS: usize = 1_000;
@@ -28,6 +31,21 @@ pub trait Complete: Send {
 
     /// What to show, dimmed, behind `line`.
     fn hint(&self, line: &str) -> Option<String>;
+}
+
+/// What stands in the line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Typed {
+    /// `None`: no line is open.
+    line: Option<String>,
+    kept: Kept,
+}
+
+impl Typed {
+    /// The text that the line means, folded pastes included; `None` while no line is open.
+    pub fn text(&self) -> Option<String> {
+        self.line.as_ref().map(|line| self.kept.unfold(line))
+    }
 }
 
 /// Completes nothing.
@@ -44,11 +62,21 @@ impl Complete for NoCompletion {
     }
 }
 
-/// A hint that is only shown: what it says is an explanation, not text to put in.
+/// What stands behind the line: it is only shown, and nothing to put in.
 #[derive(Debug)]
-pub(super) struct Explanation(String);
+pub(super) struct Behind(String);
 
-impl rustyline::hint::Hint for Explanation {
+/// What that is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Field {
+    /// What the line may go on with.
+    #[default]
+    Explanation,
+    /// What the session's turn is at. The hint is only blanks, to keep the place: what is in it is drawn at each repaint.
+    Progress,
+}
+
+impl rustyline::hint::Hint for Behind {
     fn display(&self) -> &str {
         &self.0
     }
@@ -68,10 +96,16 @@ pub(super) struct Prompter {
     state: RefCell<watch::Receiver<PromptState>>,
     /// The measures of the line that is open.
     shape: Cell<Shape>,
+    /// What stands behind the line.
+    field: Cell<Field>,
+    /// The prompt is another one, that of a search.
+    searching: Cell<bool>,
+    clock: Clock,
     /// The next drawing of the prompt is the first of a line: the terminal is raw by then and the gate may open.
     opening: Cell<bool>,
-    /// The line as it was at the last key: a readline that fails forgets it.
-    line: RefCell<String>,
+    /// The line as it was at the last key: a readline that fails forgets it, and who ends the program from outside keeps it.
+    line: watch::Sender<Typed>,
+    keys: Arc<Shared>,
 }
 
 impl Prompter {
@@ -81,25 +115,53 @@ impl Prompter {
         palette: Palette,
         gate: Arc<Gate>,
         state: watch::Receiver<PromptState>,
+        line: watch::Sender<Typed>,
+        keys: Arc<Shared>,
+        clock: Clock,
     ) -> Self {
-        let (shape, opening, line) = (Cell::default(), Cell::new(false), RefCell::default());
-        Self { complete, mode, palette, gate, state: RefCell::new(state), shape, opening, line }
+        Self {
+            complete,
+            mode,
+            palette,
+            gate,
+            state: RefCell::new(state),
+            shape: Cell::default(),
+            field: Cell::default(),
+            searching: Cell::default(),
+            clock,
+            opening: Cell::new(false),
+            line,
+            keys,
+        }
     }
 
     /// A line begins, with a prompt of this shape.
     pub(super) fn begin(&self, shape: Shape) {
         self.shape.set(shape);
         self.opening.set(true);
-        self.line.borrow_mut().clear();
     }
 
     /// The line as it was at the last key.
     pub(super) fn last_line(&self) -> String {
-        self.line.borrow().clone()
+        self.line.borrow().line.clone().unwrap_or_default()
+    }
+
+    /// The line was taken: it is nobody's draft any more.
+    pub(super) fn forget_line(&self) {
+        self.line.send_replace(Typed::default());
     }
 
     fn note(&self, line: &str) {
-        line.clone_into(&mut self.line.borrow_mut());
+        self.line.send_replace(Typed { line: Some(line.to_owned()), kept: self.keys.pastes.kept() });
+    }
+
+    /// Columns behind `line` that can be drawn into without another row: fewer than [`progress::FIELD_COLUMNS`] where the row ends
+    /// before. The last column stays free, for behind it the cursor would stand on the next row.
+    fn room_behind(&self, line: &str) -> usize {
+        let shape = self.shape.get();
+        let prompt = shape.draw(&self.state.borrow().borrow(), self.mode, None);
+        let (_, column) = measure::end(&(prompt + line), shape.width(), self.mode);
+        shape.width().saturating_sub(column + 1).min(progress::FIELD_COLUMNS)
     }
 }
 
@@ -125,14 +187,19 @@ impl Completer for Prompter {
 }
 
 impl Hinter for Prompter {
-    type Hint = Explanation;
+    type Hint = Behind;
 
-    fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<Explanation> {
+    fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<Behind> {
         self.note(line);
-        if line.is_empty() || pos < line.len() {
-            return None;
+        let explained = if line.is_empty() || pos < line.len() { None } else { self.complete.hint(line) };
+        if let Some(explanation) = explained {
+            self.field.set(Field::Explanation);
+            return Some(Behind(explanation));
         }
-        self.complete.hint(line).map(Explanation)
+        let is_awaited = self.state.borrow().borrow().progress.is_some();
+        let room = if is_awaited { self.room_behind(line) } else { 0 };
+        self.field.set(Field::Progress);
+        (room > 0).then(|| Behind(" ".repeat(room)))
     }
 }
 
@@ -141,6 +208,7 @@ impl Highlighter for Prompter {
         if self.opening.take() {
             self.gate.open();
         }
+        self.searching.set(!default);
         if !default {
             return Cow::Borrowed(prompt);
         }
@@ -155,7 +223,17 @@ impl Highlighter for Prompter {
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
-        Cow::Owned(hint.style(self.palette.dim).to_string())
+        let text = match self.field.get() {
+            Field::Explanation => hint.to_owned(),
+            // Where nothing is drawn the cells stay as they are, so that no blanks are copied or wrapped.
+            Field::Progress if self.searching.get() => String::new(),
+            Field::Progress => {
+                let progress = self.state.borrow().borrow().progress;
+                let draw = |progress| progress::text(progress, self.clock.now(), hint.len(), self.mode);
+                progress.map(draw).unwrap_or_default()
+            }
+        };
+        if text.is_empty() { Cow::Owned(text) } else { Cow::Owned(text.style(self.palette.dim).to_string()) }
     }
 
     fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {

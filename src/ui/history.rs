@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustyline::Result;
 use rustyline::history::{History, SearchDirection, SearchResult};
 
+use super::keys::Shared;
+use super::paste::is_long;
 use crate::domain::TypedLines;
 use crate::domain::limits::MAX_HISTORY_LINES;
 use crate::domain::text::visible;
@@ -44,14 +46,14 @@ impl Reach {
 pub(super) struct Lines {
     here: VecDeque<String>,
     everywhere: VecDeque<String>,
-    reach: Arc<Reach>,
+    keys: Arc<Shared>,
     /// The last step was one through the lines of every session.
     wide: Cell<bool>,
 }
 
 impl Lines {
-    pub(super) fn new(reach: Arc<Reach>) -> Self {
-        Self { here: VecDeque::new(), everywhere: VecDeque::new(), reach, wide: Cell::new(false) }
+    pub(super) fn new(keys: Arc<Shared>) -> Self {
+        Self { here: VecDeque::new(), everywhere: VecDeque::new(), keys, wide: Cell::new(false) }
     }
 
     /// The prompt belongs to another session now, or what was typed is known only now.
@@ -63,7 +65,7 @@ impl Lines {
 
     /// A line begins: no walk is under way.
     pub(super) fn begin(&self) {
-        self.reach.narrow();
+        self.keys.reach.narrow();
         self.wide.set(false);
     }
 
@@ -94,15 +96,22 @@ impl Lines {
             }
             SearchDirection::Forward => self.here.iter().enumerate().skip(start.saturating_sub(first)).find_map(place),
         }?;
-        let entry = Cow::Borrowed(self.here[idx - first].as_str());
-        Some(SearchResult { entry, idx, pos })
+        Some(self.found(&self.here[idx - first], idx, pos))
+    }
+
+    /// A line as it stands at the prompt: a long one as a sign, which has no place within it.
+    fn found<'a>(&self, line: &'a str, idx: usize, pos: usize) -> SearchResult<'a> {
+        if is_long(line) {
+            return SearchResult { entry: Cow::Owned(self.keys.pastes.fold(line.to_owned())), idx, pos: 0 };
+        }
+        SearchResult { entry: Cow::Borrowed(line), idx, pos }
     }
 }
 
 impl History for Lines {
     /// The line at `index`, or near it: rustyline goes on from where this says the line is.
     fn get(&self, index: usize, dir: SearchDirection) -> Result<Option<SearchResult<'_>>> {
-        let wide = self.reach.take();
+        let wide = self.keys.reach.take();
         let (list, turned) = (self.list(wide), self.wide.replace(wide) != wide);
         let (first, newest) = (self.first(list), self.len().saturating_sub(1));
         let idx = match dir {
@@ -112,7 +121,7 @@ impl History for Lines {
             SearchDirection::Reverse => index,
         };
         let entry = idx.checked_sub(first).and_then(|nth| list.get(nth));
-        Ok(entry.map(|entry| SearchResult { entry: Cow::Borrowed(entry.as_str()), idx, pos: 0 }))
+        Ok(entry.map(|line| self.found(line, idx, 0)))
     }
 
     fn add(&mut self, line: &str) -> Result<bool> {
@@ -192,16 +201,16 @@ mod tests {
 
     use SearchDirection::{Forward, Reverse};
 
-    fn lines(here: &[&str], everywhere: &[&str]) -> (Lines, Arc<Reach>) {
-        let reach = Arc::<Reach>::default();
-        let mut lines = Lines::new(Arc::clone(&reach));
+    fn lines(here: &[&str], everywhere: &[&str]) -> (Lines, Arc<Shared>) {
+        let keys = Arc::<Shared>::default();
+        let mut lines = Lines::new(Arc::clone(&keys));
         let own = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
         lines.replace(TypedLines { here: own(here), everywhere: own(everywhere) });
-        (lines, reach)
+        (lines, keys)
     }
 
     /// rustyline's steps, as its `edit_history_next` makes them; what stands in the line after each.
-    fn walk(lines: &Lines, reach: &Reach, keys: &str) -> Vec<String> {
+    fn walk(lines: &Lines, Shared { reach, .. }: &Shared, keys: &str) -> Vec<String> {
         let (mut index, mut shown, mut saved) = (lines.len(), "typed".to_owned(), String::new());
         lines.begin();
         let mut all = Vec::new();
@@ -235,8 +244,8 @@ mod tests {
     #[test]
     fn each_key_walks_its_own_lines() {
         let check = |here: &[&str], everywhere: &[&str], keys, expected: &[&str]| {
-            let (lines, reach) = lines(here, everywhere);
-            assert_eq!(walk(&lines, &reach, keys), expected, "{keys} in {here:?} and {everywhere:?}");
+            let (lines, shared) = lines(here, everywhere);
+            assert_eq!(walk(&lines, &shared, keys), expected, "{keys} in {here:?} and {everywhere:?}");
         };
         let (here, all) = (["a", "b"], ["x", "a", "y", "b", "z"]);
         check(&here, &all, "uuudd", &["b", "a", "a", "b", "typed"]);
@@ -271,13 +280,23 @@ mod tests {
     }
 
     #[test]
+    fn a_long_line_is_a_sign_that_means_it() {
+        let long = "row\n".repeat(20);
+        let (lines, keys) = lines(&[&long, "b"], &[]);
+        assert_eq!(walk(&lines, &keys, "uu"), ["b", "[20 lines]"]);
+        let found = lines.search("row", 1, Reverse).unwrap().unwrap();
+        assert_eq!((&*found.entry, found.idx, found.pos), ("[20 lines]", 1, 0));
+        assert_eq!(keys.pastes.kept().unfold("[20 lines]!"), long.clone() + "!");
+    }
+
+    #[test]
     fn what_is_added_is_the_newest_of_both_and_they_are_bounded() {
-        let (mut lines, reach) = lines(&["a"], &["b", "a", "c"]);
+        let (mut lines, keys) = lines(&["a"], &["b", "a", "c"]);
         assert!(lines.add("b").unwrap());
         assert!(!lines.add("b").unwrap(), "the newest once more");
         assert!(!lines.add(" secret").unwrap());
-        assert_eq!(walk(&lines, &reach, "uu"), ["b", "a"]);
-        assert_eq!(walk(&lines, &reach, "UUUU"), ["b", "c", "a", "a"]);
+        assert_eq!(walk(&lines, &keys, "uu"), ["b", "a"]);
+        assert_eq!(walk(&lines, &keys, "UUUU"), ["b", "c", "a", "a"]);
         (0..2 * MAX_HISTORY_LINES).for_each(|n| assert!(lines.add_owned(n.to_string()).unwrap()));
         assert_eq!((lines.here.len(), lines.everywhere.len()), (MAX_HISTORY_LINES, MAX_HISTORY_LINES));
     }

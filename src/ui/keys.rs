@@ -3,16 +3,18 @@
 //! All of them end it as an accepted line: an interrupted readline would forget both its text and what was typed ahead.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rustyline::history::History;
 use rustyline::{
-    Cmd, ConditionalEventHandler, EditMode, Editor, Event, EventContext, EventHandler, Helper, KeyCode, KeyEvent,
-    Modifiers, Movement, RepeatCount,
+    Cmd, ConditionalEventHandler, EditMode, Editor, Event, EventContext, EventHandler, Helper, InputMode, KeyCode,
+    KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
 use super::gate::Gate;
 use super::history::Reach;
+use super::paste::{Pasted, Pastes};
 use super::{guard, multiline};
 
 /// What a key asks for in the middle of a line.
@@ -41,6 +43,10 @@ pub(super) enum Ending {
     Wish(Wish),
     /// Enter behind a `\\`: the line goes on in another row.
     More,
+    /// The line shall be changed in the person's editor.
+    Editor,
+    /// A paste was longer than a message may be; nothing of it is in the line.
+    PasteTooLong,
 }
 
 /// The last ending that a key asked for; written and read by the reader's thread, but rustyline wants handlers that could be shared.
@@ -57,6 +63,8 @@ impl Endings {
             Ending::Interrupt => 2,
             Ending::Eof => 3,
             Ending::More => 7,
+            Ending::Editor => 8,
+            Ending::PasteTooLong => 9,
             Ending::Wish(Wish::Attention) => 4,
             Ending::Wish(Wish::Previous) => 5,
             Ending::Wish(Wish::Next) => 6,
@@ -75,14 +83,45 @@ impl Endings {
             5 => Some(Ending::Wish(Wish::Previous)),
             6 => Some(Ending::Wish(Wish::Next)),
             7 => Some(Ending::More),
+            8 => Some(Ending::Editor),
+            9 => Some(Ending::PasteTooLong),
             code if code > SWITCH => Some(Ending::Wish(Wish::Switch(code - SWITCH))),
             _ => None,
         }
     }
 }
 
+/// When a key was pressed last: who has pressed none for a while looks elsewhere.
+#[derive(Debug)]
+pub(super) struct LastKey {
+    start: Instant,
+    after_ms: AtomicU64,
+}
+
+impl Default for LastKey {
+    fn default() -> Self {
+        Self { start: Instant::now(), after_ms: AtomicU64::new(0) }
+    }
+}
+
+impl LastKey {
+    fn pressed(&self) {
+        self.after_ms.store(millis(self.start.elapsed()), Ordering::Relaxed);
+    }
+
+    /// Since then, or since the start.
+    pub(super) fn elapsed(&self) -> Duration {
+        let now = millis(self.start.elapsed());
+        Duration::from_millis(now.saturating_sub(self.after_ms.load(Ordering::Relaxed)))
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What a key of ours does.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     Enter,
     Interrupt,
@@ -93,6 +132,13 @@ enum Act {
     /// The line behind, of every session's.
     Later,
     Suspend,
+    /// A line end within the line.
+    Newline,
+    Editor,
+    PasteStart,
+    PasteEnd,
+    /// Moves, and takes no hint: ours only explain.
+    Right,
     /// Not ours, but it clears the screen.
     ClearScreen,
     /// Any other key: after it the line is open, whatever an earlier key had announced.
@@ -102,21 +148,33 @@ enum Act {
 struct Key {
     act: Act,
     gate: Arc<Gate>,
-    endings: Arc<Endings>,
-    reach: Arc<Reach>,
+    shared: Arc<Shared>,
+}
+
+/// What the keys leave behind for the two threads.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Why the readline ends.
+    pub(super) endings: Endings,
+    /// What was pasted.
+    pub(super) pastes: Pastes,
+    /// How far the next step through the history reaches.
+    pub(super) reach: Reach,
+    /// When somebody was there.
+    pub(super) last_key: LastKey,
 }
 
 impl Key {
     #[expect(clippy::unnecessary_wraps, reason = "what a handler returns")]
     fn end(&self, ending: Ending) -> Option<Cmd> {
-        self.endings.set(ending);
+        self.shared.endings.set(ending);
         self.gate.close();
         Some(Cmd::AcceptLine)
     }
 
     /// Whatever an earlier key had announced, the line is open.
     fn still_open(&self) {
-        if self.endings.take().is_some() {
+        if self.shared.endings.take().is_some() {
             self.gate.open();
         }
     }
@@ -125,8 +183,23 @@ impl Key {
     #[expect(clippy::unnecessary_wraps, reason = "what a handler returns")]
     fn step(&self, step: Cmd) -> Option<Cmd> {
         self.still_open();
-        self.reach.widen();
+        self.shared.reach.widen();
         Some(step)
+    }
+
+    /// While a paste is open every key belongs to it. Ctrl-C again and again ends one whose end got lost.
+    fn in_paste(&self, event: &Event) -> Option<Cmd> {
+        let is_lost = self.act == Act::Interrupt && self.shared.pastes.interrupt();
+        if self.act != Act::PasteEnd && !is_lost {
+            if let Some(key) = event.get(0).filter(|_| self.act != Act::Interrupt) {
+                self.shared.pastes.take(key);
+            }
+            return Some(Cmd::Noop);
+        }
+        match self.shared.pastes.end() {
+            Pasted::Text(text) => Some(Cmd::Insert(1, text)),
+            Pasted::TooLong(_) => self.end(Ending::PasteTooLong),
+        }
     }
 
     fn enter(&self, ctx: &EventContext) -> Option<Cmd> {
@@ -143,7 +216,11 @@ impl Key {
 }
 
 impl ConditionalEventHandler for Key {
-    fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
+    fn handle(&self, event: &Event, n: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
+        self.shared.last_key.pressed();
+        if self.shared.pastes.is_open() {
+            return self.in_paste(event);
+        }
         match self.act {
             Act::Enter => self.enter(ctx),
             Act::Interrupt if ctx.line().is_empty() => self.end(Ending::Interrupt),
@@ -155,6 +232,18 @@ impl ConditionalEventHandler for Key {
             Act::Wish(wish) => self.end(Ending::Wish(wish)),
             Act::Earlier => self.step(Cmd::PreviousHistory),
             Act::Later => self.step(Cmd::NextHistory),
+            Act::Newline => Some(Cmd::Newline),
+            Act::Editor => self.end(Ending::Editor),
+            Act::PasteStart => {
+                self.shared.pastes.begin();
+                Some(Cmd::Noop)
+            }
+            // The end of none.
+            Act::PasteEnd => Some(Cmd::Noop),
+            Act::Right if ctx.has_hint() && ctx.input_mode() != InputMode::Command => {
+                Some(Cmd::Move(Movement::ForwardChar(n)))
+            }
+            Act::Right => None,
             Act::Suspend => {
                 guard::suspend();
                 self.gate.disturb();
@@ -166,7 +255,7 @@ impl ConditionalEventHandler for Key {
             }
             Act::Other => {
                 self.still_open();
-                self.reach.narrow();
+                self.shared.reach.narrow();
                 None
             }
         }
@@ -174,14 +263,9 @@ impl ConditionalEventHandler for Key {
 }
 
 /// Binds our keys.
-pub(super) fn bind<H: Helper, I: History>(
-    editor: &mut Editor<H, I>,
-    gate: &Arc<Gate>,
-    endings: &Arc<Endings>,
-    reach: &Arc<Reach>,
-) {
+pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<Gate>, shared: &Arc<Shared>) {
     let handler = |act| {
-        let key = Key { act, gate: Arc::clone(gate), endings: Arc::clone(endings), reach: Arc::clone(reach) };
+        let key = Key { act, gate: Arc::clone(gate), shared: Arc::clone(shared) };
         EventHandler::Conditional(Box::new(key))
     };
     let plain = |code| KeyEvent(code, Modifiers::NONE);
@@ -191,6 +275,8 @@ pub(super) fn bind<H: Helper, I: History>(
         editor.bind_sequence(Event::KeySeq(vec![KeyEvent::ctrl('X'), digit]), handler(act));
         editor.bind_sequence(plain(KeyCode::F(n)), handler(act));
     }
+    let editor_keys = Event::KeySeq(vec![KeyEvent::ctrl('X'), KeyEvent::ctrl('E')]);
+    editor.bind_sequence(editor_keys, handler(Act::Editor));
     let keys = [
         (plain(KeyCode::Enter), Act::Enter),
         (KeyEvent::ctrl('C'), Act::Interrupt),
@@ -206,12 +292,15 @@ pub(super) fn bind<H: Helper, I: History>(
         (KeyEvent(KeyCode::Up, Modifiers::ALT), Act::Earlier),
         (KeyEvent(KeyCode::Down, Modifiers::CTRL), Act::Later),
         (KeyEvent(KeyCode::Down, Modifiers::ALT), Act::Later),
+        (KeyEvent::ctrl('J'), Act::Newline),
+        (KeyEvent(KeyCode::Enter, Modifiers::ALT), Act::Newline),
+        (plain(KeyCode::BracketedPasteStart), Act::PasteStart),
+        (plain(KeyCode::BracketedPasteEnd), Act::PasteEnd),
+        (plain(KeyCode::Right), Act::Right),
     ];
     for (key, act) in keys {
         editor.bind_sequence(key, handler(act));
     }
-    editor.bind_sequence(KeyEvent::ctrl('J'), Cmd::Newline);
-    editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
     editor.bind_sequence(Event::Any, handler(Act::Other));
 }
 
@@ -223,8 +312,9 @@ mod tests {
     fn an_ending_is_taken_once() {
         let endings = Endings::default();
         let wishes = [Wish::Attention, Wish::Previous, Wish::Next, Wish::Switch(1), Wish::Switch(9)];
-        let all =
-            [Ending::Line, Ending::Interrupt, Ending::Eof, Ending::More].into_iter().chain(wishes.map(Ending::Wish));
+        let all = [Ending::Line, Ending::Interrupt, Ending::Eof, Ending::More, Ending::Editor, Ending::PasteTooLong]
+            .into_iter()
+            .chain(wishes.map(Ending::Wish));
         for ending in all {
             endings.set(ending);
             assert_eq!(endings.take(), Some(ending));

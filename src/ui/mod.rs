@@ -13,33 +13,37 @@
 //! reader may have is shut down without waiting for it. [`Exit::finish`] waits a bounded time for the last frame and gives the terminal back; a signal's task calls
 //! [`guard::restore`].
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc as std_mpsc;
 use std::thread::Builder;
 use std::time::Duration;
 
-use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, GraphemeClusterMode};
+use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, ExternalPrinter, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{Frame, Look, PromptState};
+use crate::domain::{Alert, Clock, Frame, Look, PromptState};
 
+mod editor;
 mod gate;
 pub mod guard;
 mod helper;
 mod history;
 mod keys;
 mod live_row;
+mod measure;
 mod multiline;
+mod paste;
 mod printer;
+mod progress;
 mod prompt;
 mod reader;
 mod render;
 mod style;
 
 pub use guard::columns;
-pub use helper::{Complete, NoCompletion};
+pub use helper::{Complete, NoCompletion, Typed};
 pub use keys::Wish;
 pub use reader::{Next, Read};
 pub use style::wants_color;
@@ -63,6 +67,23 @@ pub struct Options {
     pub complete: Box<dyn Complete>,
     /// The prompt until the first [`Next`].
     pub prompt: PromptState,
+    /// What a person hears of who looks elsewhere.
+    pub alerts: Alerts,
+    /// The time.
+    pub clock: Clock,
+    /// The person's editor, as a command line (`VISUAL`, `EDITOR`).
+    pub editor: String,
+    /// Whole lines only, and signs as words: as where there is no cursor to move.
+    pub plain: bool,
+}
+
+/// How a person who looks elsewhere is told that something ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Alerts {
+    /// In which way.
+    pub how: Alert,
+    /// Who has pressed no key for this long looks elsewhere.
+    pub after: Duration,
 }
 
 /// The running terminal.
@@ -92,6 +113,10 @@ pub struct Input {
     pub next: mpsc::Sender<Next>,
     /// What was typed, one for each [`Next`].
     pub reads: mpsc::Receiver<Read>,
+    /// What stands in the line, key by key: it is worth keeping when the end comes from outside.
+    pub line: watch::Receiver<Typed>,
+    /// The terminal is the person's editor's for now: what is pressed there is not for us.
+    pub lent: Arc<AtomicBool>,
     /// The way out; keep it until then, dropping it restores the terminal's modes.
     pub exit: Exit,
 }
@@ -113,24 +138,104 @@ impl Exit {
     }
 }
 
-/// Takes the terminal, starts the printer's thread, and gives the reader back to be run on one. Where there is no cursor to move (`TERM=dumb`, stdin or stdout is no terminal) the
-/// same channels read and write plain lines.
+/// Takes the terminal, starts the printer's thread, and gives the reader back to be run on one. Where there is no cursor to move
+/// (`TERM=dumb`, stdin or stdout is no terminal), or with [`Options::plain`], the same channels read and write plain lines.
 ///
 /// # Errors
 /// When the terminal's modes cannot be read or set, or a thread cannot be started.
 pub fn start(options: Options) -> io::Result<Terminal> {
-    let Options { color, vi, look, complete, prompt } = options;
     let mode = GraphemeClusterMode::from_env();
-    let palette = style::Palette::new(color);
-    let gate = Arc::new(gate::Gate::default());
-    let endings = Arc::new(keys::Endings::default());
+    let keys = Arc::<keys::Shared>::default();
+    let mut editor = editor(mode, options.vi, Arc::clone(&keys))?;
+    let above = if options.plain { None } else { editor.create_external_printer().ok() };
     let (frames, frames_in) = mpsc::channel(FRAMES);
     let (ready_out, ready) = mpsc::channel(FRAMES);
-    let printing_in = printer::Feed { frames: frames_in, ready: ready_out };
     let (next, next_in) = mpsc::channel(LINES);
     let (reads_out, reads) = mpsc::channel(LINES);
-    let (state, state_in) = watch::channel(prompt);
+    let (line_out, line) = watch::channel(Typed::default());
+    let lent = Arc::new(AtomicBool::new(false));
+    let wires = Wires {
+        feed: printer::Feed::new(frames_in, ready_out)?,
+        next: next_in,
+        reads: reads_out,
+        line: line_out,
+        lent: Arc::clone(&lent),
+        mode,
+        gate: Arc::default(),
+        keys,
+    };
+    let has_line = above.is_some();
+    let (reader, exit) = match above {
+        Some(above) => on_a_screen(options, wires, editor, above)?,
+        None => line_by_line(options, wires)?,
+    };
+    let input = Input { reader, has_line, next, reads, line, lent, exit };
+    Ok(Terminal { display: Display { frames, ready }, input })
+}
 
+/// The threads' ends of the channels, and what they share.
+struct Wires {
+    feed: printer::Feed,
+    next: mpsc::Receiver<Next>,
+    reads: mpsc::Sender<Read>,
+    line: watch::Sender<Typed>,
+    lent: Arc<AtomicBool>,
+    mode: GraphemeClusterMode,
+    gate: Arc<gate::Gate>,
+    keys: Arc<keys::Shared>,
+}
+
+type Reader = Box<dyn FnOnce() + Send>;
+
+fn on_a_screen<P: ExternalPrinter + Send + 'static>(
+    options: Options,
+    wires: Wires,
+    mut editor: Editor<helper::Prompter, history::Lines>,
+    above: P,
+) -> io::Result<(Reader, Exit)> {
+    let Options { color, look, complete, prompt, alerts, clock, editor: editor_command, .. } = options;
+    let Wires { feed, next, reads, line, lent, mode, gate, keys } = wires;
+    let palette = style::Palette::new(color);
+    let (prompt, prompt_in) = watch::channel(prompt);
+    let (gate_too, keys_too) = (Arc::clone(&gate), Arc::clone(&keys));
+    editor.set_helper(Some(helper::Prompter::new(complete, mode, palette, gate_too, prompt_in, line, keys_too, clock)));
+    keys::bind(&mut editor, &gate, &keys);
+    let guard = guard::Guard::new()?;
+    let printing = spawn(printer::Printer {
+        feed,
+        sink: printer::AbovePrompt(above),
+        renderer: render::Renderer::new(live_row::Kind::Screen, mode, palette, look),
+        gate: Arc::clone(&gate),
+        prompt: prompt.clone(),
+        alerts,
+        keys: Arc::clone(&keys),
+    })?;
+    let reader = reader::Reader { editor, gate, keys, editor_command, lent, mode, prompt, next, reads };
+    Ok((Box::new(move || reader.run()), Exit { printing, guard }))
+}
+
+fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
+    let Options { color, look, prompt, alerts, plain: words, .. } = options;
+    let Wires { feed, next, reads, mode, gate, keys, .. } = wires;
+    gate.open();
+    let (prompting, reading) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (typed, typed_in) = watch::channel(String::new());
+    let (prompting_too, reading_too) = (Arc::clone(&prompting), Arc::clone(&reading));
+    let sink = printer::Plain { prompting: prompting_too, reading: reading_too, typed: typed_in, mode, words };
+    let palette = style::Palette::new(color && !words);
+    let plain = render::Plain { words, echoes: io::stdout().is_terminal(), ..render::Plain::default() };
+    let renderer = render::Renderer::new(live_row::Kind::Whole, mode, palette, look).plain(plain);
+    let (prompt, _) = watch::channel(prompt);
+    let printing = spawn(printer::Printer { feed, sink, renderer, gate, prompt, alerts, keys })?;
+    let reader = reader::PlainReader { next, reads, prompting, reading, typed };
+    Ok((Box::new(move || reader.run()), Exit { printing, guard: guard::Guard::plain() }))
+}
+
+fn editor(
+    mode: GraphemeClusterMode,
+    vi: bool,
+    keys: Arc<keys::Shared>,
+) -> io::Result<Editor<helper::Prompter, history::Lines>> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
@@ -138,48 +243,15 @@ pub fn start(options: Options) -> io::Result<Terminal> {
         .color_mode(ColorMode::Forced)
         .grapheme_cluster_mode(mode)
         .build();
-    let reach = Arc::new(history::Reach::default());
-    let lines = history::Lines::new(Arc::clone(&reach));
-    let mut editor: Editor<helper::Prompter, history::Lines> =
-        Editor::with_history(config, lines).map_err(io::Error::other)?;
-    let helper = helper::Prompter::new(complete, mode, palette, Arc::clone(&gate), state_in);
-    editor.set_helper(Some(helper));
-    keys::bind(&mut editor, &gate, &endings, &reach);
+    Editor::with_history(config, history::Lines::new(keys)).map_err(io::Error::other)
+}
 
-    let renderer = |kind| render::Renderer::new(kind, mode, palette, look);
-    let (printing_out, printing) = std_mpsc::sync_channel::<()>(1);
-    let guard;
-    match editor.create_external_printer() {
-        Ok(above) => {
-            guard = guard::Guard::new()?;
-            let (renderer, gate, state) = (renderer(live_row::Kind::Screen), Arc::clone(&gate), state.clone());
-            Builder::new().name("printer".into()).spawn(move || {
-                let _printing = printing_out;
-                printer::run(printing_in, printer::AbovePrompt(above), renderer, &gate, &state);
-            })?;
-        }
-        Err(_) => {
-            guard = guard::Guard::plain();
-            let renderer = renderer(live_row::Kind::Whole);
-            gate.open();
-            let prompting = Arc::new(AtomicBool::new(false));
-            let reading = Arc::new(AtomicBool::new(false));
-            let sink = printer::Plain { prompting: Arc::clone(&prompting), reading: Arc::clone(&reading), mode };
-            Builder::new().name("printer".into()).spawn(move || {
-                let _printing = printing_out;
-                printer::run(printing_in, sink, renderer, &gate, &state);
-            })?;
-            let reader = Box::new(move || reader::run_plain(next_in, &reads_out, mode, &prompting, &reading));
-            return Ok(Terminal {
-                display: Display { frames, ready },
-                input: Input { reader, has_line: false, next, reads, exit: Exit { printing, guard } },
-            });
-        }
-    }
-    let reader = reader::Reader { editor, gate, endings, mode, prompt: state, next: next_in, reads: reads_out };
-    let reader = Box::new(move || reader.run());
-    Ok(Terminal {
-        display: Display { frames, ready },
-        input: Input { reader, has_line: true, next, reads, exit: Exit { printing, guard } },
-    })
+/// Runs the printer on a thread of its own. What it gives is hung up when the thread has ended.
+fn spawn<S: printer::Sink + Send + 'static>(printer: printer::Printer<S>) -> io::Result<std_mpsc::Receiver<()>> {
+    let (printing, printed) = std_mpsc::sync_channel::<()>(1);
+    Builder::new().name("printer".into()).spawn(move || {
+        let _printing = printing;
+        printer.run();
+    })?;
+    Ok(printed)
 }

@@ -74,6 +74,11 @@ fn activity(sessions: &[(SessionId, Activity)], room: usize) -> String {
 }
 
 impl Shape {
+    /// Columns of the terminal.
+    pub(super) const fn width(&self) -> usize {
+        self.width
+    }
+
     /// The measures for a line that begins now. `several`: there is, or was, another session that may want attention.
     pub(super) fn new(state: &PromptState, several: bool, width: usize) -> Self {
         let room = width / FIELD_SHARE;
@@ -106,9 +111,14 @@ impl Shape {
     }
 }
 
-/// The prompt where nothing can be drawn again.
-pub(super) fn plain_prompt(state: &PromptState, width: usize, mode: GraphemeClusterMode) -> String {
-    Shape::new(state, false, width).draw(state, mode, None)
+/// The prompt where nothing can be drawn again; `words`: without signs, as it is read aloud.
+pub(super) fn plain_prompt(state: &PromptState, width: usize, mode: GraphemeClusterMode, words: bool) -> String {
+    if !words {
+        return Shape::new(state, false, width).draw(state, mode, None);
+    }
+    let wants: Vec<_> = state.activity.iter().map(|(id, activity)| format!("{id} {}", activity.in_words())).collect();
+    let wants = if wants.is_empty() { String::new() } else { format!("({}) ", wants.join(", ")) };
+    format!("{wants}{}> ", label(state.session, state.name.as_str(), usize::MAX, mode))
 }
 
 #[cfg(test)]
@@ -148,6 +158,13 @@ mod tests {
         };
         check(true, "[2+] 1:main> ");
         check(false, "1:main+>");
+    }
+
+    #[test]
+    fn a_plain_prompt_says_signs_in_words() {
+        let state = state(&[(2, Activity::Streaming), (3, Activity::Finished), (5, Activity::Failed)]);
+        assert_eq!(plain_prompt(&state, 80, WcWidth, true), "(2 is answering, 3 has an answer, 5 needs you) 1:main> ");
+        assert_eq!(plain_prompt(&state, 80, WcWidth, false), "[2~ 3+ 5!] 1:main> ");
     }
 
     #[test]

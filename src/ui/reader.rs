@@ -7,19 +7,20 @@ use std::io::{self, BufRead, Read as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use owo_colors::Style;
 use rustyline::error::ReadlineError;
 use rustyline::{Editor, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
-use unicode_segmentation::UnicodeSegmentation;
 
 use super::gate::Gate;
 use super::guard::{self, RestoreOnUnwind};
 use super::helper::Prompter;
 use super::history::Lines;
-use super::keys::{Ending, Endings, Wish};
-use super::live_row::{TAB_COLUMNS, columns};
-use super::multiline;
-use super::prompt::{Shape, plain_prompt};
+use super::keys::{Ending, Shared, Wish};
+use super::live_row::fold;
+use super::paste::Pasted;
+use super::prompt::Shape;
+use super::{editor, measure, multiline};
 use crate::domain::limits::{MAX_MESSAGE_BYTES, MAX_SCRIPT_LINE_BYTES};
 use crate::domain::text::visible;
 use crate::domain::{PromptState, TypedLines};
@@ -31,6 +32,8 @@ pub struct Next {
     pub prompt: PromptState,
     /// What stands in the line already: the session's draft.
     pub initial: String,
+    /// It is not read but changed in the person's editor: that gives a [`Read::Edited`].
+    pub edit: bool,
     /// What keys bring back, where that is not what they brought back before and what was typed since.
     pub history: Option<TypedLines>,
 }
@@ -53,6 +56,8 @@ pub enum Read {
         /// The line, which is cleared.
         line: String,
     },
+    /// What the editor made of [`Next::initial`]; `None` when it failed, which was said.
+    Edited(Option<String>),
     /// Ctrl-D on an empty line, or the terminal is gone.
     Eof,
     /// The terminal cannot be read: why.
@@ -63,7 +68,11 @@ pub enum Read {
 pub(super) struct Reader {
     pub(super) editor: Editor<Prompter, Lines>,
     pub(super) gate: Arc<Gate>,
-    pub(super) endings: Arc<Endings>,
+    pub(super) keys: Arc<Shared>,
+    /// The person's editor, as a command line.
+    pub(super) editor_command: String,
+    /// The terminal is another program's for now.
+    pub(super) lent: Arc<AtomicBool>,
     pub(super) mode: GraphemeClusterMode,
     pub(super) prompt: watch::Sender<PromptState>,
     pub(super) next: mpsc::Receiver<Next>,
@@ -93,18 +102,28 @@ impl Reader {
         let _open = OpenOnDrop(Arc::clone(&self.gate));
         // Whether there was ever another session to speak of.
         let mut several = false;
-        while let Some(Next { prompt, initial, history }) = self.next.blocking_recv() {
+        while let Some(Next { prompt, initial, edit, history }) = self.next.blocking_recv() {
             if let Some(lines) = history {
                 self.editor.history_mut().replace(lines);
             }
             self.prompt.send_replace(prompt);
-            let mut initial = visible(&initial).into_owned();
+            if edit {
+                let edited = self.edit(&initial);
+                if self.reads.blocking_send(Read::Edited(edited)).is_err() {
+                    return;
+                }
+                continue;
+            }
+            let mut initial = self.keys.pastes.fold(visible(&initial).into_owned());
             let read = loop {
                 match self.readline(&initial, &mut several) {
                     Outcome::Done(read) => break read,
                     Outcome::Again(line) => initial = line,
                 }
             };
+            if let Some(helper) = self.editor.helper() {
+                helper.forget_line();
+            }
             if self.reads.blocking_send(read).is_err() {
                 return;
             }
@@ -119,11 +138,11 @@ impl Reader {
         if let Some(helper) = self.editor.helper() {
             helper.begin(shape);
         }
-        self.endings.take();
+        self.keys.endings.take();
         self.editor.history().begin();
         let result = self.editor.readline_with_initial(&raw, (initial, ""));
         self.gate.close();
-        let ending = self.endings.take();
+        let ending = self.keys.endings.take();
         if ending.is_none() {
             // It ended by none of our keys: a print may have slipped in before the gate was closed.
             self.gate.disturb();
@@ -146,7 +165,12 @@ impl Reader {
             Err(ReadlineError::Io(e)) if e.kind() == io::ErrorKind::InvalidData => {
                 let line = self.last_line();
                 self.erase(&raw, &line);
-                Outcome::Again(line)
+                // The rest of a paste, and its end, went with the key.
+                match self.keys.pastes.is_open().then(|| self.keys.pastes.end()) {
+                    Some(Pasted::Text(text)) => Outcome::Again(line + &text),
+                    Some(Pasted::TooLong(bytes)) => self.too_long(line, bytes),
+                    None => Outcome::Again(line),
+                }
             }
             Err(e) => Outcome::Done(Read::Failed(e.to_string())),
         }
@@ -158,21 +182,69 @@ impl Reader {
                 line.pop();
                 Outcome::Again(line + "\n")
             }
-            Ending::Line if line.len() > MAX_MESSAGE_BYTES => {
-                let most = MAX_MESSAGE_BYTES >> 20;
-                say(&format!("error: the message has {} bytes, {most} MiB at most: shorten it\n", line.len()));
-                self.gate.disturb();
-                Outcome::Again(line)
-            }
             Ending::Line => {
+                let whole = self.unfold(&line);
+                if whole.len() > MAX_MESSAGE_BYTES {
+                    return self.too_long(line, whole.len());
+                }
                 // Whatever comes of it: who is refused tries again, and who mistyped finds it there.
-                let line = multiline::message(line);
-                let _ = self.editor.add_history_entry(line.as_str());
-                Outcome::Done(Read::Line(line))
+                let whole = multiline::message(whole);
+                let _ = self.editor.add_history_entry(whole.as_str());
+                Outcome::Done(Read::Line(whole))
+            }
+            Ending::PasteTooLong => self.paste_too_long(line),
+            Ending::Editor => {
+                let whole = self.unfold(&line);
+                Outcome::Again(self.edit(&whole).map_or(line, |edited| self.keys.pastes.fold(edited)))
             }
             Ending::Interrupt => Outcome::Done(Read::Interrupted { line }),
             Ending::Eof => Outcome::Done(Read::Eof),
-            Ending::Wish(wish) => Outcome::Done(Read::Key { wish, draft: line }),
+            Ending::Wish(wish) => Outcome::Done(Read::Key { wish, draft: self.unfold(&line) }),
+        }
+    }
+
+    fn unfold(&self, line: &str) -> String {
+        self.keys.pastes.kept().unfold(line)
+    }
+
+    fn too_long(&self, line: String, bytes: usize) -> Outcome {
+        let most = MAX_MESSAGE_BYTES >> 20;
+        self.say_error(&format!("the message has {bytes} bytes, {most} MiB at most: shorten it"));
+        Outcome::Again(line)
+    }
+
+    fn paste_too_long(&self, line: String) -> Outcome {
+        let most = MAX_MESSAGE_BYTES >> 20;
+        self.say_error(&format!(
+            "a paste of more than {most} MiB is no message, and was left out: /attach takes files"
+        ));
+        Outcome::Again(line)
+    }
+
+    /// Says what is wrong where the line was, which opens again below it.
+    fn say_error(&self, text: &str) {
+        say(&fold(&format!("error: {text}"), guard::columns(), self.mode, Style::new()));
+        self.gate.disturb();
+    }
+
+    /// Lends the terminal to the person's editor. `None`: it failed, and that was said.
+    fn edit(&self, text: &str) -> Option<String> {
+        self.lent.store(true, Ordering::Release);
+        guard::restore();
+        let edited = editor::edit(&self.editor_command, text);
+        let entered = guard::enter();
+        self.lent.store(false, Ordering::Release);
+        // Whatever it left on the screen.
+        self.gate.disturb();
+        if let Err(error) = entered {
+            tracing::warn!(%error, "the terminal's modes could not be set");
+        }
+        match edited {
+            Ok(edited) => Some(edited),
+            Err(error) => {
+                self.say_error(&error.to_string());
+                None
+            }
         }
     }
 
@@ -182,30 +254,10 @@ impl Reader {
 
     /// Erases the rows that the prompt and the line took. The cursor is on the row below them.
     fn erase(&self, prompt: &str, line: &str) {
-        let up = rows_below(&format!("{prompt}{line}"), guard::columns(), self.mode) + 1;
+        let (rows, _) = measure::end(&format!("{prompt}{line}"), guard::columns(), self.mode);
+        let up = rows + 1;
         say(&format!("\x1b[{up}A\r\x1b[J"));
     }
-}
-
-/// How many rows below its first one a prompt and a line end, as rustyline lays them out.
-fn rows_below(text: &str, width: usize, mode: GraphemeClusterMode) -> usize {
-    let (mut row, mut column) = (0, 0);
-    for cluster in text.graphemes(true) {
-        let cells = match cluster {
-            "\n" => {
-                (row, column) = (row + 1, 0);
-                continue;
-            }
-            "\t" => TAB_COLUMNS - column % TAB_COLUMNS,
-            "\x1b" => 0,
-            _ => columns(mode, cluster),
-        };
-        column += cells;
-        if column > width {
-            (row, column) = (row + 1, cells);
-        }
-    }
-    if column == width { row + 1 } else { row }
 }
 
 /// Writes to the terminal while the gate is closed, when nobody else does.
@@ -215,30 +267,53 @@ fn say(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Reads lines where rustyline cannot edit (`TERM=dumb`, stdout is no terminal): no keys, no history, the kernel's own editing.
-/// `prompting` tells the printer that a prompt stands in the last row, `reading` that there shall be one.
-pub(super) fn run_plain(
-    mut next: mpsc::Receiver<Next>,
-    reads: &mpsc::Sender<Read>,
-    mode: GraphemeClusterMode,
-    prompting: &AtomicBool,
-    reading: &AtomicBool,
-) {
-    while let Some(Next { prompt, initial, history: _ }) = next.blocking_recv() {
-        // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
-        let draft = if initial.is_empty() { String::new() } else { format!("(draft) {}\n", visible(&initial)) };
-        say(&format!("{draft}{}", plain_prompt(&prompt, guard::columns(), mode)));
-        prompting.store(true, Ordering::Release);
-        reading.store(true, Ordering::Release);
+/// Reads lines where nothing can be edited (`--plain`, `TERM=dumb`, stdout is no terminal): no keys, no history, the kernel's own
+/// editing.
+pub(super) struct PlainReader {
+    pub(super) next: mpsc::Receiver<Next>,
+    pub(super) reads: mpsc::Sender<Read>,
+    /// A prompt stands in the last row.
+    pub(super) prompting: Arc<AtomicBool>,
+    /// There shall be one.
+    pub(super) reading: Arc<AtomicBool>,
+    /// What was typed, for who would show it again.
+    pub(super) typed: watch::Sender<String>,
+}
+
+impl PlainReader {
+    /// Reads lines until the other side hangs up.
+    pub(super) fn run(mut self) {
+        while let Some(Next { prompt: _, initial, edit, history: _ }) = self.next.blocking_recv() {
+            let read = if edit {
+                // Nothing can be lent that was never taken.
+                say("error: an editor needs a terminal with a cursor that moves\n");
+                Read::Edited(None)
+            } else {
+                self.read(&initial)
+            };
+            if self.reads.blocking_send(read).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The printer writes the prompt.
+    fn read(&self, initial: &str) -> Read {
+        if !initial.is_empty() {
+            // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
+            say(&format!("(draft) {}\n", visible(initial)));
+        }
+        self.reading.store(true, Ordering::Release);
         let read = read_plain(&mut io::stdin().lock());
-        reading.store(false, Ordering::Release);
+        self.reading.store(false, Ordering::Release);
+        if let Read::Line(text) = &read {
+            self.typed.send_replace(text.clone());
+        }
         // Enter ended the prompt's row; the end of the input did not.
-        if prompting.swap(false, Ordering::AcqRel) && read == Read::Eof {
+        if self.prompting.swap(false, Ordering::AcqRel) && read == Read::Eof {
             say("\n");
         }
-        if reads.blocking_send(read).is_err() {
-            return;
-        }
+        read
     }
 }
 
@@ -268,22 +343,7 @@ fn read_plain(input: &mut impl BufRead) -> Read {
 
 #[cfg(test)]
 mod tests {
-    use rustyline::GraphemeClusterMode::WcWidth;
-
     use super::*;
-
-    #[test]
-    fn rows_are_counted_as_rustyline_lays_them_out() {
-        let check = |text: &str, width, rows| assert_eq!(rows_below(text, width, WcWidth), rows, "{text:?}");
-        check("1:main> ", 20, 0);
-        check("1:main> hello", 20, 0);
-        check("1:main> 123456789012", 20, 1);
-        check("1:main> 1234567890123", 20, 1);
-        check("1:main> a\nb\n", 20, 2);
-        check("1:main> 12345678901日", 20, 1);
-        check("> \t\tx", 16, 1);
-        check("cafe\u{301}", 5, 0);
-    }
 
     #[test]
     fn plain_lines_join_as_typed_ones_do() {

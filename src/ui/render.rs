@@ -4,6 +4,7 @@ use owo_colors::Style;
 use rustyline::GraphemeClusterMode;
 
 use super::live_row::{Kind, LiveRow, MIN_COLUMNS, fold};
+use super::paste;
 use super::prompt::label;
 use super::style::Palette;
 use crate::domain::text::one_line;
@@ -11,6 +12,10 @@ use crate::domain::{AnswerState, Look, Reasoning, SessionId, SessionName, Show, 
 
 /// Bytes of one print: what is longer goes out in several, so that a key typed meanwhile is echoed in between.
 pub(super) const PRINT_BYTES: usize = 16 << 10;
+/// Lines of a long message that its echo shows.
+const ECHO_LINES: usize = 3;
+/// Characters of each of them.
+const ECHO_CHARS: usize = 200;
 /// Characters of an error that an answer's last row shows.
 const ERROR_CHARS: usize = 300;
 
@@ -21,6 +26,17 @@ enum Voice {
     Reasoning,
 }
 
+/// What is different where there is no cursor to move.
+#[derive(Debug, Default)]
+pub(super) struct Plain {
+    /// Signs are words.
+    pub(super) words: bool,
+    /// The terminal's own echo shows what is typed.
+    pub(super) echoes: bool,
+    /// What it has shown last.
+    pub(super) typed: Option<String>,
+}
+
 /// The state of what is above the prompt.
 #[derive(Debug)]
 pub(super) struct Renderer {
@@ -28,6 +44,8 @@ pub(super) struct Renderer {
     mode: GraphemeClusterMode,
     palette: Palette,
     look: Look,
+    /// The terminal has shown what was typed, and signs are words.
+    plain: Option<Plain>,
     /// Who speaks, since the last question or end.
     voice: Option<Voice>,
     /// The row before the next one is blank, or there is none.
@@ -41,7 +59,34 @@ impl Renderer {
     /// Nothing shown yet.
     pub(super) fn new(kind: Kind, mode: GraphemeClusterMode, palette: Palette, look: Look) -> Self {
         let live = LiveRow::new(kind, mode);
-        Self { live, mode, palette, look, voice: None, blank: true, prints: Vec::new(), out: String::new() }
+        Self {
+            live,
+            mode,
+            palette,
+            look,
+            plain: None,
+            voice: None,
+            blank: true,
+            prints: Vec::new(),
+            out: String::new(),
+        }
+    }
+
+    /// For a terminal that is written to line by line.
+    pub(super) fn plain(self, plain: Plain) -> Self {
+        Self { plain: Some(plain), ..self }
+    }
+
+    /// This message was typed, and the terminal's own echo has shown it.
+    pub(super) fn typed(&mut self, text: String) {
+        if let Some(plain) = &mut self.plain {
+            plain.typed = Some(text);
+        }
+    }
+
+    /// Whether the terminal's own echo of `text` stands there already.
+    fn is_echoed(&mut self, text: &str) -> bool {
+        self.plain.as_mut().filter(|plain| plain.echoes).and_then(|plain| plain.typed.take()).is_some_and(|t| t == text)
     }
 
     /// What to print for `shows` in a terminal of `width` columns. `disturbed`: something came between the live row and the prompt.
@@ -69,8 +114,10 @@ impl Renderer {
         match show {
             Show::Question { session, name, text } => {
                 self.finish();
-                self.blank_row();
-                self.out += &self.echo(*session, name, text, width);
+                if !self.is_echoed(text) {
+                    self.blank_row();
+                    self.out += &self.echo(*session, name, text, width);
+                }
                 self.blank = false;
             }
             Show::Text(text) => self.say(Voice::Text, text, width),
@@ -80,11 +127,14 @@ impl Renderer {
             Show::Notice(text) => self.above(text, Style::new(), width),
             Show::Error(text) => self.above(&format!("error: {text}"), self.palette.error, width),
             Show::Command { session, name, line } => {
-                let rows = self.echo(*session, name, line, width);
-                self.insert(&rows, width);
+                if !self.plain.as_ref().is_some_and(|plain| plain.echoes) {
+                    let rows = self.echo(*session, name, line, width);
+                    self.insert(&rows, width);
+                }
             }
             Show::Queued { session, name, text, said } => {
-                let rows = self.echo(*session, name, text, width) + &self.rows(said, width, Style::new());
+                let echo = if self.is_echoed(text) { String::new() } else { self.echo(*session, name, text, width) };
+                let rows = echo + &self.rows(said, width, self.palette.dim);
                 self.insert(&rows, width);
             }
             Show::Look(look) => self.look = *look,
@@ -151,21 +201,28 @@ impl Renderer {
     fn switched(&mut self, session: SessionId, name: &SessionName, unread: bool, cut_bytes: u64, width: usize) {
         self.finish();
         self.blank_row();
-        let new = if unread { " · new" } else { "" };
-        // The dashes and their blanks take six columns.
-        let label = label(session, name.as_str(), width.saturating_sub(6 + new.chars().count()), self.mode);
-        let row = format!("── {label}{new} ──");
-        self.out += &self.rows(&row, width, self.palette.marker);
+        let words = self.plain.as_ref().is_some_and(|plain| plain.words);
+        let [before, new, after, cut] =
+            if words { ["session ", ", new", "", ""] } else { ["── ", " · new", " ──", "… "] };
+        let new = if unread { new } else { "" };
+        let around = [before, new, after].map(|part| part.chars().count()).iter().sum();
+        let label = label(session, name.as_str(), width.saturating_sub(around), self.mode);
+        self.out += &self.rows(&format!("{before}{label}{new}{after}"), width, self.palette.marker);
         if cut_bytes > 0 {
-            let cut = format!("… {} before this not shown: /replay shows all", size(cut_bytes));
+            let cut = format!("{cut}{} before this not shown: /replay shows all", size(cut_bytes));
             self.out += &self.rows(&cut, width, self.palette.dim);
         }
         self.blank = false;
     }
 
-    /// A typed line as the prompt showed it: its first row behind the prompt, the others as they are.
+    /// A typed line as the prompt showed it: its first row behind the prompt, the others as they are. Of a long one the beginning.
     fn echo(&self, session: SessionId, name: &SessionName, line: &str, width: usize) -> String {
-        self.rows(&format!("{session}:{name}> {line}"), width, self.palette.prompt)
+        if !paste::is_long(line) {
+            return self.rows(&format!("{session}:{name}> {line}"), width, self.palette.prompt);
+        }
+        let shown: Vec<String> = line.lines().take(ECHO_LINES).map(|line| cut(line, ECHO_CHARS)).collect();
+        let head = self.rows(&format!("{session}:{name}> {}", shown.join("\n")), width, self.palette.prompt);
+        head + &self.rows(&paste::sign(line), width, self.palette.dim)
     }
 
     fn rows(&self, text: &str, width: usize, style: Style) -> String {
@@ -191,6 +248,15 @@ impl Renderer {
             self.blank = false;
         }
     }
+}
+
+/// The first `chars` characters.
+fn cut(line: &str, chars: usize) -> String {
+    let mut cut: String = line.chars().take(chars).collect();
+    if cut.len() < line.len() {
+        cut.push('…');
+    }
+    cut
 }
 
 /// The text in pieces of at most [`PRINT_BYTES`], cut between characters.

@@ -44,6 +44,7 @@ fn ended_by(signal: Signal) {
     assert_eq!(pty.end(), 128 + signal as u32);
 
     let mut pty = home.start(80);
+    pty.wait_last("1:main> unfinished");
     pty.type_keys("\x15/history\r");
     pty.wait_row("one");
     pty.type_keys("/quit\r");
@@ -83,10 +84,14 @@ fn a_window_that_is_closed_ends_it_and_all_is_saved() {
     pty.type_keys("work\r");
     gate.release(1);
     pty.wait_row("one");
+    pty.type_keys("half a li");
+    pty.wait_last("1:main> half a li");
+    // One more key, to wake its reader.
     pty.hang_up();
     home.server.wait_open(0);
     let mut pty = home.start(80);
-    pty.type_keys("/history\r");
+    pty.wait_last("1:main> half a lix");
+    pty.type_keys("\x15/history\r");
     pty.wait_row("one");
     pty.wait_part("[interrupted");
     pty.type_keys("/quit\r");

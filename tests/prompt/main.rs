@@ -7,6 +7,7 @@ mod history;
 mod home;
 mod leaving;
 mod loops;
+mod pasting;
 #[path = "../support/pty.rs"]
 mod pty;
 mod queue;
@@ -16,3 +17,4 @@ mod server;
 mod streaming;
 mod switching;
 mod undoing;
+mod waiting;

@@ -35,13 +35,18 @@ fn a_line_typed_ahead_stays_whole_is_queued_and_is_answered() {
     }
     pty.wait_last("1:main> the second one 日本語");
     pty.type_keys("\r");
-    pty.wait_row("queued #2, 1 ahead");
+    // It is echoed with its acknowledgement, above the row that is being written.
+    let rows = pty.wait_row("queued #2, 1 ahead");
+    let at = rows.iter().position(|row| row == "queued #2, 1 ahead").unwrap();
+    assert_eq!(rows[at - 1], "1:main> the second one 日本語", "{rows:#?}");
+    assert!(rows[at + 1].contains("a19."), "{rows:#?}");
     pty.wait_last("1:main>");
     gate.open();
     pty.wait_part("echo: the second one 日本語");
-    let rows = pty.wait_last("1:main>");
-    assert_eq!(count(&rows, "1:main> the second one 日本語"), 1, "{rows:#?}");
+    pty.wait_last("1:main>");
     let rows = pty.all_rows();
+    // And again where its turn begins.
+    assert_eq!(count(&rows, "1:main> the second one 日本語"), 2, "{rows:#?}");
     assert_eq!(numbers(&rows, 'a'), (0..40).collect::<Vec<_>>(), "{rows:#?}");
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
@@ -94,7 +99,7 @@ fn messages_wait_in_order_and_ctrl_c_holds_them() {
     let rows = pty.all_rows();
     let order: Vec<_> = ["1:main> running", "one", "[interrupted]", "1:main> second", "echo: second", "1:main> third"]
         .iter()
-        .map(|row| rows.iter().position(|r| r == row).unwrap_or_else(|| panic!("no {row:?}: {rows:#?}")))
+        .map(|row| rows.iter().rposition(|r| r == row).unwrap_or_else(|| panic!("no {row:?}: {rows:#?}")))
         .collect();
     assert!(order.is_sorted(), "{rows:#?}");
     pty.type_keys("/quit\r");
@@ -186,6 +191,26 @@ fn what_is_held_or_dropped_says_so() {
     pty.wait_last("1:main>");
     pty.type_keys("third\r");
     pty.wait_row("echo: third");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+/// A terminal that takes nothing (Ctrl-S in the window, a slow line) costs frames and no stream.
+#[test]
+fn a_terminal_that_takes_nothing_stalls_no_stream() {
+    let home = Home::new();
+    // More than the pty and this test's own buffers hold.
+    let big: Vec<String> = (0..100).map(|n| format!("{} w{n}.\n", "語".repeat(2_500))).collect();
+    home.server.on("much", Reply::words(&pieces(&big)));
+    let mut pty = home.start(80);
+    pty.type_keys("much\r");
+    home.server.wait_requests(1);
+    // Nobody looks at the screen, and the answer is whole all the same.
+    home.server.wait_open(0);
+    pty.wait_part("w99.");
+    pty.wait_last("1:main>");
+    pty.type_keys("next\r");
+    pty.wait_row("echo: next");
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }

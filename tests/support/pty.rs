@@ -27,6 +27,12 @@ pub fn cells(rows: u16, cols: u16) -> PtySize {
     PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
 }
 
+/// A row without the sign that turns while one waits, and what it says.
+pub fn still(row: &str) -> &str {
+    let sign = row.find(|c| ('\u{2801}'..='\u{28ff}').contains(&c));
+    sign.map_or(row, |at| row[..at].trim_end())
+}
+
 pub struct Pty {
     pub master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
@@ -142,8 +148,9 @@ impl Pty {
         self.wait(part, |rows| rows.iter().any(|r| r.contains(part)))
     }
 
+    /// Waits for the last row, whatever moves at its end.
     pub fn wait_last(&mut self, row: &str) -> Vec<String> {
-        self.wait(row, |rows| rows.last().is_some_and(|r| r.trim_start() == row))
+        self.wait(row, |rows| rows.last().is_some_and(|r| still(r).trim_start() == row))
     }
 
     /// Waits for the child's end, which must leave the terminal as it was. The exit code.

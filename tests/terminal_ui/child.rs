@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
-use chatmux::domain::{Activity, AnswerState, Frame, Look, PromptState, SessionId, SessionName, Show, Usage};
+use chatmux::domain::{
+    Activity, Alert, AnswerState, Clock, Frame, Look, PromptState, SessionId, SessionName, Show, Timestamp, Usage,
+};
 use chatmux::ui::{self, Complete, Next, Options, Read, Wish};
 use tokio::sync::mpsc::Sender;
 
@@ -85,7 +88,8 @@ impl App {
 
 /// Leaves as a signal's task does: from another thread, while a line is open.
 fn leave(app: &App, next: &Sender<Next>) -> ! {
-    next.blocking_send(Next { prompt: prompt(1, &[]), initial: "unfinished".into(), history: None }).unwrap();
+    next.blocking_send(Next { prompt: prompt(1, &[]), initial: "unfinished".into(), edit: false, history: None })
+        .unwrap();
     // The channel holds one and the printer one: when the third is taken, the first was printed above an open prompt.
     for n in 0..3 {
         let shows = vec![Show::Notice(format!("leaving {n}"))];
@@ -102,6 +106,10 @@ pub(crate) fn run() {
         look: Look::default(),
         complete: Box::new(Commands),
         prompt: prompt(1, &[]),
+        alerts: ui::Alerts { how: Alert::Bell, after: Duration::ZERO },
+        clock: Clock(|| Timestamp(0)),
+        editor: std::env::var("EDITOR").unwrap_or_default(),
+        plain: false,
     };
     let ui::Terminal { display, input } = ui::start(options).unwrap();
     let (frames, ui::Input { reader, next, mut reads, exit, .. }) = (display.frames, input);
@@ -113,7 +121,8 @@ pub(crate) fn run() {
     let mut drafts: BTreeMap<i64, String> = BTreeMap::new();
     let mut initial = String::new();
     loop {
-        let line = Next { prompt: prompt(app.session, &[]), initial: std::mem::take(&mut initial), history: None };
+        let text = std::mem::take(&mut initial);
+        let line = Next { prompt: prompt(app.session, &[]), initial: text, edit: false, history: None };
         next.blocking_send(line).unwrap();
         match reads.blocking_recv() {
             Some(Read::Line(line)) if line == "panic" => panic!("as asked"),
@@ -132,6 +141,7 @@ pub(crate) fn run() {
             }
             Some(Read::Interrupted { line }) => app.show(vec![Show::Notice(format!("interrupted {line:?}"))]),
             Some(Read::Eof) | None => break,
+            Some(Read::Edited(text)) => app.show(vec![Show::Notice(format!("edited {text:?}"))]),
             Some(Read::Failed(why)) => panic!("{why}"),
         }
     }

@@ -126,6 +126,7 @@ fn message(session: i64, text: &str) -> Submission {
         origin: Origin::Script,
         foreground: false,
         takes_line: false,
+        echo: false,
     }
 }
 

@@ -1,0 +1,102 @@
+//! A text in the person's own editor. The reader calls it with the terminal given back, while the gate is closed; it blocks until the
+//! editor ends.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
+
+use crate::domain::limits::MAX_MESSAGE_BYTES;
+
+/// What the file is called, so that an editor knows what it shows.
+const FILE: &str = "message.md";
+
+/// Why a text could not be edited; the text is as it was.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EditError {
+    /// No file could be made for it.
+    #[error("no file for the editor could be made: {0}")]
+    File(#[from] io::Error),
+    /// It could not be started, or said that it failed.
+    #[error("the editor {editor:?} failed ({how}): set VISUAL or EDITOR to one that works")]
+    Failed {
+        /// As it was called.
+        editor: String,
+        /// What it came to.
+        how: String,
+    },
+    /// What it left is no message.
+    #[error("what the editor left {why}; it is kept as {path}")]
+    NoMessage {
+        /// What is wrong with it.
+        why: &'static str,
+        /// Where it is.
+        path: String,
+    },
+}
+
+/// Lets `editor` (a command line, as in `VISUAL`) change `text`. A line end at the end of the file is the editor's.
+///
+/// # Errors
+/// The editor failed, or what it left cannot be a message.
+pub(super) fn edit(editor: &str, text: &str) -> Result<String, EditError> {
+    let folder = tempfile::Builder::new().prefix("chatmux-").tempdir()?;
+    let path = folder.path().join(FILE);
+    write_private(&path, text)?;
+    // The shell splits the command line as it does for everyone who reads VISUAL; the path is an argument of its own.
+    let status = Command::new("/bin/sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&path).status();
+    let failed = |how: String| EditError::Failed { editor: editor.to_owned(), how };
+    let status = status.map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(status.to_string()));
+    }
+    let bytes = fs::read(&path)?;
+    let why = if bytes.len() > MAX_MESSAGE_BYTES { "is longer than a message may be" } else { "is not UTF-8" };
+    match String::from_utf8(bytes) {
+        Ok(mut edited) if edited.len() <= MAX_MESSAGE_BYTES => {
+            if edited.ends_with('\n') {
+                edited.pop();
+            }
+            Ok(edited)
+        }
+        Ok(_) | Err(_) => {
+            // The work of a person's hands is not thrown away.
+            let path = folder.keep().join(FILE).display().to_string();
+            Err(EditError::NoMessage { why, path })
+        }
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_editor_changes_a_text_or_says_why_not() {
+        let check = |editor: &str, text: &str, expected: Result<&str, &str>| match (edit(editor, text), expected) {
+            (Ok(edited), Ok(expected)) => assert_eq!(edited, expected, "{editor}"),
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+            (found, expected) => panic!("{editor}: {found:?} is not {expected:?}"),
+        };
+        check("true", "as it\nwas", Ok("as it\nwas"));
+        check("printf 'more\\n' >>", "one ", Ok("one more"));
+        check("printf 'new\\n\\n' >", "old", Ok("new\n"));
+        check("false", "old", Err("set VISUAL or EDITOR"));
+        check("/no/such/editor", "old", Err("127"));
+    }
+
+    #[test]
+    fn what_is_no_message_is_kept() {
+        let error = edit("printf '\\377' >", "old").unwrap_err();
+        let EditError::NoMessage { path, .. } = &error else { panic!("{error}") };
+        assert_eq!(fs::read(path).unwrap(), [0xff]);
+        assert!(error.to_string().contains("is not UTF-8"), "{error}");
+        fs::remove_dir_all(Path::new(path).parent().unwrap()).unwrap();
+    }
+}

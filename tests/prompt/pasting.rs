@@ -1,0 +1,155 @@
+//! Long texts in the line: pasted, kept as a draft, changed in an editor.
+
+use crate::home::{Home, count};
+use crate::pty::{Pty, cells};
+
+fn lines(count: usize) -> String {
+    (0..count).map(|n| format!("line {n} of it")).collect::<Vec<_>>().join("\r")
+}
+
+fn paste(pty: &mut Pty, text: &str) {
+    pty.type_keys(&format!("\x1b[200~{text}\x1b[201~"));
+}
+
+#[test]
+fn a_long_paste_is_one_sign_in_the_line_and_one_message() {
+    let home = Home::new();
+    let gate = home.gated("work", &["one ", "two"]);
+    let mut pty = home.start(40);
+    pty.type_keys("work\r");
+    gate.release(1);
+    pty.wait_row("one");
+    pty.type_keys("look: ");
+    paste(&mut pty, &lines(42));
+    pty.wait_last("1:main> look: [42 lines]");
+    pty.type_keys(" well?\r");
+    let rows = pty.wait_row("queued #2, 1 ahead");
+    let echo = ["1:main> look: line 0 of it", "line 1 of it", "line 2 of it", "[42 lines]", "queued #2, 1 ahead"];
+    assert!(rows.windows(5).any(|rows| rows == echo), "{rows:#?}");
+    assert_eq!(count(&rows, "line 3 of it"), 0, "{rows:#?}");
+    gate.open();
+    let whole = format!("look: {} well?", lines(42).replace('\r', "\n"));
+    assert_eq!(home.server.wait_requests(2)[1].last_user(), whole);
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn keys_in_a_paste_are_text() {
+    let home = Home::new();
+    let mut pty = home.start(80);
+    // Tab, Enter, Ctrl-C, Ctrl-D, F2, Ctrl-X 2, Ctrl-J: none of them does anything.
+    paste(&mut pty, "/he\tlp\r\x03\x04\x1bOQ\x182\x0athe end");
+    pty.wait_last("the end");
+    pty.type_keys("\x03");
+    pty.wait_last("1:main>");
+    pty.type_keys("\x1b[200~\x1b[201~after\r");
+    pty.wait_row("echo: after");
+    assert_eq!(home.server.requests().len(), 1);
+    // A paste whose end got lost does not take the keys for ever.
+    pty.type_keys("\x1b[200~lost \x03\x03\x03");
+    pty.wait_last("1:main> lost");
+    pty.type_keys("and found\r");
+    pty.wait_row("echo: lost and found");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn a_folded_draft_is_whole_after_a_switch_and_after_a_restart() {
+    let home = Home::new();
+    let mut pty = home.start(80);
+    pty.type_keys("/new two\r");
+    pty.wait_last("2:two>");
+    pty.type_keys("see ");
+    paste(&mut pty, &lines(12));
+    pty.wait_last("2:two> see [12 lines]");
+    pty.type_keys("\x1bOP");
+    pty.wait_last("1:main>");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+    let mut pty = home.start_with(80, &["-s", "two"]);
+    // All of it is the long text now.
+    pty.wait_last("2:two> [12 lines]");
+    pty.type_keys("\r");
+    let whole = format!("see {}", lines(12).replace('\r', "\n"));
+    assert_eq!(home.server.wait_requests(1)[0].last_user(), whole);
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn a_sign_that_was_killed_is_yanked_with_what_it_stands_for() {
+    let home = Home::new();
+    let mut pty = home.start(80);
+    paste(&mut pty, &lines(12));
+    pty.wait_last("1:main> [12 lines]");
+    pty.type_keys("\x15first\r");
+    pty.wait_row("echo: first");
+    pty.type_keys("\x19");
+    pty.wait_last("1:main> [12 lines]");
+    pty.type_keys("\r");
+    assert_eq!(home.server.wait_requests(2)[1].last_user(), lines(12).replace('\r', "\n"));
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn a_paste_that_is_longer_than_a_message_may_be_is_refused_and_the_line_stays() {
+    let home = Home::new();
+    let mut pty = home.start(80);
+    pty.type_keys("kept ");
+    paste(&mut pty, &"x".repeat((4 << 20) + 1));
+    pty.wait_part("error: a paste of more than 4 MiB is no message");
+    pty.wait_last("1:main> kept");
+    pty.type_keys("line\r");
+    pty.wait_row("echo: kept line");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+fn with_editor(home: &Home, editor: &str) -> Pty {
+    let mut command = home.command(&[]);
+    command.env("EDITOR", editor);
+    let mut pty = Pty::spawn(cells(24, 80), command);
+    pty.wait_last("1:main>");
+    pty
+}
+
+#[test]
+fn the_line_is_changed_in_the_editor_while_an_answer_streams() {
+    let home = Home::new();
+    let gate = home.gated("work", &["one ", "two ", "three"]);
+    // It waits for the test, as one waits for a person.
+    let mut pty = with_editor(&home, "echo editing; read answer </dev/tty; printf ' and %s' \"$answer\" >>");
+    pty.type_keys("work\r");
+    gate.release(1);
+    pty.wait_row("one");
+    pty.type_keys("half a line\x18\x05");
+    // The terminal is the editor's: its own echo shows what is typed, and nothing is printed over it.
+    let rows = pty.wait_row("editing");
+    assert!(!rows.iter().any(|row| row.contains("half")), "{rows:#?}");
+    gate.release(1);
+    pty.type_keys("more\n");
+    pty.wait_last("1:main> half a line and more");
+    pty.wait_row("one two");
+    pty.type_keys("\r");
+    pty.wait_row("queued #2, 1 ahead");
+    gate.open();
+    pty.wait_row("echo: half a line and more");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn an_editor_that_fails_leaves_the_line() {
+    let home = Home::new();
+    let mut pty = with_editor(&home, "/no/such/editor");
+    pty.type_keys("half a line\x18\x05");
+    pty.wait_part("EDITOR to one that works");
+    pty.wait_last("1:main> half a line");
+    pty.type_keys("\r");
+    pty.wait_row("echo: half a line");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}

@@ -1,0 +1,94 @@
+//! While one waits something moves: behind the line, from Enter to the first word, while a model thinks, before another attempt.
+
+use crate::home::Home;
+use crate::pty::{Pty, still};
+use crate::server::{Gate, Reply};
+
+/// Waits until what moves says `part`, behind `line`.
+fn wait_moving(pty: &mut Pty, line: &str, part: &str) -> String {
+    let seen = |row: &String| row.contains(part) && still(row) == line && row.as_str() != line;
+    let rows = pty.wait(part, |rows| rows.last().is_some_and(seen));
+    rows.last().unwrap()[line.len()..].to_owned()
+}
+
+#[test]
+fn from_enter_to_the_first_word_the_time_is_shown_and_typing_goes_on() {
+    let home = Home::new();
+    let gate = Gate::default();
+    home.server.next(Reply::words(&["one ", "two"]).gate_headers(&gate));
+    let mut pty = home.start(80);
+    pty.type_keys("hello\r");
+    let first = wait_moving(&mut pty, "1:main>", "1 s");
+    let second = wait_moving(&mut pty, "1:main>", "2 s");
+    assert_ne!(first, second);
+    assert!(first.starts_with("  ") && first.len() < 12, "{first:?}");
+    pty.type_keys("typed ahead 日本");
+    wait_moving(&mut pty, "1:main> typed ahead 日本", " s");
+    // At the end of the row there is no room, and no other row is taken.
+    pty.type_keys(&"x".repeat(55));
+    let full = format!("1:main> typed ahead 日本{}", "x".repeat(55));
+    let rows = pty.wait("a full row", |rows| rows.last() == Some(&full));
+    assert!(rows[rows.len() - 2].starts_with("1:main> hello"), "{rows:#?}");
+    pty.type_keys("\x15");
+    wait_moving(&mut pty, "1:main>", " s");
+    gate.open();
+    pty.wait_row("one two");
+    let rows = pty.wait("the end", |rows| rows.last().is_some_and(|row| row == "1:main>"));
+    assert!(!rows.iter().any(|row| row != still(row)), "nothing of it is left: {rows:#?}");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn a_narrow_terminal_has_the_time_alone() {
+    let home = Home::new();
+    let gate = Gate::default();
+    home.server.next(Reply::thinking(&["hm"], &["one"]).gate(&gate));
+    let mut pty = home.start(20);
+    pty.type_keys("hello\r");
+    gate.release(1);
+    pty.wait_row("[thinking] hm");
+    let said = wait_moving(&mut pty, "1:main>", "1 s");
+    assert!(!said.contains("thinks"), "{said:?}");
+    gate.open();
+    pty.wait_row("one");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn a_model_that_thinks_and_one_that_falls_silent_say_so() {
+    let home = Home::new();
+    let gate = Gate::default();
+    home.server.next(Reply::thinking(&["hm"], &["one ", "two"]).gate(&gate));
+    let mut pty = home.start(80);
+    pty.type_keys("hello\r");
+    gate.release(1);
+    wait_moving(&mut pty, "1:main>", "thinks, 1 s");
+    gate.release(1);
+    wait_moving(&mut pty, "1:main>", "silent for 3 s");
+    gate.open();
+    pty.wait_row("one two");
+    pty.wait("the end", |rows| rows.last().is_some_and(|row| row == "1:main>"));
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn another_attempt_is_counted_down_to_and_so_is_a_gate() {
+    let home = Home::new();
+    let busy = || Reply::status(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after", "30");
+    home.server.next(busy());
+    let mut pty = home.start(80);
+    pty.type_keys("hello\r");
+    pty.wait_part("retrying in");
+    wait_moving(&mut pty, "1:main>", "tries again (2 of 2) in 28 s");
+    wait_moving(&mut pty, "1:main>", "in 27 s");
+    // Another session waits for the same provider.
+    pty.type_keys("/new two\r");
+    pty.wait("session 2", |rows| rows.last().is_some_and(|row| row.trim_start().starts_with("2:two>")));
+    pty.type_keys("and here\r");
+    pty.wait("the gate", |rows| rows.last().is_some_and(|row| row.contains("asked to wait, still 2")));
+    pty.type_keys("/stop\r/quit\r");
+    assert_eq!(pty.end(), 0);
+}
