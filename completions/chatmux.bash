@@ -56,7 +56,7 @@ _chatmux() {
 
     case "${cmd}" in
         chatmux)
-            opts="-s -m -h -V --session --model --db --config --json --color --fail-fast --help --version ask sessions queue stats config completions man"
+            opts="-s -m -h -V --session --model --db --config --json --color --plain --fail-fast --help --version ask sessions queue stats config completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -26,6 +26,7 @@ set edit:completion:arg-completer[chatmux] = {|@words|
             cand --config 'The configuration'
             cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
             cand --json 'One JSON object a line on stdout'
+            cand --plain 'Whole lines only: no cursor movement, nothing that turns, signs as words (for screen readers and poor terminals)'
             cand --fail-fast 'Script mode: stop at the first line that is wrong or fails'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_chatmux_global_optspecs
-    string join \n s/session= m/model= db= config= json color= fail-fast h/help V/version
+    string join \n s/session= m/model= db= config= json color= plain fail-fast h/help V/version
 end
 
 function __fish_chatmux_needs_command
@@ -32,6 +32,7 @@ complete -c chatmux -n "__fish_chatmux_needs_command" -l color -d 'When to colou
 always\t'Always'
 never\t'Never'"
 complete -c chatmux -n "__fish_chatmux_needs_command" -l json -d 'One JSON object a line on stdout'
+complete -c chatmux -n "__fish_chatmux_needs_command" -l plain -d 'Whole lines only: no cursor movement, nothing that turns, signs as words (for screen readers and poor terminals)'
 complete -c chatmux -n "__fish_chatmux_needs_command" -l fail-fast -d 'Script mode: stop at the first line that is wrong or fails'
 complete -c chatmux -n "__fish_chatmux_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c chatmux -n "__fish_chatmux_needs_command" -s V -l version -d 'Print version'

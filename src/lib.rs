@@ -86,6 +86,7 @@
 //! | gate | a provider's wish to be left alone, for every session, and the slow start behind it | [`queue::Effect::Gate`] |
 //! | preemption | a `low` turn gives its slot to what a person typed in the active session | [`queue::Cause::Preemption`] |
 //! | continuing | an entry goes on from what came of its answer before | [`domain::Entry::continues`] |
+//! | attachment | a text file that goes along with the next message that is typed in its session | [`domain::Attachment`] |
 //! | seam | where an answer was continued, as an offset in its text | [`domain::Message::seams`] |
 //! | taken back | no part of the conversation any more, though nothing of it is deleted | [`store::TakenBack`] |
 //! | typed lines | what Enter ended, kept session by session, so that a key brings it back | [`domain::TypedLines`] |

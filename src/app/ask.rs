@@ -11,6 +11,7 @@ use super::open::{self, Opened};
 use super::script::Play;
 use crate::cli::args::Args;
 use crate::config::{Config, Places};
+use crate::domain::attachment::with_context;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::script::lines::ScriptLine;
 use crate::store::{CloseSession, CreateSession, Gates};
@@ -73,6 +74,6 @@ fn question(words: &[String]) -> Result<String, Failed> {
         (true, true) => Err(Failed::Usage("there is no question: chatmux ask TEXT, or pipe one in".to_owned())),
         (true, false) => Ok(piped),
         (false, true) => Ok(asked),
-        (false, false) => Ok(format!("{}\n\n{asked}", piped.trim_end_matches('\n'))),
+        (false, false) => Ok(with_context(&piped, &asked)),
     }
 }

@@ -10,11 +10,11 @@ use super::exit::Failed;
 use super::time_of_day::TIME_OF_DAY;
 use crate::cli::args::Args;
 use crate::config::{Config, MidStream, OnStart, Places, Preempt, QueuePosition};
-use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, Setup};
+use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, Setup, UiDefaults};
 use crate::domain::limits::REPLAY_BUFFER_BYTES;
 use crate::domain::text::one_line;
 use crate::domain::{
-    AutoReply, Clock, Entry, EntryState, ModelName, Origin, Session, SessionId, SessionRef, Timestamp,
+    AutoReply, Clock, Entry, EntryState, Look, ModelName, Origin, Session, SessionId, SessionRef, Timestamp,
 };
 use crate::execute::Executor;
 use crate::provider::Providers;
@@ -146,6 +146,7 @@ pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Provid
         auto_replies,
         resume_auto_replies: resumes,
         auto_reply: auto_reply_defaults(config),
+        ui: UiDefaults { notify: config.ui.notify, look: look(config) },
         gates,
         front,
         clock: CLOCK,
@@ -171,6 +172,11 @@ fn settings(config: &Config) -> Settings {
 
 pub(super) fn auto_before_normal(config: &Config) -> bool {
     config.auto_reply.queue_position == QueuePosition::BeforeNormal
+}
+
+/// How the terminal shows things at first.
+pub(super) const fn look(config: &Config) -> Look {
+    Look { render: config.ui.render, reasoning: config.ui.reasoning, alert: config.ui.alert }
 }
 
 const fn auto_reply_defaults(config: &Config) -> AutoReplyDefaults {
@@ -228,8 +234,14 @@ pub(super) fn executor(
         clock: CLOCK,
         time_of_day: TIME_OF_DAY,
         max_attempts: config.retry.max_attempts,
+        home: home(),
         auto_before_normal: auto_before_normal(config),
     }
+}
+
+/// Where `~` is.
+pub(super) fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
 /// Models worth naming: each provider's default and those that its section lists.

@@ -7,12 +7,9 @@ use super::{color_choice, env, open, signals};
 use crate::cli::args::Args;
 use crate::config::{Config, EditMode, Places};
 use crate::coordinator::Front;
-use crate::domain::{Alert, Look, Origin, PromptState};
+use crate::domain::{Origin, PromptState};
 use crate::repl::{Completer, End, Names, Repl};
 use crate::ui;
-
-/// Who has pressed no key for this long looks elsewhere.
-const ALERT_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
     let opened = open::open(args, config, places, false)?;
@@ -42,16 +39,17 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
         progress: None,
         activity: Vec::new(),
     };
+    let plain = args.plain || config.ui.plain;
     let terminal = ui::start(ui::Options {
         color: ui::wants_color(color_choice(args.color)),
         vi: config.ui.edit_mode == EditMode::Vi,
-        look: Look { render: config.ui.render, reasoning: config.ui.reasoning },
-        complete: Box::new(Completer { names: names_seen }),
+        look: open::look(config),
+        complete: Box::new(Completer { names: names_seen, home: open::home() }),
         prompt,
-        alerts: ui::Alerts { how: Alert::None, after: ALERT_AFTER },
+        alert_after: config.ui.alert_after,
         clock: open::CLOCK,
         editor: editor(),
-        plain: args.plain,
+        plain,
     });
     let ui::Terminal { display, input } =
         terminal.map_err(|error| anyhow::Error::new(error).context("the terminal cannot be used"))?;
@@ -60,7 +58,7 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
     let handle = open::coordinate(opened, config, &open::providers(config), front);
     let mut executor = open::executor(handle, store, config, Origin::User, columns);
     executor.has_line = input.has_line;
-    executor.words = args.plain;
+    executor.words = plain;
     let repl = Repl { executor, names, signals: signals::listen(), greeting, draft };
     Ok(repl.run(input).await)
 }

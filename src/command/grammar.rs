@@ -10,6 +10,7 @@ use clap::{ArgAction, ArgMatches, value_parser};
 use super::error::{CommandError, UnknownCommand, shown};
 use super::kinds::{Command, Place, Scope, SubjectWord, SwitchTo, Targets};
 use super::scan::{Scan, Slot};
+use super::settings::{AttachChange, SetChange};
 use super::table::{Arg, Arity, Kind, Spec, find};
 use crate::domain::time::parse_duration;
 use crate::domain::{BadName, EntryId, ModelName, Priority, SessionName, SessionRef};
@@ -128,6 +129,8 @@ impl Kind {
             Self::Place => value_parser!(Place).into(),
             Self::Priority => value_parser!(Priority).into(),
             Self::Command => ValueParser::new(command_name),
+            Self::Setting => value_parser!(SetChange).into(),
+            Self::Files => value_parser!(AttachChange).into(),
             Self::Word | Self::Text => ValueParser::string(),
         }
     }
@@ -147,6 +150,8 @@ impl Kind {
             Self::Word => "a word",
             Self::Command => "a command",
             Self::Text => "a text",
+            Self::Setting => "a key and a value",
+            Self::Files => "a file",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::settings::{AttachChange, SetChange};
 use crate::domain::{BadName, EntryId, ModelName, Priority, SessionName, SessionRef};
 
 /// Sessions that one `/send` may name; more is a mistake, and `all` has no such bound.
@@ -153,6 +154,16 @@ pub enum Command {
         /// What to do with it.
         change: SystemChange,
     },
+    /// `/set [KEY VALUE]`: show the settings, or change one.
+    Set {
+        /// What to do.
+        change: SetChange,
+    },
+    /// `/attach [FILE…|off]`: files that go along with the next message.
+    Attach {
+        /// What to do.
+        change: AttachChange,
+    },
     /// `/wait [N|all] [--timeout DURATION]`: go on when nothing is left to answer.
     Wait {
         /// `None`: left to who carries it out.
@@ -213,6 +224,8 @@ impl Command {
             Self::Replay => "replay",
             Self::Model { .. } => "model",
             Self::System { .. } => "system",
+            Self::Set { .. } => "set",
+            Self::Attach { .. } => "attach",
             Self::Wait { .. } => "wait",
             Self::Sleep { .. } => "sleep",
             Self::Echo { .. } => "echo",

@@ -1,6 +1,6 @@
 //! Slash commands: a line that was typed, or read from a script, becomes a [`Line`] once, here, and is a type from then on.
 //!
-//! One table (`table.rs`, `queue_rows.rs`) says what each command takes, how its help reads and what its arguments complete to; [`parse`],
+//! One table (`table.rs`, `queue_rows.rs`, `settings.rs`) says what each command takes, how its help reads and what its arguments complete to; [`parse`],
 //! [`help_text`], [`complete`] and [`hint`] all read it, so that they cannot disagree. To add a command: a variant of
 //! [`Command`] and a row of the table.
 //!
@@ -16,6 +16,9 @@ mod queue_rows;
 #[cfg(test)]
 mod queue_tests;
 mod scan;
+mod settings;
+#[cfg(test)]
+mod settings_tests;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,10 @@ pub use help::{help_for, help_text};
 pub use kinds::{
     AutoChange, BadTargets, Command, MAX_ENTRIES, MAX_TARGETS, Place, Requeued, Scope, Subject, SwitchTo, SystemChange,
     Targets,
+};
+
+pub use settings::{
+    AttachChange, BadChange, DEFAULT, KEYS, SetChange, file_name, mentioned, values, written_file_name,
 };
 
 /// One line as it is meant.

@@ -1,13 +1,14 @@
 //! The one table of slash commands. Parsing, help, completion and hints read it; nothing else lists commands. The rows on the
-//! running turn and the queue are in `queue_rows.rs`.
+//! running turn and the queue are in `queue_rows.rs`, those on settings in `settings.rs`.
 
 use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::kinds::{Command, Scope, SwitchTo, SystemChange, Targets};
+use super::kinds::{Command, Scope, SwitchTo, Targets};
 use super::queue_rows::{AUTO_REPLY, QUEUE, RUNNING_TURN};
-use crate::domain::{ModelName, SessionName, SessionRef};
+use super::settings::SETTINGS;
+use crate::domain::{SessionName, SessionRef};
 
 /// Commands that belong together, under a title in the help.
 pub(super) struct Group {
@@ -19,7 +20,7 @@ pub(super) struct Group {
 pub(super) struct Spec {
     /// Without the slash.
     pub(super) name: &'static str,
-    /// What it takes, in the order of writing. Words come before [`Kind::Text`], and only the last one may repeat.
+    /// What it takes, in the order of writing. Words come before a text, and only the last one may repeat.
     pub(super) args: &'static [Arg],
     /// One line of help.
     pub(super) help: &'static str,
@@ -91,6 +92,10 @@ pub(super) enum Kind {
     Command,
     /// The rest of the line, verbatim: `String`.
     Text,
+    /// The rest of the line, a key and a value: [`super::SetChange`].
+    Setting,
+    /// The rest of the line, names of files: [`super::AttachChange`].
+    Files,
 }
 
 impl Arg {
@@ -115,8 +120,9 @@ impl Arg {
         }
     }
 
+    /// Whether it is the rest of the line.
     pub(super) fn is_text(&self) -> bool {
-        self.kind == Kind::Text
+        matches!(self.kind, Kind::Text | Kind::Setting | Kind::Files)
     }
 
     pub(super) fn is_required(&self) -> bool {
@@ -138,6 +144,11 @@ impl Spec {
     /// The whole command as the help writes it: `/send N[,N…]|all TEXT`.
     pub(super) fn usage(&self) -> String {
         self.args.iter().fold(format!("/{}", self.name), |usage, arg| usage + " " + &arg.usage())
+    }
+
+    /// The argument that is the rest of the line.
+    pub(super) fn text(&self) -> Option<&'static Arg> {
+        self.args.iter().find(|arg| arg.is_text())
     }
 
     /// The option that `word` is: `--name` or `--name=value`.
@@ -284,30 +295,6 @@ static LOOKING: &[Spec] = &[
         help: "show counts, times and tokens, here or of all",
         detail: "p50: half of them were not longer; p95: 95 of 100; wait: until the first start; first: until the first word",
         build: |given| Some(Command::Stats { scope: get(given, "scope") }),
-    },
-];
-
-static SETTINGS: &[Spec] = &[
-    Spec {
-        name: "model",
-        args: &[optional("name", "NAME", Kind::Model)],
-        help: "show or set this session's model",
-        detail: "a NAME is PROVIDER:MODEL, or PROVIDER for its default model, such as demo:tour",
-        build: |given| Some(Command::Model { name: get::<ModelName>(given, "name") }),
-    },
-    Spec {
-        name: "system",
-        args: &[optional("text", "TEXT", Kind::Text)],
-        help: "show or set this session's system prompt",
-        detail: "/system - clears it",
-        build: |given| {
-            let change = match get::<String>(given, "text") {
-                None => SystemChange::Show,
-                Some(text) if text.trim() == "-" => SystemChange::Clear,
-                Some(text) => SystemChange::Set(text),
-            };
-            Some(Command::System { change })
-        },
     },
 ];
 

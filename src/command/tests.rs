@@ -156,7 +156,8 @@ fn what_cannot_be_carried_out_says_why_in_one_line() {
     check("/swich 2", "unknown command /swich: did you mean /switch? (//swich sends it as a message)");
     check("/hitsory", "unknown command /hitsory: did you mean /history? (//hitsory sends it as a message)");
     check("/QUIT", "unknown command /QUIT: did you mean /quit? (//QUIT sends it as a message)");
-    check("/se", "unknown command /se: did you mean /sessions or /send? (//se sends it as a message)");
+    check("/se", "unknown command /se: did you mean /set? (//se sends it as a message)");
+    check("/s", "unknown command /s: did you mean /switch, /sessions or /send? (//s sends it as a message)");
     check("/xyzzy", "unknown command /xyzzy: /help lists them (//xyzzy sends it as a message)");
     check("/usr/bin/env", "unknown command /usr/bin/env: /help lists them (//usr/bin/env sends it as a message)");
     check("/\u{1b}[2J", "unknown command /␛[2J: /help lists them (//␛[2J sends it as a message)");
@@ -248,7 +249,7 @@ fn usages_are_those_of_the_contract() {
     let expected = "/new [NAME];/switch N|NAME|-;/sessions;/rename NAME;/close [N];/delete N;/send N[,N…]|all TEXT;/bg TEXT;\
         /now TEXT;/later TEXT;/cancel [N];/stop [N|all];/continue;/retry;/undo;/edit;/queue [N|all];/drop ID…;/move ID before|after ID;\
         /priority ID high|normal|low;/hold [N|#ID…];/resume [N|all|#ID…];/dead [N|all];/requeue ID…|all;\
-        /auto [--max N] [--until WORD] [--for DURATION] [TEXT|off];/history [COUNT];/replay;/stats [N|all];/model [NAME];/system [TEXT];/wait [N|all] [--timeout DURATION];/sleep DURATION;/echo TEXT;/quit;\
+        /auto [--max N] [--until WORD] [--for DURATION] [TEXT|off];/history [COUNT];/replay;/stats [N|all];/model [NAME];/system [TEXT];/set [KEY VALUE];/attach [FILE…|off];/wait [N|all] [--timeout DURATION];/sleep DURATION;/echo TEXT;/quit;\
         /help [COMMAND]";
     assert_eq!(usages, expected.split(';').collect::<Vec<_>>());
 }

@@ -180,6 +180,9 @@ fn ui(section: &mut Section<'_, '_>) -> Ui {
         notify: section.word("notify", default.notify),
         reasoning: section.word("reasoning", default.reasoning),
         edit_mode: section.word("edit_mode", default.edit_mode),
+        alert: section.word("alert", default.alert),
+        alert_after: section.duration("alert_after", default.alert_after, DELAY),
+        plain: section.flag("plain", default.plain),
     }
 }
 

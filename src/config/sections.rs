@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::kinds::{Notify, Reasoning, Render, words};
+use crate::domain::kinds::{Alert, Notify, Reasoning, Render, words};
 use crate::domain::limits::{MAX_PENDING, MAX_PENDING_TOTAL};
 
 words!(
@@ -182,10 +182,24 @@ pub struct Ui {
     pub reasoning: Reasoning,
     /// The prompt's keys.
     pub edit_mode: EditMode,
+    /// How a person who looks elsewhere is told that something ended.
+    pub alert: Alert,
+    /// Who has typed nothing for this long looks elsewhere.
+    pub alert_after: Duration,
+    /// Whole lines only, no cursor movement (`--plain`).
+    pub plain: bool,
 }
 
 impl Default for Ui {
     fn default() -> Self {
-        Self { render: Render::Markdown, notify: Notify::Done, reasoning: Reasoning::Dim, edit_mode: EditMode::Emacs }
+        Self {
+            render: Render::Markdown,
+            notify: Notify::Done,
+            reasoning: Reasoning::Dim,
+            edit_mode: EditMode::Emacs,
+            alert: Alert::None,
+            alert_after: Duration::from_secs(5),
+            plain: false,
+        }
     }
 }

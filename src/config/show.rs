@@ -138,6 +138,9 @@ pub fn show(config: &Config, env: Env<'_>) -> String {
             ("notify", word(ui.notify.as_str())),
             ("reasoning", word(ui.reasoning.as_str())),
             ("edit_mode", word(ui.edit_mode.as_str())),
+            ("alert", word(ui.alert.as_str())),
+            ("alert_after", time(ui.alert_after)),
+            ("plain", ui.plain.to_string()),
         ],
     );
     out

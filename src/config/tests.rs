@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::Alert;
 use crate::domain::time::format_duration;
 use crate::provider::{KeySource, Kind};
 
@@ -74,7 +75,10 @@ fn every_setting_is_read() {
         .replace("true", "false")
         .replace("\"keep\"", "\"continue\"")
         .replace("\"after_normal\"", "\"before_normal\"")
-        .replace("\"emacs\"", "'vi'");
+        .replace("\"emacs\"", "'vi'")
+        .replace("alert = \"none\"", "alert = 'osc9'")
+        .replace("alert_after = \"5s\"", "alert_after = '0s'")
+        .replace("plain = false", "plain = true");
     let config = parse(&text).unwrap();
     assert_eq!(config.on_start, OnStart::Hold);
     assert_eq!(config.timeouts.connect, Duration::from_millis(1_500));
@@ -83,6 +87,7 @@ fn every_setting_is_read() {
     assert_eq!((config.auto_reply.allow_interruption, config.auto_reply.stop_on_repeat), (false, false));
     assert_eq!(config.auto_reply.queue_position, QueuePosition::BeforeNormal);
     assert_eq!(config.ui.edit_mode, EditMode::Vi);
+    assert_eq!((config.ui.alert, config.ui.alert_after, config.ui.plain), (Alert::Osc9, Duration::ZERO, true));
 }
 
 /// The whole message, without the file's name.
@@ -99,7 +104,10 @@ fn keys_and_values_that_are_wrong_are_told_with_their_place() {
         "[retries]\nx = 1",
         "1:2: unknown key \"retries\": there are model, on_start, providers, timeouts, queue, retry, lease, auto_reply, ui",
     );
-    check("[ui]\nx = 1", "2:1: unknown key \"x\" in [ui]: there are render, notify, reasoning, edit_mode");
+    check(
+        "[ui]\nx = 1",
+        "2:1: unknown key \"x\" in [ui]: there are render, notify, reasoning, edit_mode, alert, alert_after, plain",
+    );
     check("on_start = 3", "1:12: on_start must be a word in quotes, not 3");
     check("on_start = 'holt'", "1:12: on_start is one of ask, resume, hold, not \"holt\"; did you mean hold?");
     check("[ui]\nrender = 'x'", "2:10: render is one of markdown, plain, not \"x\"");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Coordinator;
 use super::request::{Error, Reply, Which, answer};
 use super::wishes::AutoWish;
-use crate::domain::{AnswerState, AutoReply, Entry, EntryId, SessionId, Timestamp, Usage};
+use crate::domain::{AnswerState, AutoReply, Entry, EntryId, SessionId, Timestamp, Told, Usage};
 use crate::queue::auto_reply::{AnswerEnd, Brake, Next, after_answer, go_on};
 use crate::queue::{self, Settlement, Waiting};
 use crate::store::{BeginAutoReply, EndAutoReplies, Follow, FollowUp, LastTurn, QueueAutoReply};
@@ -131,7 +131,8 @@ impl Coordinator {
 
     pub(super) fn say_end(&mut self, session: SessionId, auto: &AutoReply, brake: &Brake) {
         let named = self.named(session);
-        self.notice(format!("{named} auto-reply ended after {} of {}: {brake}", auto.turns, auto.max_turns));
+        let text = format!("{named} auto-reply ended after {} of {}: {brake}", auto.turns, auto.max_turns);
+        self.notice_of(session, Told::End, text);
     }
 
     fn waiting_autos(&self, session: SessionId) -> Vec<Waiting> {

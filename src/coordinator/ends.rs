@@ -6,7 +6,7 @@ use super::auto_replies::Judge;
 use super::turns::{LAST_ATTEMPTS, STORE_TROUBLE};
 use super::{Coordinator, EntryEnd, RunningTurn, Tracked};
 use crate::domain::{
-    Activity, AnswerState, EndState, EntryId, EntryState, Event, Output, SessionId, StoredError, Timestamp,
+    Activity, AnswerState, EndState, EntryId, EntryState, Event, Output, SessionId, StoredError, Timestamp, Told,
 };
 use crate::queue::{self, Cause, Settlement};
 use crate::store::{EndTurn, StoreError, TurnEnd};
@@ -78,6 +78,7 @@ impl Coordinator {
                 let output = Output::End { message: turn.answer, state: answer_state, usage, error: error.clone() };
                 live.replay.push(output);
                 self.emit_finished(session, &turn, state, text, error.clone());
+                self.alert(session, state, error.as_ref());
                 self.note_end(session, state);
                 self.finish_entry(entry, state, error);
             }
@@ -112,11 +113,13 @@ impl Coordinator {
             Settlement::Requeue { continues, cause: Cause::Preemption } => {
                 let named = self.named(session);
                 let how = if *continues { "goes on from its partial answer later" } else { "begins again later" };
-                self.notice(format!("{named} #{entry} gave its slot to session {} and {how}", self.active));
+                let text = format!("{named} #{entry} gave its slot to session {} and {how}", self.active);
+                self.notice_of(session, Told::Step, text);
             }
             Settlement::Requeue { cause: Cause::Quit, .. } => {}
             Settlement::Requeue { .. } => {
-                self.notice(format!("#{entry} was interrupted before anything came of it, and waits again"));
+                let text = format!("#{entry} was interrupted before anything came of it, and waits again");
+                self.notice_of(session, Told::Step, text);
             }
             Settlement::Complete | Settlement::Interrupted(_) | Settlement::Cancelled | Settlement::Dead(_) => {}
         }

@@ -117,6 +117,11 @@ impl Front {
         Self::Script(ScriptFront { items, waiting: Vec::new(), bytes: 0, held_up: Vec::new(), all_deltas })
     }
 
+    /// Whether a person looks at it.
+    pub(super) const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Terminal(_))
+    }
+
     /// Whether the streams shall wait.
     pub(super) const fn is_saturated(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! Providers that ask for patience: kept in the journal, and said.
 
 use super::Coordinator;
-use crate::domain::{SessionChange, SessionId, Span, Timestamp};
+use crate::domain::{Activity, SessionChange, SessionId, Span, Timestamp, Told};
 use crate::store::{HoldSessions, SetGate};
 
 impl Coordinator {
@@ -43,10 +43,15 @@ impl Coordinator {
             if let Err(error) = result {
                 c.store_trouble(&error);
             }
+            // It needs the person, whatever it tells.
+            if let Some(live) = c.sessions.get_mut(&session).filter(|live| live.session.id != c.active) {
+                live.unseen = Some(Activity::Failed);
+            }
             c.emit_change(session, SessionChange::Held);
-            c.notice(format!(
+            let text = format!(
                 "{named} the server asks to wait {wait}, until {at}: held, /resume {session} asks it all the same"
-            ));
+            );
+            c.notice_of(session, Told::Failure, text);
             c.let_go_of_waiters(session);
         });
     }

@@ -24,6 +24,7 @@ mod queueing;
 mod request;
 mod run;
 mod sessions;
+mod settings;
 mod showing;
 mod turns;
 mod undoing;
@@ -57,6 +58,7 @@ pub use request::{
     Ending, EntryEnd, Error, Handle, Held, Queued, Quiet, REQUESTS, SessionState, SessionView, Submission, SwitchTo,
     Which,
 };
+pub use settings::{Settings, UiDefaults};
 pub use undoing::{LastMessage, Replaced, Undone};
 pub use wishes::{AutoWish, Requeue, Retried};
 
@@ -89,6 +91,8 @@ pub struct Setup {
     pub resume_auto_replies: bool,
     /// What an auto-reply loop is given that `/auto` does not say.
     pub auto_reply: AutoReplyDefaults,
+    /// What sessions tell, and how the terminal shows things.
+    pub ui: UiDefaults,
     /// Providers that asked for patience, and until when.
     pub gates: Vec<(String, Timestamp)>,
     /// The display.
@@ -183,6 +187,7 @@ struct Coordinator {
     clock: Clock,
     time_of_day: TimeOfDay,
     auto_reply: AutoReplyDefaults,
+    ui: UiDefaults,
     /// When the last loop was begun.
     last_loop: Timestamp,
     /// Until when each provider has asked for patience, lately.
@@ -222,6 +227,7 @@ impl Coordinator {
             clock: setup.clock,
             time_of_day: setup.time_of_day,
             auto_reply: setup.auto_reply,
+            ui: setup.ui,
             last_loop: setup.auto_replies.iter().map(|auto| auto.started_at).max().unwrap_or(Timestamp(0)),
             gates: setup.gates.iter().cloned().collect(),
             roll: setup.roll,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::text::one_line;
-use crate::domain::{EndState, EntryId, Event, Origin, SessionChange, SessionId, Show, Span, Usage};
+use crate::domain::{EndState, EntryId, Event, Origin, SessionChange, SessionId, Show, Span, Told, Usage};
 
 /// An error's text in a notice is cut to this many characters; the answer's own end has all of it.
 const ERROR_CHARS: usize = 300;
@@ -18,6 +18,12 @@ pub(super) fn for_terminal<'a>(
         // The answer follows at once: nothing to say.
         Event::Queued { session, ahead: 0, .. } if *session == active => None,
         Event::Finished { session, .. } if *session == active => None,
+        // One sees it begin. What is tried again has said so.
+        Event::Started { session, .. } if *session == active => None,
+        Event::Started { attempt: 2.., .. } => None,
+        Event::Started { session, entry, .. } => {
+            Some(Show::Notice(format!("{} begins #{entry}", tag(*session, &name))))
+        }
         // The marker row says it.
         Event::Session { change: SessionChange::Switched | SessionChange::Created, .. } => None,
         Event::Error { text, .. } => Some(Show::Error(text.clone())),
@@ -26,16 +32,44 @@ pub(super) fn for_terminal<'a>(
         | Event::Retry { .. }
         | Event::Session { .. }
         | Event::Notice { .. } => line(event, active, name).map(Show::Notice),
-        Event::Started { .. } | Event::Delta { .. } | Event::Idle { .. } | Event::Result { .. } => None,
+        Event::Delta { .. } | Event::Idle { .. } | Event::Result { .. } => None,
+    }
+}
+
+fn tag<'a>(id: SessionId, name: &impl Fn(SessionId) -> Option<&'a str>) -> String {
+    match name(id) {
+        Some(name) => format!("[{id} {name}]"),
+        None => format!("[{id}]"),
+    }
+}
+
+/// What an event tells of a turn, and of which session: what that session may be silent about. What somebody asked for, and what
+/// concerns all, is told in any case.
+pub(super) fn told(event: &Event) -> Option<(SessionId, Told)> {
+    match event {
+        Event::Started { session, .. } => Some((*session, Told::Start)),
+        Event::Retry { session, .. } => Some((*session, Told::Step)),
+        Event::Finished { session, state, error, .. } => {
+            let failed = match state {
+                EndState::Failed => true,
+                EndState::Interrupted => error.is_some(),
+                EndState::Complete | EndState::Cancelled => false,
+            };
+            Some((*session, if failed { Told::Failure } else { Told::End }))
+        }
+        Event::Queued { .. }
+        | Event::Session { .. }
+        | Event::Notice { .. }
+        | Event::Error { .. }
+        | Event::Delta { .. }
+        | Event::Idle { .. }
+        | Event::Result { .. } => None,
     }
 }
 
 /// One line that says what happened; `None` where there is nothing worth a line. `active`: the session that need not be named.
 pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Option<&'a str>) -> Option<String> {
-    let tag = |id: &SessionId| match name(*id) {
-        Some(name) => format!("[{id} {name}]"),
-        None => format!("[{id}]"),
-    };
+    let tag = |id: &SessionId| tag(*id, &name);
     match event {
         // Nobody typed it, and its turn shows it.
         Event::Queued { origin: Origin::Auto, .. } => None,

@@ -6,9 +6,10 @@ use tokio::sync::oneshot;
 
 use super::request::{Ending, EntryEnd, Error, Held, Queued, Reply, Submission, answer};
 use super::{Coordinator, Front, Tracked, Which, notices};
+use crate::domain::attachment::folded;
 use crate::domain::{Entry, EntryId, Event, Origin, SessionChange, SessionId, SessionRef, Show};
 use crate::queue::{self, Waiting};
-use crate::store::{CancelEntries, DeadEntries, Enqueue, EnqueueAll, HoldSessions, StoreError};
+use crate::store::{CancelEntries, DeadEntries, Enqueue, EnqueueAll, EnqueueTyped, HoldSessions, StoreError};
 
 impl Coordinator {
     /// Accepts a message for one or more sessions: a place in each queue first, then one commit, then the acknowledgement.
@@ -27,16 +28,20 @@ impl Coordinator {
             Ok(sessions) => sessions,
             Err(error) => return then(self, Err(error)),
         };
-        let Submission { text, priority, origin, foreground, takes_line, echo, .. } = submission;
+        let Submission { to, text, priority, origin, foreground, takes_line, echo } = submission;
         if takes_line {
             self.save_draft(String::new());
         }
         let now = self.clock.now();
-        let entries = sessions
+        let mut entries = sessions
             .iter()
             .map(|&session| Enqueue { session, priority, origin, text: text.clone(), now })
             .collect::<Vec<_>>();
-        let commit = self.store.submit(EnqueueAll { entries });
+        // What is typed where one is takes along what is attached there.
+        let commit = match (to == Which::Active).then(|| entries.pop()).flatten() {
+            Some(typed) => self.store.submit(EnqueueTyped(typed)),
+            None => self.store.submit(EnqueueAll { entries }),
+        };
         self.after(commit, move |c, result| match result {
             Ok(entries) => {
                 let queued = entries.into_iter().map(|entry| c.typed(entry, foreground, echo)).collect();
@@ -91,7 +96,8 @@ impl Coordinator {
             endings: Vec::new(),
         };
         self.entries.insert(id, tracked);
-        let echo = (echo && session == self.active && matches!(self.front, Front::Terminal(_))).then_some(entry.text);
+        let echo = (echo && session == self.active && matches!(self.front, Front::Terminal(_)))
+            .then(|| folded(&entry.text).into_owned());
         if let Some(text) = echo.as_ref().filter(|_| ahead > 0) {
             self.show_queued(text.clone(), notices::queued(id, ahead));
         } else {

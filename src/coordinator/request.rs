@@ -5,6 +5,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::front::ScriptItem;
+use super::settings::Setting;
 use super::wishes::Wish;
 use crate::domain::{
     Activity, AutoReply, EndState, EntryId, ModelName, Origin, Priority, PromptState, Session, SessionId, SessionName,
@@ -244,6 +245,7 @@ pub(super) enum Request {
     Views { reply: Reply<Vec<SessionView>> },
     Wait { which: Which, reply: Reply<Quiet> },
     Wish(Wish),
+    Set(Setting),
     Show(Show),
     KeepDraft(String),
     Script(ScriptItem, oneshot::Sender<()>),

@@ -158,6 +158,7 @@ impl Coordinator {
             }
             Request::Wait { which, reply } => self.wait(&which, reply),
             Request::Wish(wish) => self.grant(wish),
+            Request::Set(setting) => self.set(setting),
             Request::Show(show) => self.show(show),
             Request::KeepDraft(draft) => self.save_draft(draft),
             Request::Script(item, taken) => self.script(item, taken),

@@ -4,8 +4,9 @@ use tokio::sync::oneshot;
 
 use super::front::{Front, ScriptItem};
 use super::{Coordinator, notices};
+use crate::domain::attachment::folded;
 use crate::domain::limits::CHECKPOINT_INTERVAL;
-use crate::domain::{EntryId, Event, Frame, Output, Seen, SessionId, Show};
+use crate::domain::{EntryId, Event, Frame, Output, Seen, SessionId, SessionName, Show};
 use crate::queue;
 use crate::store::{Behind, OutputSince, SetSeen, StoreError};
 
@@ -31,6 +32,10 @@ impl Coordinator {
             Front::Script(script) => script.push(ScriptItem::Event { event, foreground }),
             Front::Terminal(_) => {
                 let name = |id: SessionId| self.sessions.get(&id).map(|live| live.session.name.as_str());
+                let told = notices::told(&event).is_none_or(|(session, what)| self.tells(session, what));
+                if !told {
+                    return;
+                }
                 if let Some(show) = notices::for_terminal(&event, self.active, name) {
                     self.show(show);
                 }
@@ -242,9 +247,14 @@ fn in_order(waiting: Vec<(Option<Seen>, Show)>, news: Vec<Output>, to_show: impl
     shows
 }
 
-fn to_show(output: Output, session: SessionId, name: &crate::domain::SessionName) -> Show {
+/// A question as it is shown back. Of files that go along with it the names do.
+pub(super) fn question(session: SessionId, name: SessionName, text: &str) -> Show {
+    Show::Question { session, name, text: folded(text).into_owned() }
+}
+
+fn to_show(output: Output, session: SessionId, name: &SessionName) -> Show {
     match output {
-        Output::Question { text, .. } => Show::Question { session, name: name.clone(), text },
+        Output::Question { text, .. } => question(session, name.clone(), &text),
         Output::Reasoning { text, .. } => Show::Reasoning(text),
         Output::Text { text, .. } => Show::Text(text),
         Output::End { state, usage, error, .. } => Show::End { state, usage, error },

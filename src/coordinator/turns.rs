@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::ends::whole_ms;
+use super::showing::question;
 use super::{Coordinator, RunningTurn};
 use crate::domain::{
     AnswerState, Delta, EndState, EntryId, Event, Output, Progress, ReplayBuffer, Seen, SessionId, Show, Timestamp,
-    Usage,
+    Told, Usage,
 };
 use crate::queue;
 use crate::store::{AnswerText, CancelEntries, StartTurn, StoreError, Turn};
@@ -29,7 +30,8 @@ impl Coordinator {
             Err(StoreError::TurnRunning(_)) => {
                 let tracked = c.entries.get_mut(&entry);
                 if tracked.is_some_and(|tracked| !std::mem::replace(&mut tracked.told_to_wait, true)) {
-                    c.notice(format!("#{entry} waits: another chatmux answers in session {session}"));
+                    let text = format!("#{entry} waits: another chatmux answers in session {session}");
+                    c.notice_of(session, Told::Step, text);
                 }
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
             }
@@ -102,7 +104,7 @@ impl Coordinator {
             (first_here && !moved && session == self.active).then(|| (live.session.name.clone(), turn.text))
         };
         if let Some((name, text)) = again {
-            self.show(Show::Question { session, name, text });
+            self.show(question(session, name, &text));
         }
         let task = worker::run(assignment, self.store.clone(), self.clock, self.reports.clone(), cancel);
         let id = self.workers.spawn(task).id();

@@ -1,7 +1,7 @@
 //! What the display shall show, in order: the coordinator (above the queue) says it, the terminal draws it.
 
 use super::ids::SessionId;
-use super::kinds::{AnswerState, Reasoning, Render, words};
+use super::kinds::{Alert, AnswerState, Reasoning, Render, words};
 use super::message::{StoredError, Usage};
 use super::names::SessionName;
 use super::time::Timestamp;
@@ -29,18 +29,20 @@ impl Activity {
     }
 }
 
-/// How answers look.
+/// How the terminal shows things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
     /// What is done to their text.
     pub render: Render,
     /// What becomes of reasoning.
     pub reasoning: Reasoning,
+    /// How a person who looks elsewhere is told that something ended.
+    pub alert: Alert,
 }
 
 impl Default for Look {
     fn default() -> Self {
-        Self { render: Render::Markdown, reasoning: Reasoning::Dim }
+        Self { render: Render::Markdown, reasoning: Reasoning::Dim, alert: Alert::None }
     }
 }
 
@@ -119,7 +121,7 @@ pub enum Show {
         /// The acknowledgement.
         said: String,
     },
-    /// How answers look from here on.
+    /// How things are shown from here on.
     Look(Look),
     /// Something ended: a person who looks elsewhere is told (`ui.alert`).
     Alert(String),

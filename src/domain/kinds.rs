@@ -182,11 +182,11 @@ words!(
 );
 
 words!(
-    /// Which ends of background turns print a line (`ui.notify`).
+    /// Which background turns print a line (`ui.notify`).
     Notify {
         /// Starts, retries and ends.
         All => "all",
-        /// Ends, good and bad.
+        /// Ends, good and bad, and retries.
         Done => "done",
         /// Failures only.
         Fail => "fail",
@@ -194,6 +194,31 @@ words!(
         None => "none",
     }
 );
+
+/// What a line about a background session tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// A turn begins.
+    Start,
+    /// A turn goes on otherwise than one expects: it is tried again, or gives way.
+    Step,
+    /// Something ended as it should, or because a person ended it.
+    End,
+    /// Something failed, or needs the person.
+    Failure,
+}
+
+impl Notify {
+    /// Whether that is told.
+    pub const fn tells(self, what: Told) -> bool {
+        match self {
+            Self::All => true,
+            Self::Done => !matches!(what, Told::Start),
+            Self::Fail => matches!(what, Told::Failure),
+            Self::None => false,
+        }
+    }
+}
 
 words!(
     /// What becomes of a model's reasoning on the screen (`ui.reasoning`).

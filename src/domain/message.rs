@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::error::ErrorKind;
 use super::ids::{EntryId, MessageId, SessionId};
-use super::kinds::{AnswerState, EntryState, FinishReason, Origin, Priority, Role};
+use super::kinds::{AnswerState, EntryState, FinishReason, Notify, Origin, Priority, Role};
 use super::names::{ModelName, SessionName};
 use super::replay::Seen;
 use super::time::Timestamp;
@@ -162,4 +162,6 @@ pub struct Session {
     pub seen: Seen,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Which of its lines are told while it is in the background; `None`: as the configuration says.
+    pub notify: Option<Notify>,
 }

@@ -1,5 +1,6 @@
 //! Layer 0: the words of chatmux as types. Knows no clock, no file, no terminal, no network.
 
+pub mod attachment;
 pub mod auto_reply;
 pub mod display;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod text;
 pub mod time;
 pub mod typed;
 
+pub use attachment::Attachment;
 pub use auto_reply::AutoReply;
 pub use display::{Activity, Frame, Look, Progress, PromptState, Show};
 pub use error::{ErrorKind, ProviderError};
@@ -22,7 +24,7 @@ pub use event::{Delta, Event};
 pub use ids::{EntryId, MessageId, SessionId};
 pub use kinds::{
     Alert, AnswerState, EndState, EntryState, FinishReason, Notify, Origin, Priority, Reasoning, Render, Role,
-    SessionChange, UnknownWord,
+    SessionChange, Told, UnknownWord,
 };
 pub use message::{ChatMessage, Entry, Kept, Message, Session, StoredError, Usage};
 pub use names::{BadModel, BadName, ModelName, SessionName, SessionRef};

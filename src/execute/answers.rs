@@ -9,6 +9,7 @@ use super::layout::{GAP, INDENT, View, pad, unbroken, wrap};
 use super::{Answer, Executor, Failure};
 use crate::command;
 use crate::coordinator::{SessionState, SessionView};
+use crate::domain::attachment::folded;
 use crate::domain::{Activity, AnswerState, Message, Output, Role, Seen, Session, SessionId};
 use crate::store::{DeadEntries, FindMessage, History, OutputSince};
 
@@ -179,7 +180,7 @@ fn message_data(message: &Message) -> Value {
 fn message_text(message: &Message, session: &Session) -> String {
     let prompt = |id: SessionId| format!("{id}:{}> ", session.name);
     if message.role == Role::User {
-        return format!("{}{}", prompt(message.session), message.text);
+        return format!("{}{}", prompt(message.session), folded(&message.text));
     }
     let text = message.text.trim_end_matches('\n');
     let why = message.error.as_ref().map(|error| format!(": {}", error.text)).unwrap_or_default();
@@ -208,6 +209,7 @@ mod tests {
             closed_at: None,
             seen: Seen::START,
             created_at: Timestamp(0),
+            notify: None,
         };
         let activity = (id > 1).then_some(Activity::Streaming);
         SessionView { session, active: id == 1, state, pending, held, activity }

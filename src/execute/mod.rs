@@ -3,20 +3,24 @@
 
 mod answers;
 mod auto_view;
+mod files;
 mod layout;
 mod queue_view;
 mod queueing;
+mod settings;
 mod stats_view;
 mod undoing;
 mod waiting;
 
 pub use auto_view::auto_answer;
+pub use files::path_of;
 pub use layout::{View, table};
 pub use queue_view::{dead_answer, queue_answer};
 pub use stats_view::{all_stats, session_stats};
 pub use undoing::NEEDS_TERMINAL;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,6 +161,8 @@ pub struct Executor {
     pub time_of_day: TimeOfDay,
     /// Attempts that an entry has (`retry.max_attempts`).
     pub max_attempts: u32,
+    /// Where `~` is.
+    pub home: Option<PathBuf>,
     /// Auto-replies are served before what is normal (`auto_reply.queue_position`).
     pub auto_before_normal: bool,
 }
@@ -240,6 +246,8 @@ impl Executor {
             Command::Replay => self.replay().await.map(Done::Answered),
             Command::Model { name } => self.model(name).await,
             Command::System { change } => self.system(change).await,
+            Command::Set { change } => self.set(change).await,
+            Command::Attach { change } => self.attach(change).await,
             Command::Wait { scope, timeout } => {
                 Ok(Done::Wait { which: scope.map_or(Which::All, |scope| which(Some(scope))), timeout })
             }

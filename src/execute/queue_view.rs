@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Answer;
 use super::layout::{INDENT, Item, NO_BREAK, View, age, column, fit, plural, size, wrap};
 use super::waiting::{Wait, WaitsFor, waits};
+use crate::domain::attachment::folded;
 use crate::domain::text::one_line;
 use crate::domain::{Entry, EntryId, EntryState, StoredError, Timestamp};
 use crate::store::Listed;
@@ -122,7 +123,7 @@ impl Part {
             listed.iter().zip(waits).partition(|(l, _)| l.entry.state == EntryState::Dead);
         let (alive_left_out, dead_left_out) =
             (alive.len().saturating_sub(MAX_WAITING), dead.len().saturating_sub(MAX_DEAD));
-        let item = |head, listed: &Listed| Item { head, text: listed.entry.text.clone() };
+        let item = |head, listed: &Listed| Item { head, text: folded(&listed.entry.text).into_owned() };
         Self {
             title: listed.first().and_then(|first| title(first, of_all)),
             alive: alive
@@ -241,7 +242,7 @@ fn dead_text(dead: &[&Listed], view: View) -> String {
         let request = entry.error.as_ref().and_then(|error| error.request_id.as_ref());
         parts.extend(request.map(|request| format!("request {}", one_line(request, REASON_CHARS))));
         wrap(&mut rows, INDENT, INDENT, &parts.join(", "), columns);
-        rows.push(format!("{INDENT}{}", fit(&entry.text, columns - INDENT.len())).trim_end().to_owned());
+        rows.push(format!("{INDENT}{}", fit(&folded(&entry.text), columns - INDENT.len())).trim_end().to_owned());
     }
     let ids: Vec<EntryId> = dead.iter().map(|listed| listed.entry.id).collect();
     remedy(&mut rows, &ids, columns);

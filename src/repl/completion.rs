@@ -1,18 +1,21 @@
-//! What Tab puts in: names from the commands' table, of sessions and of models, numbers of entries. Runs on the reader's thread and looks at the last
-//! names it was told; it asks nobody.
+//! What Tab puts in: names from the commands' table, of sessions, models and files, numbers of entries. Runs on the reader's
+//! thread and looks at the last names it was told, and at one folder at most; it asks nobody.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::files;
 use crate::command::{self, Wanted};
+use crate::domain::SessionId;
 use crate::ui::Complete;
 
 /// What can be named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Sessions, by number.
-    pub sessions: Vec<String>,
+    /// Sessions, by number: that, and the name.
+    pub sessions: Vec<(SessionId, String)>,
     /// Models, as `PROVIDER:MODEL`.
     pub models: Arc<[String]>,
     /// Entries of the active session that wait or are dead, in order: the number, and what tells a person which it is.
@@ -24,11 +27,17 @@ pub struct Names {
 pub struct Completer {
     /// The last names.
     pub names: watch::Receiver<Names>,
+    /// Where `~` is.
+    pub home: Option<PathBuf>,
 }
 
 impl Complete for Completer {
     fn complete(&self, line: &str, pos: usize) -> (usize, Vec<(String, String)>) {
         let command::Completion { start, what, prefix } = command::complete(line, pos);
+        if what == Wanted::File {
+            // Before the names are borrowed: a slow disk keeps nobody else waiting.
+            return (start, files::complete(&prefix, self.home.as_deref()));
+        }
         let names = self.names.borrow();
         let plain = |name: &str| (name.to_owned(), name.to_owned());
         let found = match what {
@@ -36,10 +45,9 @@ impl Complete for Completer {
                 let named = command::command_names().filter(|(name, _)| name.starts_with(&prefix));
                 named.map(|(name, help)| (format!("/{name}  {help}"), format!("{name} "))).collect()
             }
-            Wanted::Session => matching(names.sessions.iter().map(String::as_str), &prefix).map(plain).collect(),
+            Wanted::Session => sessions(&names.sessions, &prefix).collect(),
             Wanted::SessionOrAll => {
-                let all = names.sessions.iter().map(String::as_str).chain(["all"]);
-                matching(all, &prefix).map(plain).collect()
+                sessions(&names.sessions, &prefix).chain(matching(["all"].into_iter(), &prefix).map(plain)).collect()
             }
             Wanted::Model => matching(names.models.iter().map(String::as_str), &prefix).map(plain).collect(),
             Wanted::Entry => numbered(&names.entries, &prefix).collect(),
@@ -47,6 +55,10 @@ impl Complete for Completer {
                 numbered(&names.entries, &prefix).chain(matching(["all"].into_iter(), &prefix).map(plain)).collect()
             }
             Wanted::Word(words) => matching(words.iter().copied(), &prefix).map(plain).collect(),
+            Wanted::Option(options) => {
+                let options = options.iter().map(|option| format!("--{option}"));
+                options.filter(|o| o.starts_with(&prefix)).map(|o| (o.clone(), o + " ")).collect()
+            }
             Wanted::File | Wanted::Nothing => Vec::new(),
         };
         (start, found)
@@ -61,6 +73,18 @@ fn matching<'a>(names: impl Iterator<Item = &'a str>, prefix: &str) -> impl Iter
     names.filter(move |name| name.starts_with(prefix))
 }
 
+/// By name, or by number where a number begins.
+fn sessions(sessions: &[(SessionId, String)], prefix: &str) -> impl Iterator<Item = (String, String)> {
+    let by_number = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+    sessions.iter().filter_map(move |(id, name)| {
+        let number = id.to_string();
+        match by_number {
+            true => number.starts_with(prefix).then(|| (format!("{number}  {name}"), number)),
+            false => name.starts_with(prefix).then(|| (name.clone(), name.clone())),
+        }
+    })
+}
+
 fn numbered(entries: &[(String, String)], prefix: &str) -> impl Iterator<Item = (String, String)> {
     let found = entries.iter().filter(move |(number, _)| number.starts_with(prefix));
     found.map(|(number, what)| (format!("#{number}  {what}"), number.clone()))
@@ -73,12 +97,16 @@ mod tests {
     #[test]
     fn tab_completes_commands_sessions_models_and_entries() {
         let names = Names {
-            sessions: vec!["main".into(), "docs".into()],
+            sessions: vec![
+                (SessionId(1), "main".into()),
+                (SessionId(12), "docs".into()),
+                (SessionId(13), "9th".into()),
+            ],
             models: Arc::new(["demo:tour".into()]),
             entries: vec![("41".into(), "normal: one".into()), ("7".into(), "dead: two".into())],
         };
         let (_sender, names) = watch::channel(names);
-        let completer = Completer { names };
+        let completer = Completer { names, home: None };
         let check = |line: &str, expected: &[&str]| {
             let (start, found) = completer.complete(line, line.len());
             let lines: Vec<_> = found.iter().map(|(_, put)| format!("{}{put}", &line[..start])).collect();
@@ -87,6 +115,17 @@ mod tests {
         check("/swi", &["/switch "]);
         check("/switch d", &["/switch docs"]);
         check("/send main,d", &["/send main,docs"]);
+        check("/switch 1", &["/switch 1", "/switch 12", "/switch 13"]);
+        check("/send main,12", &["/send main,12"]);
+        check("/switch 9", &[]);
+        check("/stop ", &["/stop main", "/stop docs", "/stop 9th", "/stop all"]);
+        check("/auto --m", &["/auto --max "]);
+        check("/auto --max 3 --", &["/auto --max 3 --until ", "/auto --max 3 --for "]);
+        check("/wait --", &["/wait --timeout "]);
+        check("/wait 2 --t", &["/wait 2 --timeout "]);
+        check("/set n", &["/set notify"]);
+        check("/set reasoning ", &["/set reasoning dim", "/set reasoning hide", "/set reasoning show"]);
+        check("/set alert o", &["/set alert osc9", "/set alert osc777"]);
         check("/model de", &["/model demo:tour"]);
         check("/priority 41 l", &["/priority 41 low"]);
         check("/move 41 a", &["/move 41 after"]);

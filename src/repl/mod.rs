@@ -3,6 +3,7 @@
 
 mod completion;
 mod edit;
+mod files;
 mod history;
 
 use std::sync::atomic::Ordering;
@@ -12,10 +13,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::command;
 use crate::coordinator::{Quiet, SessionState, SwitchTo, Which};
+use crate::domain::attachment::folded;
 use crate::domain::text::one_line;
 use crate::domain::{Entry, EntryId, EntryState, SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
-use crate::store::QueueListing;
+use crate::store::{Attachments, QueueListing};
 use crate::ui::{Input, Next, Read, Typed, Wish};
 
 pub use completion::{Completer, Names};
@@ -145,8 +147,15 @@ impl Repl {
         if is_command && let Ok(session) = self.executor.handle.find(None).await {
             self.show(Show::Command { session: session.id, name: session.name, line: line.clone() }).await;
         }
+        let names_files = line.contains('@');
+        let attached = if names_files { self.attached().await } else { Vec::new() };
         match self.executor.run(&line).await {
-            Ok(done) => self.follow(done).await,
+            Ok(done) => {
+                if names_files && matches!(done, Done::Queued { .. }) {
+                    self.say_what_did_not_go(line, attached);
+                }
+                self.follow(done).await
+            }
             Err(failure) => {
                 self.show(Show::Error(failure.to_string())).await;
                 // A message that was not taken stays in the line. A mistyped command is a key away in the history.
@@ -172,6 +181,25 @@ impl Repl {
             Done::Quit => return After::End(End::Left),
         }
         After::Line(String::new())
+    }
+
+    /// A message is sent as it stands: of the files that it names with an `@`, the name.
+    fn say_what_did_not_go(&self, line: String, attached: Vec<String>) {
+        let (handle, home) = (self.executor.handle.clone(), self.executor.home.clone());
+        tokio::spawn(async move {
+            // The disk may be slow, and nobody waits for this.
+            let look = tokio::task::spawn_blocking(move || files::said_of_mentioned(&line, &attached, home.as_deref()));
+            if let Ok(Some(said)) = look.await {
+                handle.show(Show::Notice(said)).await;
+            }
+        });
+    }
+
+    /// The files that go along with what is typed now.
+    async fn attached(&self) -> Vec<String> {
+        let Ok(session) = self.executor.handle.find(None).await else { return Vec::new() };
+        let found = self.executor.store.read(Attachments { session: session.id }).await;
+        found.unwrap_or_default().into_iter().map(|file| file.name).collect()
     }
 
     /// The prompt never blocks: `/wait` says when it would have gone on.
@@ -257,7 +285,7 @@ impl Repl {
 
     async fn refresh_names(&self) {
         if let Ok(views) = self.executor.handle.views().await {
-            let sessions = views.iter().map(|view| view.session.name.to_string()).collect();
+            let sessions = views.iter().map(|view| (view.session.id, view.session.name.to_string())).collect();
             self.names.send_if_modified(|names| {
                 let changed = names.sessions != sessions;
                 names.sessions = sessions;
@@ -306,7 +334,7 @@ impl Drafts {
 /// An entry's number, and what tells a person which it is.
 fn named(entry: &Entry) -> (String, String) {
     let what = if entry.state == EntryState::Dead { "dead" } else { entry.priority.as_str() };
-    (entry.id.to_string(), format!("{what}: {}", one_line(&entry.text, EXCERPT_CHARS)))
+    (entry.id.to_string(), format!("{what}: {}", one_line(&folded(&entry.text), EXCERPT_CHARS)))
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use crate::domain::attachment::MAX_ATTACHED_FILES;
+use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::domain::{EntryId, EntryState, MessageId, SessionName, SessionRef};
 
 /// A failure of the store. Cloned to every sender of a transaction that could not be committed.
@@ -54,6 +56,16 @@ pub enum StoreError {
     /// Chunks came for an answer that has ended, or a turn was to end with an answer that is not its own.
     #[error("message {0} is no answer under way")]
     NotStreaming(MessageId),
+    /// A message with what is attached to it would be longer than any may be; in bytes.
+    #[error(
+        "{} with what is attached is too long: the limit is {} MiB; /attach off drops what is attached",
+        mib(*.0),
+        MAX_MESSAGE_BYTES >> 20
+    )]
+    TooLong(usize),
+    /// More files than may be attached at once.
+    #[error("{0} files would be attached, and {MAX_ATTACHED_FILES} may be: /attach off drops what is attached")]
+    TooMany(usize),
     /// The store was closed, or its thread is gone.
     #[error("the database is closed")]
     Closed,
@@ -102,6 +114,10 @@ pub enum Trouble {
     /// Anything else that SQLite says.
     #[error("refused an operation ({0})")]
     Refused(String),
+}
+
+fn mib(bytes: usize) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// The path and a blank; nothing while it is not known.

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
-//! `turns`, `ends`, `auto_replies`, `gates`, `listing`, `stats`, `recover`, `history`, `output`, `typed`, `undo`. SQL stands nowhere else in
-//! the program.
+//! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `listing`, `stats`, `recover`, `history`, `output`, `typed`, `undo`.
+//! SQL stands nowhere else in the program.
 //!
 //! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
 //! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
@@ -18,6 +18,7 @@
 //! Who lives is known by a lock on `<db>.lock`: [`Store::open`] finds out whether it is alone, and only then repairs what
 //! a dead process left, before anyone else can start a turn. [`Store::visit`] takes no part in that.
 
+mod attachments;
 mod auto_replies;
 mod ends;
 mod entries;
@@ -52,6 +53,7 @@ use rusqlite::Connection;
 use crate::domain::Timestamp;
 use lane::Lane;
 
+pub use attachments::{AttachFiles, Attached, Attachments, DropAttachments, EnqueueTyped};
 pub use auto_replies::{
     AutoReplies, AutoRepliesEnded, AutoReplyBegun, BeginAutoReply, EndAutoReplies, Follow, FollowUp, QueueAutoReply,
 };
@@ -69,7 +71,8 @@ pub use output::{Behind, OutputSince};
 pub use recover::{Interrupted, Recovery};
 pub use sessions::{
     ActiveSession, CloseSession, CreateSession, DeleteSession, FindSession, RenameSession, ReopenSession, SessionEnd,
-    SessionEnds, SessionSummaries, SessionSummary, Sessions, SetActive, SetDraft, SetModel, SetSeen, SetSystem,
+    SessionEnds, SessionSummaries, SessionSummary, Sessions, SetActive, SetDraft, SetModel, SetNotify, SetSeen,
+    SetSystem,
 };
 pub use sql::ChunkKind;
 pub use stats::{AllStats, StatsOf};

@@ -4,13 +4,13 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::sql::{is_unique_violation, seen, to_i64};
 use super::{Read, StoreError, Write, stats};
-use crate::domain::{MessageId, ModelName, Seen, Session, SessionId, SessionName, SessionRef, Timestamp};
+use crate::domain::{MessageId, ModelName, Notify, Seen, Session, SessionId, SessionName, SessionRef, Timestamp};
 
 /// The key in `state` under which the active session's number stands.
 const ACTIVE_SESSION: &str = "active_session";
 
 const COLUMNS: &str = "id, name, model, system, draft, held, closed_at_ms, \
-     seen_message, seen_reasoning_bytes, seen_text_bytes, seen_ended, created_at_ms";
+     seen_message, seen_reasoning_bytes, seen_text_bytes, seen_ended, created_at_ms, notify";
 
 fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
     Ok(Session {
@@ -23,6 +23,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
         closed_at: row.get(6)?,
         seen: seen(row, 7)?,
         created_at: row.get(11)?,
+        notify: row.get(12)?,
     })
 }
 
@@ -155,6 +156,13 @@ setter!(
     /// The line.
     draft: String,
     "UPDATE sessions SET draft = ?2 WHERE id = ?1"
+);
+setter!(
+    /// Sets which of its lines a session tells while it is in the background.
+    SetNotify,
+    /// Which; `None`: as the configuration says.
+    notify: Option<Notify>,
+    "UPDATE sessions SET notify = ?2 WHERE id = ?1"
 );
 setter!(
     /// Archives a session; once archived the time stays.
@@ -381,11 +389,11 @@ impl Read for SessionSummaries {
         let summaries = statement.query_map([self.closed], |row| {
             Ok(SessionSummary {
                 session: session(row)?,
-                messages: row.get::<_, i64>(12)?.unsigned_abs(),
-                last_activity: row.get(13)?,
-                pending: row.get::<_, i64>(14)?.unsigned_abs(),
-                dead: row.get::<_, i64>(15)?.unsigned_abs(),
-                running: row.get(16)?,
+                messages: row.get::<_, i64>(13)?.unsigned_abs(),
+                last_activity: row.get(14)?,
+                pending: row.get::<_, i64>(15)?.unsigned_abs(),
+                dead: row.get::<_, i64>(16)?.unsigned_abs(),
+                running: row.get(17)?,
             })
         })?;
         Ok(summaries.collect::<Result<_, _>>()?)

@@ -4,8 +4,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{ErrorCode, Row, ffi};
 
 use crate::domain::{
-    AnswerState, EntryId, EntryState, ErrorKind, FinishReason, MessageId, ModelName, Origin, Priority, Role, Seen,
-    SessionId, SessionName, StoredError, Timestamp,
+    AnswerState, EntryId, EntryState, ErrorKind, FinishReason, MessageId, ModelName, Notify, Origin, Priority, Role,
+    Seen, SessionId, SessionName, StoredError, Timestamp,
 };
 
 macro_rules! as_integer {
@@ -40,7 +40,19 @@ macro_rules! as_text {
         }
     )+};
 }
-as_text!(Priority, Origin, EntryState, AnswerState, Role, FinishReason, ErrorKind, SessionName, ModelName, ChunkKind);
+as_text!(
+    Priority,
+    Origin,
+    EntryState,
+    AnswerState,
+    Role,
+    FinishReason,
+    ErrorKind,
+    SessionName,
+    ModelName,
+    Notify,
+    ChunkKind
+);
 
 crate::domain::kinds::words!(
     /// What a piece of a streaming answer belongs to.

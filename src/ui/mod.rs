@@ -23,7 +23,7 @@ use std::time::Duration;
 use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, ExternalPrinter, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{Alert, Clock, Frame, Look, PromptState};
+use crate::domain::{Clock, Frame, Look, PromptState};
 
 mod editor;
 mod gate;
@@ -67,23 +67,14 @@ pub struct Options {
     pub complete: Box<dyn Complete>,
     /// The prompt until the first [`Next`].
     pub prompt: PromptState,
-    /// What a person hears of who looks elsewhere.
-    pub alerts: Alerts,
+    /// Who has pressed no key for this long looks elsewhere, and is told in the look's way that something ended.
+    pub alert_after: Duration,
     /// The time.
     pub clock: Clock,
     /// The person's editor, as a command line (`VISUAL`, `EDITOR`).
     pub editor: String,
     /// Whole lines only, and signs as words: as where there is no cursor to move.
     pub plain: bool,
-}
-
-/// How a person who looks elsewhere is told that something ended.
-#[derive(Debug, Clone, Copy)]
-pub struct Alerts {
-    /// In which way.
-    pub how: Alert,
-    /// Who has pressed no key for this long looks elsewhere.
-    pub after: Duration,
 }
 
 /// The running terminal.
@@ -193,7 +184,7 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
     mut editor: Editor<helper::Prompter, history::Lines>,
     above: P,
 ) -> io::Result<(Reader, Exit)> {
-    let Options { color, look, complete, prompt, alerts, clock, editor: editor_command, .. } = options;
+    let Options { color, look, complete, prompt, alert_after, clock, editor: editor_command, .. } = options;
     let Wires { feed, next, reads, line, lent, mode, gate, keys } = wires;
     let palette = style::Palette::new(color);
     let (prompt, prompt_in) = watch::channel(prompt);
@@ -207,7 +198,7 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
         renderer: render::Renderer::new(live_row::Kind::Screen, mode, palette, look),
         gate: Arc::clone(&gate),
         prompt: prompt.clone(),
-        alerts,
+        alert_after,
         keys: Arc::clone(&keys),
     })?;
     let reader = reader::Reader { editor, gate, keys, editor_command, lent, mode, prompt, next, reads };
@@ -215,7 +206,7 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
 }
 
 fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
-    let Options { color, look, prompt, alerts, plain: words, .. } = options;
+    let Options { color, look, prompt, alert_after, plain: words, .. } = options;
     let Wires { feed, next, reads, mode, gate, keys, .. } = wires;
     gate.open();
     let (prompting, reading) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -226,7 +217,7 @@ fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
     let plain = render::Plain { words, echoes: io::stdout().is_terminal(), ..render::Plain::default() };
     let renderer = render::Renderer::new(live_row::Kind::Whole, mode, palette, look).plain(plain);
     let (prompt, _) = watch::channel(prompt);
-    let printing = spawn(printer::Printer { feed, sink, renderer, gate, prompt, alerts, keys })?;
+    let printing = spawn(printer::Printer { feed, sink, renderer, gate, prompt, alert_after, keys })?;
     let reader = reader::PlainReader { next, reads, prompting, reading, typed };
     Ok((Box::new(move || reader.run()), Exit { printing, guard: guard::Guard::plain() }))
 }

@@ -14,11 +14,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
 use super::gate::Gate;
+use super::guard;
 use super::keys::Shared;
 use super::progress::TICK;
 use super::prompt::plain_prompt;
 use super::render::Renderer;
-use super::{Alerts, guard};
 use crate::domain::text::one_line;
 use crate::domain::{Alert, Frame, PromptState, Show};
 
@@ -211,7 +211,8 @@ pub(super) struct Printer<S> {
     pub(super) gate: Arc<Gate>,
     /// The latest prompt, for the editor's thread to draw.
     pub(super) prompt: watch::Sender<PromptState>,
-    pub(super) alerts: Alerts,
+    /// Who has pressed no key for this long looks elsewhere.
+    pub(super) alert_after: Duration,
     pub(super) keys: Arc<Shared>,
 }
 
@@ -256,10 +257,11 @@ impl<S: Sink> Printer<S> {
             // One at a time: the rows are the same when the next prompt opens in between.
             self.gate.pass(|| self.sink.print(print))?;
         }
-        if self.keys.last_key.elapsed() >= self.alerts.after {
+        if self.keys.last_key.elapsed() >= self.alert_after {
             for show in &frame.shows {
                 if let Show::Alert(text) = show {
-                    self.gate.pass(|| self.sink.alert(self.alerts.how, text))?;
+                    let how = self.renderer.look().alert;
+                    self.gate.pass(|| self.sink.alert(how, text))?;
                 }
             }
         }

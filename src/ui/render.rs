@@ -72,6 +72,11 @@ impl Renderer {
         }
     }
 
+    /// How things are shown now.
+    pub(super) const fn look(&self) -> Look {
+        self.look
+    }
+
     /// For a terminal that is written to line by line.
     pub(super) fn plain(self, plain: Plain) -> Self {
         Self { plain: Some(plain), ..self }

@@ -55,6 +55,13 @@ impl Home {
         pty
     }
 
+    /// A file in the folder in which chatmux is started.
+    pub(crate) fn file(&self, name: &str, text: &str) {
+        let path = self.dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
     /// The question that holds `part` is answered with these pieces, each when the gate lets it; the last one ends it.
     pub(crate) fn gated(&self, part: &str, pieces: &[&str]) -> Gate {
         let gate = Gate::default();

@@ -14,6 +14,7 @@ mod queue;
 mod safety;
 #[path = "../support/server.rs"]
 mod server;
+mod settings;
 mod streaming;
 mod switching;
 mod undoing;

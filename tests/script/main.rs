@@ -13,6 +13,7 @@ mod looking;
 mod order;
 mod queues;
 mod sessions;
+mod settings;
 mod subcommands;
 mod typing;
 mod undoing;

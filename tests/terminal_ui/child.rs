@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use chatmux::domain::{
-    Activity, Alert, AnswerState, Clock, Frame, Look, PromptState, SessionId, SessionName, Show, Timestamp, Usage,
+    Activity, AnswerState, Clock, Frame, Look, PromptState, SessionId, SessionName, Show, Timestamp, Usage,
 };
 use chatmux::ui::{self, Complete, Next, Options, Read, Wish};
 use tokio::sync::mpsc::Sender;
@@ -106,7 +106,7 @@ pub(crate) fn run() {
         look: Look::default(),
         complete: Box::new(Commands),
         prompt: prompt(1, &[]),
-        alerts: ui::Alerts { how: Alert::Bell, after: Duration::ZERO },
+        alert_after: Duration::ZERO,
         clock: Clock(|| Timestamp(0)),
         editor: std::env::var("EDITOR").unwrap_or_default(),
         plain: false,

@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, u64)] = &[
     ("0001_sessions_queue_messages.sql", 0xc5f2_34fa_a572_feba),
     ("0002_queue.sql", 0xd470_ee6a_b5f7_3e9f),
     ("0003_cheaper_checks.sql", 0xe34b_b675_80a7_4bda),
+    ("0004_settings_attachments.sql", 0x24da_5038_6cd5_55d9),
     ("0005_history.sql", 0xcd37_6766_7ac8_2809),
 ];
 
@@ -59,8 +60,8 @@ fn released_migrations_never_change() {
     let found: Vec<_> = found.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(found, MIGRATIONS.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "pin each migration here");
     let steps = fs::read_to_string(root().join("src/store/open.rs")).unwrap();
-    assert!(MIGRATIONS.is_sorted_by_key(|(name, _)| name), "the steps stand in their order");
-    for (name, pinned) in MIGRATIONS {
+    for (nth, (name, pinned)) in MIGRATIONS.iter().enumerate() {
+        assert!(name.starts_with(&format!("{:04}_", nth + 1)), "{name}: numbers have no gaps");
         assert!(steps.contains(&format!("migrations/{name}")), "{name} is not among the store's steps");
         let hash = fnv_1a(&fs::read(root().join("migrations").join(name)).unwrap());
         assert_eq!(hash, *pinned, "{name} has changed ({hash:#018x}): a released one stays, add another");

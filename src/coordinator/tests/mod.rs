@@ -4,6 +4,7 @@ mod following;
 mod loops;
 mod ordering;
 mod retrying;
+mod telling;
 mod undoing;
 
 use std::collections::BTreeMap;
@@ -12,9 +13,10 @@ use std::sync::Arc;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use super::{AutoReplyDefaults, Front, Handle, ScriptItem, Setup, Submission, Which, spawn};
+use super::{AutoReplyDefaults, Front, Handle, ScriptItem, Setup, Submission, UiDefaults, Which, spawn};
 use crate::domain::{
-    Clock, Event, FinishReason, Frame, Origin, Priority, Role, SessionId, SessionRef, TimeOfDay, Timestamp,
+    Clock, Event, FinishReason, Frame, Look, Notify, Origin, Priority, Role, SessionId, SessionRef, TimeOfDay,
+    Timestamp,
 };
 use crate::provider::{Piece, Pieces, Provider, Request};
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
@@ -110,6 +112,7 @@ fn bench(sessions: usize, slots: usize, replay_bytes: usize, front: Front) -> Be
             max_tokens: 200_000,
             stop_on_repeat: true,
         },
+        ui: UiDefaults { notify: Notify::Done, look: Look::default() },
         gates: Vec::new(),
         clock: CLOCK,
         time_of_day: TimeOfDay(|at| at.0.to_string()),

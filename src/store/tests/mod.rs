@@ -1,5 +1,6 @@
 //! The store on fresh databases in temporary folders.
 
+mod attachments;
 mod auto_replies;
 mod concurrency;
 mod continuing;
