@@ -88,6 +88,8 @@
 //! | continuing | an entry goes on from what came of its answer before | [`domain::Entry::continues`] |
 //! | attachment | a text file that goes along with the next message that is typed in its session | [`domain::Attachment`] |
 //! | seam | where an answer was continued, as an offset in its text | [`domain::Message::seams`] |
+//! | taken back | no part of the conversation any more, though nothing of it is deleted | [`store::TakenBack`] |
+//! | typed lines | what Enter ended, kept session by session, so that a key brings it back | [`domain::TypedLines`] |
 //! | auto-reply | a text that is queued after each answer of a session, until a brake ends the loop | [`domain::AutoReply`] |
 //! | held | waits until a person says `/resume`: an entry, or the queue of a session | |
 //! | partial | what has come of an answer that is not whole | |

@@ -123,6 +123,10 @@ pub enum Command {
     Continue,
     /// `/retry`: ask the last question again, or now what waits for its next attempt.
     Retry,
+    /// `/undo`: take back the last message, and its answer.
+    Undo,
+    /// `/edit`: change the last message in an editor.
+    Edit,
     /// `/auto …`: the auto-reply loop of the active session.
     Auto {
         /// What to do with it.
@@ -212,6 +216,8 @@ impl Command {
             Self::Requeue { .. } => "requeue",
             Self::Continue => "continue",
             Self::Retry => "retry",
+            Self::Undo => "undo",
+            Self::Edit => "edit",
             Self::Auto { .. } => "auto",
             Self::Stats { .. } => "stats",
             Self::History { .. } => "history",

@@ -75,6 +75,13 @@ pub fn parse(line: &str) -> Result<Line, CommandError> {
     grammar::read(spec, &scan::Scan::of(spec, command, arguments_at)).map(Line::Command)
 }
 
+/// The line that means this message: the way back of [`parse`].
+pub fn as_line(message: &str) -> String {
+    // No line is a message that begins with blanks and one slash.
+    let text = if is_command(message) { without_blanks(message) } else { message };
+    if text.starts_with('/') { format!("/{text}") } else { text.to_owned() }
+}
+
 /// Whether a line is a command rather than a message, be it right or wrong.
 pub fn is_command(line: &str) -> bool {
     let line = without_blanks(line);

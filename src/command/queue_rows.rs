@@ -39,6 +39,21 @@ pub(super) static RUNNING_TURN: &[Spec] = &[
         detail: "what waits for its next attempt is tried now; what failed is queued again; else the question is sent once more",
         build: |_| Some(Command::Retry),
     },
+    Spec {
+        name: "undo",
+        args: &[],
+        help: "take back the last message and its answer",
+        detail: "it is in the line again; one that waits leaves the queue, one that was answered leaves the conversation, with what an auto-reply \
+                 loop sent behind it, and the loop ends; nothing is deleted; once more goes further back",
+        build: |_| Some(Command::Undo),
+    },
+    Spec {
+        name: "edit",
+        args: &[],
+        help: "change the last message in $EDITOR",
+        detail: "$VISUAL comes first; one that waits keeps its place, one that was answered is taken back, as /undo does, and is sent anew",
+        build: |_| Some(Command::Edit),
+    },
 ];
 
 pub(super) static QUEUE: &[Spec] = &[

@@ -45,8 +45,22 @@ fn commands_of_the_queue_are_read_as_their_types() {
     check("/requeue 39 #40 39", Command::Requeue { which: Requeued::These(entries(&[39, 40])) });
     check("/continue", Command::Continue);
     check("/retry", Command::Retry);
+    check("/undo", Command::Undo);
+    check("/edit", Command::Edit);
     check("/stats", Command::Stats { scope: None });
     check("/stats 2", Command::Stats { scope: one("2") });
+}
+
+#[test]
+fn a_message_that_is_taken_back_is_a_line_that_means_it() {
+    for message in ["hello", "two\nrows", " blank before", "/etc/hosts", "//x", "a /b", "", " //x"] {
+        let line = as_line(message);
+        match parse(&line) {
+            Ok(Line::Message(again)) => assert_eq!(again, message, "{line:?}"),
+            other => assert!(message.is_empty() && other == Ok(Line::Blank), "{line:?}: {other:?}"),
+        }
+    }
+    assert_eq!(parse(&as_line("  /x")), Ok(Line::Message("/x".into())));
 }
 
 #[test]

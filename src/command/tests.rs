@@ -247,7 +247,7 @@ fn the_table_keeps_its_own_rules() {
 fn usages_are_those_of_the_contract() {
     let usages: Vec<String> = all().map(table::Spec::usage).collect();
     let expected = "/new [NAME];/switch N|NAME|-;/sessions;/rename NAME;/close [N];/delete N;/send N[,N…]|all TEXT;/bg TEXT;\
-        /now TEXT;/later TEXT;/cancel [N];/stop [N|all];/continue;/retry;/queue [N|all];/drop ID…;/move ID before|after ID;\
+        /now TEXT;/later TEXT;/cancel [N];/stop [N|all];/continue;/retry;/undo;/edit;/queue [N|all];/drop ID…;/move ID before|after ID;\
         /priority ID high|normal|low;/hold [N|#ID…];/resume [N|all|#ID…];/dead [N|all];/requeue ID…|all;\
         /auto [--max N] [--until WORD] [--for DURATION] [TEXT|off];/history [COUNT];/replay;/stats [N|all];/model [NAME];/system [TEXT];/set [KEY VALUE];/attach [FILE…|off];/wait [N|all] [--timeout DURATION];/sleep DURATION;/echo TEXT;/quit;\
         /help [COMMAND]";

@@ -27,6 +27,7 @@ mod sessions;
 mod settings;
 mod showing;
 mod turns;
+mod undoing;
 mod wishes;
 
 #[cfg(test)]
@@ -58,6 +59,7 @@ pub use request::{
     Which,
 };
 pub use settings::{Settings, UiDefaults};
+pub use undoing::{LastMessage, Replaced, Undone};
 pub use wishes::{AutoWish, Requeue, Retried};
 
 /// How a provider is found by its name.

@@ -49,6 +49,14 @@ pub enum Error {
     /// It waits no more.
     #[error("#{0} is being answered already: /cancel ends it")]
     Running(EntryId),
+    /// Its turn is under way, or that of an auto-reply to its answer: it cannot be taken back or changed.
+    #[error("#{entry} is being answered: {ends} ends it first")]
+    Under {
+        /// What is being answered.
+        entry: EntryId,
+        /// The command that ends it, and an auto-reply loop with it where one lives.
+        ends: &'static str,
+    },
     /// It is no dead letter.
     #[error("#{0} is not dead: /dead lists what is")]
     NotDead(EntryId),

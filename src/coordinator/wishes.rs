@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Coordinator;
 use super::request::{Error, Handle, Queued, Reply, Request, Which};
+use super::undoing::{LastMessage, Replaced, Undone};
 use crate::domain::{AutoReply, Entry, EntryId, Origin, Priority, SessionRef};
 
 /// Which dead entries are meant.
@@ -53,6 +54,9 @@ pub(super) enum Wish {
     Requeue { which: Requeue, reply: Reply<Vec<Queued>> },
     Retry { origin: Origin, reply: Reply<Retried> },
     Continue { origin: Origin, reply: Reply<Option<Queued>> },
+    Undo { reply: Reply<Option<Undone>> },
+    LastMessage { reply: Reply<Option<LastMessage>> },
+    Replace { entry: EntryId, text: String, origin: Origin, reply: Reply<Replaced> },
     BeginAuto { wish: AutoWish, reply: Reply<AutoReply> },
     EndAuto { which: Which, reply: Reply<Vec<AutoReply>> },
     AutoReply { which: Option<SessionRef>, reply: Reply<Option<AutoReply>> },
@@ -67,6 +71,9 @@ impl Coordinator {
             Wish::Requeue { which, reply } => self.requeue(which, reply),
             Wish::Retry { origin, reply } => self.retry(origin, reply),
             Wish::Continue { origin, reply } => self.continue_turn(origin, reply),
+            Wish::Undo { reply } => self.undo(reply),
+            Wish::LastMessage { reply } => self.last_message(reply),
+            Wish::Replace { entry, text, origin, reply } => self.replace(entry, text, origin, reply),
             Wish::BeginAuto { wish, reply } => self.begin_auto(wish, reply),
             Wish::EndAuto { which, reply } => self.end_auto(&which, reply),
             Wish::AutoReply { which, reply } => {
@@ -132,6 +139,33 @@ impl Handle {
     /// It is being answered; a full queue; the store.
     pub async fn continue_turn(&self, origin: Origin) -> Result<Option<Queued>, Error> {
         self.wish(|reply| Wish::Continue { origin, reply }).await
+    }
+
+    /// Takes back the active session's last message that a person or a script sent: out of the queue while it waits, else with its
+    /// answer, and the auto-replies that followed it, out of the conversation; an auto-reply loop ends with that. `None` when there
+    /// is nothing to take back.
+    ///
+    /// # Errors
+    /// It is being answered; the store.
+    pub async fn undo(&self) -> Result<Option<Undone>, Error> {
+        self.wish(|reply| Wish::Undo { reply }).await
+    }
+
+    /// What [`Handle::undo`] would take back: to be changed, and then given to [`Handle::replace`].
+    ///
+    /// # Errors
+    /// It is being answered; the store.
+    pub async fn last_message(&self) -> Result<Option<LastMessage>, Error> {
+        self.wish(|reply| Wish::LastMessage { reply }).await
+    }
+
+    /// Gives a message another text. One that waits is changed where it stands; a turn that is over is taken back, and its message
+    /// is sent anew in the same commit.
+    ///
+    /// # Errors
+    /// It is being answered, or taken back; a full queue; the store.
+    pub async fn replace(&self, entry: EntryId, text: String, origin: Origin) -> Result<Replaced, Error> {
+        self.wish(|reply| Wish::Replace { entry, text, origin, reply }).await
     }
 
     /// Begins an auto-reply loop in the active session, in place of one that it may have.

@@ -16,6 +16,10 @@ pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 pub const REPLAY_BUFFER_BYTES: usize = 1 << 20;
 /// Bytes of one line of a script; the rest of a longer line is read and dropped, and the line is an error.
 pub const MAX_SCRIPT_LINE_BYTES: usize = 16 << 20;
+/// Typed lines that are kept of a session, so that a key brings them back; the oldest goes for each that comes.
+pub const MAX_HISTORY_LINES: usize = 1_000;
+/// Bytes of one of them; a longer line is not among them (its message is in the conversation).
+pub const MAX_HISTORY_LINE_BYTES: usize = 64 << 10;
 /// A partial is on disk at most this far behind the screen.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(100);
 /// This many bytes go to the disk sooner, so that a stream as fast as the machine need not wait for the interval. More bytes

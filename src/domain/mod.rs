@@ -14,6 +14,7 @@ pub mod replay;
 pub mod stats;
 pub mod text;
 pub mod time;
+pub mod typed;
 
 pub use attachment::Attachment;
 pub use auto_reply::AutoReply;
@@ -30,3 +31,4 @@ pub use names::{BadModel, BadName, ModelName, SessionName, SessionRef};
 pub use replay::{Output, ReplayBuffer, Seen};
 pub use stats::{Depth, Spread, Stats};
 pub use time::{BadDuration, Clock, Span, TimeOfDay, Timestamp};
+pub use typed::TypedLines;

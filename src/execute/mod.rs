@@ -9,6 +9,7 @@ mod queue_view;
 mod queueing;
 mod settings;
 mod stats_view;
+mod undoing;
 mod waiting;
 
 pub use auto_view::auto_answer;
@@ -16,6 +17,7 @@ pub use files::path_of;
 pub use layout::{View, table};
 pub use queue_view::{dead_answer, queue_answer};
 pub use stats_view::{all_stats, session_stats};
+pub use undoing::NEEDS_TERMINAL;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,7 +29,7 @@ use serde_json::Value;
 use crate::command::{self, Command, Line, Scope, Subject, SystemChange, Targets};
 use crate::coordinator::{self, Ending, Handle, Held, Queued, Submission, SwitchTo, Which};
 use crate::domain::limits::MAX_MESSAGE_BYTES;
-use crate::domain::{Clock, ModelName, Origin, Priority, Session, SessionId, SessionName, TimeOfDay};
+use crate::domain::{Clock, EntryId, ModelName, Origin, Priority, Session, SessionId, SessionName, TimeOfDay};
 use crate::store::Store;
 
 /// Turns a model's name as typed into the one that is meant, or says why there is none.
@@ -53,6 +55,20 @@ pub enum Done {
         queued: Vec<Queued>,
         /// A script waits for the answer before it reads on.
         wait: bool,
+    },
+    /// A message was taken back, and this is worth a line.
+    TakenBack {
+        /// What is worth it.
+        said: String,
+        /// The line that sends it again, for a person to have at hand.
+        text: String,
+    },
+    /// The caller shall have the last message changed, and give what comes of that to [`Executor::replace`].
+    Edit {
+        /// The message.
+        entry: EntryId,
+        /// Its text.
+        text: String,
     },
     /// Turns were told to end. A script waits for that; the prompt does not.
     Ending {
@@ -222,6 +238,8 @@ impl Executor {
             Command::Requeue { which } => self.requeue(which).await,
             Command::Continue => self.continue_turn().await,
             Command::Retry => self.retry().await,
+            Command::Undo => self.undo().await,
+            Command::Edit => self.edit().await,
             Command::Auto { change } => self.auto(change).await,
             Command::Stats { scope } => self.stats(scope).await.map(Done::Answered),
             Command::History { count } => self.history(count.unwrap_or(HISTORY_MESSAGES)).await.map(Done::Answered),

@@ -1,8 +1,10 @@
 //! The prompt: takes what the reader read, has it carried out, asks for the next line. It holds no state of its own but the way
-//! the last line ended; sessions and queues are the coordinator's, the screen is the printer's.
+//! the last line ended, and whose typed lines the reader has; sessions and queues are the coordinator's, the screen is the printer's.
 
 mod completion;
+mod edit;
 mod files;
+mod history;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use crate::command;
 use crate::coordinator::{Quiet, SessionState, SwitchTo, Which};
 use crate::domain::attachment::folded;
 use crate::domain::text::one_line;
-use crate::domain::{Entry, EntryState, SessionId, SessionRef, Show};
+use crate::domain::{Entry, EntryId, EntryState, SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
 use crate::store::{Attachments, QueueListing};
 use crate::ui::{Input, Next, Read, Typed, Wish};
@@ -56,6 +58,11 @@ pub enum End {
 /// What stands in the next line, or the end.
 enum After {
     Line(String),
+    /// The person's editor first, with the text of this message.
+    Edit {
+        entry: EntryId,
+        text: String,
+    },
     End(End),
 }
 
@@ -69,13 +76,18 @@ impl Repl {
         }
         let mut initial = std::mem::take(&mut self.draft);
         let mut warned = false;
+        // The message that is in the editor.
+        let mut editing = None;
+        let mut typed = history::Typed::new(&self.executor);
         let mut drafts = Drafts { line: line.clone() };
         let end = loop {
             self.refresh_names().await;
             let Ok(prompt) = self.executor.handle.prompt().await else {
                 break End::Failed("an internal error; the log has more".to_owned());
             };
-            if next.send(Next { prompt, initial: std::mem::take(&mut initial), edit: false }).await.is_err() {
+            let history = typed.enter(prompt.session).await;
+            let edit = editing.is_some();
+            if next.send(Next { prompt, initial: std::mem::take(&mut initial), edit, history }).await.is_err() {
                 break End::Failed("the terminal is gone".to_owned());
             }
             let read = loop {
@@ -98,10 +110,14 @@ impl Repl {
             let after = match read {
                 None => After::End(End::Failed("no more lines can be read".to_owned())),
                 Some(Read::Failed(why)) => After::End(End::Failed(why)),
-                Some(Read::Line(line)) => self.line(line).await,
+                Some(Read::Line(line)) => {
+                    let after = self.line(line.clone()).await;
+                    typed.keep(line);
+                    after
+                }
                 Some(Read::Key { wish, draft }) => self.go(wish, draft).await,
                 Some(Read::Interrupted { line }) => self.interrupted(line).await,
-                Some(Read::Edited(text)) => After::Line(text.unwrap_or_default()),
+                Some(Read::Edited(text)) => self.edited(editing.take(), text).await,
                 Some(Read::Eof) if asked_again => After::End(End::Left),
                 Some(Read::Eof) => {
                     warned = true;
@@ -110,6 +126,7 @@ impl Repl {
             };
             match after {
                 After::Line(text) => initial = text,
+                After::Edit { entry, text } => (editing, initial) = (Some(entry), text),
                 After::End(end) => break end,
             }
         };
@@ -153,6 +170,11 @@ impl Repl {
             Done::Said(text) | Done::Ending { said: Some(text), .. } => self.show(Show::Notice(text)).await,
             Done::Ending { said: None, .. } => {}
             Done::Answered(Answer { text, .. }) => self.show(Show::Block(text)).await,
+            Done::TakenBack { said, text } => {
+                self.show(Show::Notice(said)).await;
+                return After::Line(text);
+            }
+            Done::Edit { entry, text } => return After::Edit { entry, text },
             Done::Switched(session) => return After::Line(session.draft),
             Done::Wait { which, timeout } => self.say_when_quiet(which, timeout),
             Done::Sleep(length) => self.say_after(length),

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::coordinator::{EntryEnd, Queued, ScriptItem, Which};
 use crate::domain::text::one_line;
 use crate::domain::{EndState, Event, SessionRef};
-use crate::execute::{Answer, Done, Executor};
+use crate::execute::{Answer, Done, Executor, NEEDS_TERMINAL};
 
 use lines::ScriptLine;
 
@@ -103,7 +103,7 @@ impl Script {
     async fn follow(&self, number: u64, done: Done, state: &mut State) -> Flow {
         match done {
             Done::Quietly | Done::Switched(_) => Flow::On,
-            Done::Said(text) => {
+            Done::Said(text) | Done::TakenBack { said: text, .. } => {
                 self.executor.handle.script(ScriptItem::event(Event::Notice { text })).await;
                 Flow::On
             }
@@ -125,6 +125,11 @@ impl Script {
             Done::Queued { queued, wait: false } => {
                 state.remember(number, queued);
                 Flow::On
+            }
+            // A script has no line, so it was told so already.
+            Done::Edit { .. } => {
+                self.report(number, NEEDS_TERMINAL).await;
+                Flow::Failed
             }
             Done::Wait { which, timeout } => self.wait(number, which, timeout).await,
             Done::Sleep(length) => {

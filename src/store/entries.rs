@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
+use super::history::UNDONE;
 use super::sql::{is_missing_parent, stored_error};
 use super::{Read, StoreError, Write};
 use crate::domain::{Entry, EntryId, EntryState, Origin, Priority, SessionId, SessionRef, Timestamp};
@@ -293,15 +294,14 @@ impl Write for ContinueTurn {
     type Reply = Option<Entry>;
 
     fn apply(self, conn: &Connection) -> Result<Option<Entry>, StoreError> {
-        let cut = conn
-            .prepare_cached(
-                "SELECT e.id FROM messages m JOIN entries e ON e.id = m.entry_id \
-                 WHERE m.id = (SELECT max(id) FROM messages WHERE session_id = ?1) AND m.role = 'assistant' \
-                     AND m.state IN ('interrupted', 'failed') AND octet_length(m.text) > 0 \
-                     AND e.state IN ('done', 'cancelled', 'dead')",
-            )?
-            .query_row([self.session], |row| row.get::<_, EntryId>(0))
-            .optional()?;
+        let sql = format!(
+            "SELECT e.id FROM messages m JOIN entries e ON e.id = m.entry_id \
+             WHERE m.id = (SELECT id FROM messages WHERE session_id = ?1 AND entry_id NOT IN {UNDONE} \
+                           ORDER BY id DESC LIMIT 1) \
+                 AND m.role = 'assistant' AND m.state IN ('interrupted', 'failed') AND octet_length(m.text) > 0 \
+                 AND e.state IN ('done', 'cancelled', 'dead')"
+        );
+        let cut = conn.prepare_cached(&sql)?.query_row([self.session], |row| row.get::<_, EntryId>(0)).optional()?;
         let Some(cut) = cut else { return Ok(None) };
         conn.prepare_cached(
             "UPDATE entries SET state = 'pending', continues = 1, attempts = 0, held = 0, not_before_ms = NULL, \

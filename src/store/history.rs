@@ -7,6 +7,10 @@ use super::sql::{ChunkKind, stored_error, to_u64};
 use super::{Read, StoreError};
 use crate::domain::{AnswerState, ChatMessage, Message, MessageId, SessionId, Usage};
 
+/// Entries of the session `?1` that were taken back: no part of the conversation. Found in their index alone: their rows' column
+/// stands behind the text, and is not read for each message.
+pub(super) const UNDONE: &str = "(SELECT id FROM entries WHERE session_id = ?1 AND undone = 1)";
+
 const COLUMNS: &str = "id, session_id, entry_id, role, text, reasoning, state, model, finish_reason, \
      input_tokens, output_tokens, error_kind, error_status, error_text, error_request_id, created_at_ms, finished_at_ms, seams";
 
@@ -58,7 +62,8 @@ fn whole(conn: &Connection, mut message: Message) -> Result<Message, StoreError>
     Ok(message)
 }
 
-/// The last messages of a session, oldest first; a streaming answer as far as it is committed.
+/// The last messages of a session, oldest first; a streaming answer as far as it is committed. What was taken back is not among
+/// them.
 #[derive(Debug, Clone, Copy)]
 pub struct History {
     /// Whose.
@@ -71,7 +76,9 @@ impl Read for History {
     type Reply = Vec<Message>;
 
     fn fetch(self, conn: &Connection) -> Result<Vec<Message>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM messages WHERE session_id = ?1 ORDER BY id DESC LIMIT ?2");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM messages WHERE session_id = ?1 AND entry_id NOT IN {UNDONE} ORDER BY id DESC LIMIT ?2"
+        );
         let limit = i64::try_from(self.last).unwrap_or(i64::MAX);
         let mut statement = conn.prepare_cached(&sql)?;
         let rows = statement.query_map(params![self.session, limit], message)?;
@@ -99,7 +106,7 @@ impl Read for FindMessage {
 ///
 /// An interrupted or failed answer goes along as far as it came. An answer without text does not, and a turn without
 /// any answer text only if it is done: what is dead or cancelled is not part of the conversation then, so questions and
-/// answers alternate as the APIs want it. What waits is never part of it, whatever it has of an answer. The partial of the
+/// answers alternate as the APIs want it. What waits is never part of it, whatever it has of an answer, nor what was taken back. The partial of the
 /// turn under way, where it is continued, is for the caller to add ([`Kept`](crate::domain::Kept)).
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
@@ -113,17 +120,18 @@ impl Read for Context {
     type Reply = Vec<ChatMessage>;
 
     fn fetch(self, conn: &Connection) -> Result<Vec<ChatMessage>, StoreError> {
-        let mut statement = conn.prepare_cached(
+        let sql = format!(
             "SELECT m.role, m.text FROM messages m JOIN entries e ON e.id = m.entry_id \
-             WHERE m.session_id = ?1 AND m.id <= ?2 AND CASE \
+             WHERE m.session_id = ?1 AND m.id <= ?2 AND m.entry_id NOT IN {UNDONE} AND CASE \
                  WHEN m.id = ?2 THEN 1 \
                  WHEN e.state = 'pending' THEN 0 \
                  WHEN m.role = 'assistant' THEN octet_length(m.text) > 0 \
                  WHEN e.state = 'done' THEN 1 \
                  ELSE EXISTS (SELECT 1 FROM messages a WHERE a.entry_id = m.entry_id AND a.role = 'assistant' \
                               AND octet_length(a.text) > 0) END \
-             ORDER BY m.id",
-        )?;
+             ORDER BY m.id"
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
         let rows = statement.query_map(params![self.session, self.question], |row| {
             Ok(ChatMessage { role: row.get(0)?, text: row.get(1)? })
         })?;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::entries::{COLUMNS, SERVICE_ORDER, by_id, entry};
 use super::gates::Gates;
+use super::history::UNDONE;
 use super::{Read, StoreError, sessions};
 use crate::domain::{
     AnswerState, Entry, EntryId, EntryState, ModelName, Origin, Priority, Session, SessionId, SessionName, Timestamp,
@@ -177,7 +178,8 @@ impl Read for AnswerText {
     }
 }
 
-/// The session's last turn in the order of messages, and where its answer is; `None` where nothing was asked yet.
+/// The session's last turn in the order of messages, but for those that were taken back, and where its answer is; `None` where
+/// nothing was asked yet.
 #[derive(Debug, Clone, Copy)]
 pub struct LastTurn {
     /// Whose.
@@ -188,10 +190,10 @@ impl Read for LastTurn {
     type Reply = Option<(Entry, Option<AnswerState>)>;
 
     fn fetch(self, conn: &Connection) -> Result<Self::Reply, StoreError> {
-        let last = conn
-            .prepare_cached("SELECT entry_id FROM messages WHERE session_id = ?1 ORDER BY id DESC LIMIT 1")?
-            .query_row([self.session], |row| row.get::<_, EntryId>(0))
-            .optional()?;
+        let sql = format!(
+            "SELECT entry_id FROM messages WHERE session_id = ?1 AND entry_id NOT IN {UNDONE} ORDER BY id DESC LIMIT 1"
+        );
+        let last = conn.prepare_cached(&sql)?.query_row([self.session], |row| row.get::<_, EntryId>(0)).optional()?;
         let Some(last) = last else { return Ok(None) };
         let Some(entry) = by_id(conn, last)? else { return Ok(None) };
         let answer = conn

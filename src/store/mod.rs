@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
-//! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `listing`, `stats`, `recover`, `history`, `output`. SQL stands nowhere else in
-//! the program.
+//! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `listing`, `stats`, `recover`, `history`, `output`, `typed`, `undo`.
+//! SQL stands nowhere else in the program.
 //!
 //! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
 //! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
@@ -36,6 +36,8 @@ mod sql;
 mod stats;
 mod together;
 mod turns;
+mod typed;
+mod undo;
 mod writer;
 
 #[cfg(test)]
@@ -76,6 +78,8 @@ pub use sql::ChunkKind;
 pub use stats::{AllStats, StatsOf};
 pub use together::{EnqueueAll, HoldSessions};
 pub use turns::{AppendChunks, StartTurn, Turn};
+pub use typed::{KeepTyped, TypedEverywhere, TypedIn};
+pub use undo::{ChangeText, LastAsked, ReplaceTurn, TakeBackTurn, TakeBackWaiting, TakenBack};
 
 /// How long a transaction waits for another process's before it is an error. Theirs take milliseconds.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -19,6 +19,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0002_queue.sql")),
     M::up(include_str!("../../migrations/0003_cheaper_checks.sql")),
     M::up(include_str!("../../migrations/0004_settings_attachments.sql")),
+    M::up(include_str!("../../migrations/0005_history.sql")),
 ];
 /// The same, as the migration crate takes them.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

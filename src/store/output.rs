@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::history::usage;
+use super::history::{UNDONE, usage};
 use super::sql::{ChunkKind, stored_error};
 use super::{Read, StoreError};
 use crate::domain::{AnswerState, EntryId, EntryState, MessageId, Output, Role, Seen, SessionId, StoredError, Usage};
@@ -14,7 +14,7 @@ use crate::domain::{AnswerState, EntryId, EntryState, MessageId, Output, Role, S
 const MAX_MESSAGES: usize = 10_000;
 
 /// What lies behind `seen`, cut to its end when that is long: pieces as in [`crate::domain::ReplayBuffer::since`]. What
-/// is cut is not loaded.
+/// is cut is not loaded, and what was taken back is left out.
 #[derive(Debug, Clone, Copy)]
 pub struct OutputSince {
     /// Whose.
@@ -160,17 +160,18 @@ impl Read for OutputSince {
     type Reply = Behind;
 
     fn fetch(self, conn: &Connection) -> Result<Behind, StoreError> {
-        let mut statement = conn.prepare_cached(
+        let sql = format!(
             "SELECT m.id, m.entry_id, m.role, m.state, \
                  octet_length(m.reasoning) + CASE m.state WHEN 'streaming' THEN coalesce((SELECT sum(octet_length(c.text)) \
                      FROM chunks c WHERE c.message_id = m.id AND c.kind = 'reasoning'), 0) ELSE 0 END, \
                  octet_length(m.text) + CASE m.state WHEN 'streaming' THEN coalesce((SELECT sum(octet_length(c.text)) \
                      FROM chunks c WHERE c.message_id = m.id AND c.kind = 'text'), 0) ELSE 0 END, \
                  e.state, m.input_tokens, m.output_tokens, \
-                 m.error_kind, m.error_status, m.error_text, m.error_request_id \
+                 m.error_kind, m.error_status, m.error_text, m.error_request_id, m.entry_id IN {UNDONE} \
              FROM messages m JOIN entries e ON e.id = m.entry_id \
-             WHERE m.session_id = ?1 AND m.id >= ?2 ORDER BY m.id DESC",
-        )?;
+             WHERE m.session_id = ?1 AND m.id >= ?2 ORDER BY m.id DESC"
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![self.session, self.seen.message])?;
         let (mut given, mut room, mut full) = (Vec::new(), self.max_bytes, false);
         let mut behind = Behind { cut_bytes: 0, outputs: Vec::new(), end: self.seen };
@@ -179,6 +180,10 @@ impl Read for OutputSince {
             let mut measured = Measured::read(row, &self.seen)?;
             if behind.end == self.seen {
                 behind.end = measured.end(&self.seen);
+            }
+            // What was taken back is not shown anew. It has its place in the order all the same, for who has seen it.
+            if row.get(13)? {
+                continue;
             }
             let left = measured.left();
             full |= given.len() == MAX_MESSAGES || (room == 0 && left > 0);

@@ -370,7 +370,9 @@ impl Read for SessionSummaries {
         // waits the latest is looked for. So a few look-ups do.
         let sql = format!(
             "SELECT {COLUMNS}, \
-                 (SELECT count(*) FROM messages m WHERE m.session_id = s.id), \
+                 (SELECT count(*) FROM messages m WHERE m.session_id = s.id) \
+                     - (SELECT count(*) FROM messages m WHERE m.entry_id IN \
+                        (SELECT id FROM entries e WHERE e.session_id = s.id AND e.undone = 1)), \
                  max(s.created_at_ms, \
                      coalesce((SELECT coalesce(m.finished_at_ms, m.created_at_ms) FROM messages m \
                                WHERE m.session_id = s.id ORDER BY m.id DESC LIMIT 1), 0), \

@@ -13,6 +13,7 @@ use rustyline::{
 };
 
 use super::gate::Gate;
+use super::history::Reach;
 use super::paste::{Pasted, Pastes};
 use super::{guard, multiline};
 
@@ -126,6 +127,10 @@ enum Act {
     Interrupt,
     Eof,
     Wish(Wish),
+    /// The line before, of every session's.
+    Earlier,
+    /// The line behind, of every session's.
+    Later,
     Suspend,
     /// A line end within the line.
     Newline,
@@ -153,6 +158,8 @@ pub(super) struct Shared {
     pub(super) endings: Endings,
     /// What was pasted.
     pub(super) pastes: Pastes,
+    /// How far the next step through the history reaches.
+    pub(super) reach: Reach,
     /// When somebody was there.
     pub(super) last_key: LastKey,
 }
@@ -163,6 +170,21 @@ impl Key {
         self.shared.endings.set(ending);
         self.gate.close();
         Some(Cmd::AcceptLine)
+    }
+
+    /// Whatever an earlier key had announced, the line is open.
+    fn still_open(&self) {
+        if self.shared.endings.take().is_some() {
+            self.gate.open();
+        }
+    }
+
+    /// A step of rustyline's own, through the lines of every session.
+    #[expect(clippy::unnecessary_wraps, reason = "what a handler returns")]
+    fn step(&self, step: Cmd) -> Option<Cmd> {
+        self.still_open();
+        self.shared.reach.widen();
+        Some(step)
     }
 
     /// While a paste is open every key belongs to it. Ctrl-C again and again ends one whose end got lost.
@@ -208,6 +230,8 @@ impl ConditionalEventHandler for Key {
             Act::Eof if ctx.mode() == EditMode::Vi => self.end(Ending::Line),
             Act::Eof => None,
             Act::Wish(wish) => self.end(Ending::Wish(wish)),
+            Act::Earlier => self.step(Cmd::PreviousHistory),
+            Act::Later => self.step(Cmd::NextHistory),
             Act::Newline => Some(Cmd::Newline),
             Act::Editor => self.end(Ending::Editor),
             Act::PasteStart => {
@@ -230,9 +254,8 @@ impl ConditionalEventHandler for Key {
                 None
             }
             Act::Other => {
-                if self.shared.endings.take().is_some() {
-                    self.gate.open();
-                }
+                self.still_open();
+                self.shared.reach.narrow();
                 None
             }
         }
@@ -264,6 +287,11 @@ pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<
         (KeyEvent::alt('a'), Act::Wish(Wish::Attention)),
         (KeyEvent(KeyCode::Left, Modifiers::ALT), Act::Wish(Wish::Previous)),
         (KeyEvent(KeyCode::Right, Modifiers::ALT), Act::Wish(Wish::Next)),
+        // Some terminals keep Ctrl-Up for themselves.
+        (KeyEvent(KeyCode::Up, Modifiers::CTRL), Act::Earlier),
+        (KeyEvent(KeyCode::Up, Modifiers::ALT), Act::Earlier),
+        (KeyEvent(KeyCode::Down, Modifiers::CTRL), Act::Later),
+        (KeyEvent(KeyCode::Down, Modifiers::ALT), Act::Later),
         (KeyEvent::ctrl('J'), Act::Newline),
         (KeyEvent(KeyCode::Enter, Modifiers::ALT), Act::Newline),
         (plain(KeyCode::BracketedPasteStart), Act::PasteStart),

@@ -20,7 +20,6 @@ use std::sync::mpsc as std_mpsc;
 use std::thread::Builder;
 use std::time::Duration;
 
-use rustyline::history::MemHistory;
 use rustyline::{ColorMode, CompletionType, Config, EditMode, Editor, ExternalPrinter, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 
@@ -30,6 +29,7 @@ mod editor;
 mod gate;
 pub mod guard;
 mod helper;
+mod history;
 mod keys;
 mod live_row;
 mod measure;
@@ -52,8 +52,6 @@ pub use style::wants_color;
 pub const FRAMES: usize = 1;
 /// Lines asked for or read that wait: the two sides take turns.
 pub const LINES: usize = 1;
-/// Lines of history in memory.
-const HISTORY_LINES: usize = 1_000;
 /// How long the last frames may take when the program leaves.
 const LAST_FRAMES: Duration = Duration::from_millis(500);
 
@@ -138,7 +136,8 @@ impl Exit {
 /// When the terminal's modes cannot be read or set, or a thread cannot be started.
 pub fn start(options: Options) -> io::Result<Terminal> {
     let mode = GraphemeClusterMode::from_env();
-    let mut editor = editor(mode, options.vi)?;
+    let keys = Arc::<keys::Shared>::default();
+    let mut editor = editor(mode, options.vi, Arc::clone(&keys))?;
     let above = if options.plain { None } else { editor.create_external_printer().ok() };
     let (frames, frames_in) = mpsc::channel(FRAMES);
     let (ready_out, ready) = mpsc::channel(FRAMES);
@@ -154,7 +153,7 @@ pub fn start(options: Options) -> io::Result<Terminal> {
         lent: Arc::clone(&lent),
         mode,
         gate: Arc::default(),
-        keys: Arc::default(),
+        keys,
     };
     let has_line = above.is_some();
     let (reader, exit) = match above {
@@ -182,7 +181,7 @@ type Reader = Box<dyn FnOnce() + Send>;
 fn on_a_screen<P: ExternalPrinter + Send + 'static>(
     options: Options,
     wires: Wires,
-    mut editor: Editor<helper::Prompter, MemHistory>,
+    mut editor: Editor<helper::Prompter, history::Lines>,
     above: P,
 ) -> io::Result<(Reader, Exit)> {
     let Options { color, look, complete, prompt, alert_after, clock, editor: editor_command, .. } = options;
@@ -223,18 +222,19 @@ fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
     Ok((Box::new(move || reader.run()), Exit { printing, guard: guard::Guard::plain() }))
 }
 
-fn editor(mode: GraphemeClusterMode, vi: bool) -> io::Result<Editor<helper::Prompter, MemHistory>> {
+fn editor(
+    mode: GraphemeClusterMode,
+    vi: bool,
+    keys: Arc<keys::Shared>,
+) -> io::Result<Editor<helper::Prompter, history::Lines>> {
     let config = Config::builder()
-        .max_history_size(HISTORY_LINES)
-        .map_err(io::Error::other)?
-        .history_ignore_space(true)
         .completion_type(CompletionType::List)
         .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
         // The prompt is drawn by us at each repaint, with colour or without.
         .color_mode(ColorMode::Forced)
         .grapheme_cluster_mode(mode)
         .build();
-    Editor::with_history(config.clone(), MemHistory::with_config(&config)).map_err(io::Error::other)
+    Editor::with_history(config, history::Lines::new(keys)).map_err(io::Error::other)
 }
 
 /// Runs the printer on a thread of its own. What it gives is hung up when the thread has ended.

@@ -9,21 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use owo_colors::Style;
 use rustyline::error::ReadlineError;
-use rustyline::history::MemHistory;
 use rustyline::{Editor, GraphemeClusterMode};
 use tokio::sync::{mpsc, watch};
 
 use super::gate::Gate;
 use super::guard::{self, RestoreOnUnwind};
 use super::helper::Prompter;
+use super::history::Lines;
 use super::keys::{Ending, Shared, Wish};
 use super::live_row::fold;
 use super::paste::Pasted;
 use super::prompt::Shape;
 use super::{editor, measure, multiline};
-use crate::domain::PromptState;
 use crate::domain::limits::{MAX_MESSAGE_BYTES, MAX_SCRIPT_LINE_BYTES};
 use crate::domain::text::visible;
+use crate::domain::{PromptState, TypedLines};
 
 /// What the reader needs for the next line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Next {
     pub initial: String,
     /// It is not read but changed in the person's editor: that gives a [`Read::Edited`].
     pub edit: bool,
+    /// What keys bring back, where that is not what they brought back before and what was typed since.
+    pub history: Option<TypedLines>,
 }
 
 /// What came of a line. In each case its rows are erased, and the reader waits for a [`Next`].
@@ -64,7 +66,7 @@ pub enum Read {
 
 /// The reader's end of things.
 pub(super) struct Reader {
-    pub(super) editor: Editor<Prompter, MemHistory>,
+    pub(super) editor: Editor<Prompter, Lines>,
     pub(super) gate: Arc<Gate>,
     pub(super) keys: Arc<Shared>,
     /// The person's editor, as a command line.
@@ -100,7 +102,10 @@ impl Reader {
         let _open = OpenOnDrop(Arc::clone(&self.gate));
         // Whether there was ever another session to speak of.
         let mut several = false;
-        while let Some(Next { prompt, initial, edit }) = self.next.blocking_recv() {
+        while let Some(Next { prompt, initial, edit, history }) = self.next.blocking_recv() {
+            if let Some(lines) = history {
+                self.editor.history_mut().replace(lines);
+            }
             self.prompt.send_replace(prompt);
             if edit {
                 let edited = self.edit(&initial);
@@ -134,6 +139,7 @@ impl Reader {
             helper.begin(shape);
         }
         self.keys.endings.take();
+        self.editor.history().begin();
         let result = self.editor.readline_with_initial(&raw, (initial, ""));
         self.gate.close();
         let ending = self.keys.endings.take();
@@ -181,9 +187,10 @@ impl Reader {
                 if whole.len() > MAX_MESSAGE_BYTES {
                     return self.too_long(line, whole.len());
                 }
-                // What begins with a blank is not kept; a line that cannot be kept is no reason not to send it.
-                let _ = self.editor.add_history_entry(line.as_str());
-                Outcome::Done(Read::Line(multiline::message(whole)))
+                // Whatever comes of it: who is refused tries again, and who mistyped finds it there.
+                let whole = multiline::message(whole);
+                let _ = self.editor.add_history_entry(whole.as_str());
+                Outcome::Done(Read::Line(whole))
             }
             Ending::PasteTooLong => self.paste_too_long(line),
             Ending::Editor => {
@@ -276,7 +283,7 @@ pub(super) struct PlainReader {
 impl PlainReader {
     /// Reads lines until the other side hangs up.
     pub(super) fn run(mut self) {
-        while let Some(Next { prompt: _, initial, edit }) = self.next.blocking_recv() {
+        while let Some(Next { prompt: _, initial, edit, history: _ }) = self.next.blocking_recv() {
             let read = if edit {
                 // Nothing can be lent that was never taken.
                 say("error: an editor needs a terminal with a cursor that moves\n");

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod history;
 mod home;
 mod leaving;
 mod loops;
@@ -16,4 +17,5 @@ mod server;
 mod settings;
 mod streaming;
 mod switching;
+mod undoing;
 mod waiting;

@@ -16,3 +16,4 @@ mod sessions;
 mod settings;
 mod subcommands;
 mod typing;
+mod undoing;

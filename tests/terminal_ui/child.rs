@@ -105,7 +105,8 @@ impl App {
 
 /// Leaves as a signal's task does: from another thread, while a line is open.
 fn leave(app: &App, next: &Sender<Next>) -> ! {
-    next.blocking_send(Next { prompt: prompt(1, &[]), initial: "unfinished".into(), edit: false }).unwrap();
+    next.blocking_send(Next { prompt: prompt(1, &[]), initial: "unfinished".into(), edit: false, history: None })
+        .unwrap();
     // The channel holds one and the printer one: when the third is taken, the first was printed above an open prompt.
     for n in 0..3 {
         let shows = vec![Show::Notice(format!("leaving {n}"))];
@@ -137,7 +138,8 @@ pub(crate) fn run() {
     let mut drafts: BTreeMap<i64, String> = BTreeMap::new();
     let mut initial = String::new();
     loop {
-        let line = Next { prompt: prompt(app.session, &[]), initial: std::mem::take(&mut initial), edit: false };
+        let text = std::mem::take(&mut initial);
+        let line = Next { prompt: prompt(app.session, &[]), initial: text, edit: false, history: None };
         next.blocking_send(line).unwrap();
         match reads.blocking_recv() {
             Some(Read::Line(line)) if line == "panic" => panic!("as asked"),

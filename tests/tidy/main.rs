@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, u64)] = &[
     ("0002_queue.sql", 0xd470_ee6a_b5f7_3e9f),
     ("0003_cheaper_checks.sql", 0xe34b_b675_80a7_4bda),
     ("0004_settings_attachments.sql", 0x24da_5038_6cd5_55d9),
+    ("0005_history.sql", 0xcd37_6766_7ac8_2809),
 ];
 
 #[test]

@@ -138,11 +138,13 @@ fn the_limits_are_those_of_the_program() {
         mib(limits::MAX_ANSWER_BYTES),
         mib(limits::REPLAY_BUFFER_BYTES),
         mib(limits::MAX_SCRIPT_LINE_BYTES),
+        "1,000".to_owned(),
+        format!("{} KiB", limits::MAX_HISTORY_LINE_BYTES >> 10),
         format!("{} characters", limits::MAX_NAME_CHARS),
         format!("{} ms", limits::CHECKPOINT_INTERVAL.as_millis()),
         format!("{} KiB", limits::CHECKPOINT_BYTES >> 10),
     ];
-    assert_eq!(limits::MAX_PENDING_TOTAL, 10_000);
+    assert_eq!((limits::MAX_PENDING_TOTAL, limits::MAX_HISTORY_LINES), (10_000, 1_000));
     for figure in figures {
         assert!(section.contains(&format!("| {figure} |")), "{figure} is missing from the limits in README.md");
     }

@@ -5,6 +5,7 @@ mod loops;
 mod ordering;
 mod retrying;
 mod telling;
+mod undoing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

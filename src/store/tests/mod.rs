@@ -12,6 +12,8 @@ mod recovery;
 mod sessions;
 mod stats;
 mod turns;
+mod typed;
+mod undo;
 
 use std::path::PathBuf;
 

@@ -103,7 +103,7 @@ fn a_database_of_a_newer_chatmux_is_left_alone() {
     let text = refusal(&path);
     assert_eq!(
         text,
-        "was written by a newer chatmux (schema 7, this one knows 4): upgrade chatmux, or use another with --db"
+        "was written by a newer chatmux (schema 7, this one knows 5): upgrade chatmux, or use another with --db"
     );
 }
 
@@ -143,9 +143,14 @@ fn a_database_of_the_first_schema_is_upgraded_with_all_that_is_in_it() {
     let turn = store.write_blocking(StartTurn { entry: EntryId(5), now: NOW }).unwrap();
     store.write_blocking(completed(&turn)).unwrap();
     assert_eq!(store.read_blocking(StatsOf { session: Some(session) }).unwrap().complete, 1);
+    store.write_blocking(KeepTyped { session, line: "typed".to_owned(), now: NOW }).unwrap();
+    assert_eq!(store.read_blocking(TypedIn { session }).unwrap(), ["typed"]);
+    assert_eq!(store.write_blocking(TakeBackTurn { entry: EntryId(1), now: NOW }).unwrap().entry.text, "q");
+    let left = store.read_blocking(History { session, last: 9 }).unwrap();
+    assert_eq!(left.iter().map(|m| m.entry).collect::<Vec<_>>(), [EntryId(5), EntryId(5)]);
     store.close();
     let raw = Connection::open(&path).unwrap();
-    for (pragma, expected) in [("integrity_check", "ok"), ("user_version", "4")] {
+    for (pragma, expected) in [("integrity_check", "ok"), ("user_version", "5")] {
         let found: String = raw
             .query_row(&format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"), [], |row| row.get(0))
             .unwrap();
