@@ -103,8 +103,6 @@ pub(super) struct Prompter {
     clock: Clock,
     /// The next drawing of the prompt is the first of a line: the terminal is raw by then and the gate may open.
     opening: Cell<bool>,
-    /// The line as it was at the last key: a readline that fails forgets it, and who ends the program from outside keeps it.
-    line: watch::Sender<Typed>,
     keys: Arc<Shared>,
 }
 
@@ -115,7 +113,6 @@ impl Prompter {
         palette: Palette,
         gate: Arc<Gate>,
         state: watch::Receiver<PromptState>,
-        line: watch::Sender<Typed>,
         keys: Arc<Shared>,
         clock: Clock,
     ) -> Self {
@@ -130,7 +127,6 @@ impl Prompter {
             searching: Cell::default(),
             clock,
             opening: Cell::new(false),
-            line,
             keys,
         }
     }
@@ -143,16 +139,16 @@ impl Prompter {
 
     /// The line as it was at the last key.
     pub(super) fn last_line(&self) -> String {
-        self.line.borrow().line.clone().unwrap_or_default()
+        self.keys.line.borrow().line.clone().unwrap_or_default()
     }
 
     /// The line was taken: it is nobody's draft any more.
     pub(super) fn forget_line(&self) {
-        self.line.send_replace(Typed::default());
+        self.keys.line.send_replace(Typed::default());
     }
 
     fn note(&self, line: &str) {
-        self.line.send_replace(Typed { line: Some(line.to_owned()), kept: self.keys.pastes.kept() });
+        self.keys.line.send_replace(Typed { line: Some(line.to_owned()), kept: self.keys.pastes.kept() });
     }
 
     /// Columns behind `line` that can be drawn into without another row: fewer than [`progress::FIELD_COLUMNS`] where the row ends

@@ -11,8 +11,10 @@ use rustyline::{
     Cmd, ConditionalEventHandler, EditMode, Editor, Event, EventContext, EventHandler, Helper, InputMode, KeyCode,
     KeyEvent, Modifiers, Movement, RepeatCount,
 };
+use tokio::sync::watch;
 
 use super::gate::Gate;
+use super::helper::Typed;
 use super::history::Reach;
 use super::paste::{Pasted, Pastes};
 use super::{guard, multiline};
@@ -160,6 +162,8 @@ pub(super) struct Shared {
     pub(super) pastes: Pastes,
     /// How far the next step through the history reaches.
     pub(super) reach: Reach,
+    /// The line as it was at the last key: a readline that fails forgets it, and who ends the program from outside keeps it.
+    pub(super) line: watch::Sender<Typed>,
     /// When somebody was there.
     pub(super) last_key: LastKey,
 }

@@ -143,13 +143,13 @@ pub fn start(options: Options) -> io::Result<Terminal> {
     let (ready_out, ready) = mpsc::channel(FRAMES);
     let (next, next_in) = mpsc::channel(LINES);
     let (reads_out, reads) = mpsc::channel(LINES);
-    let (line_out, line) = watch::channel(Typed::default());
+    let keys = Arc::new(keys::Shared::default());
+    let line = keys.line.subscribe();
     let lent = Arc::new(AtomicBool::new(false));
     let wires = Wires {
         feed: printer::Feed::new(frames_in, ready_out)?,
         next: next_in,
         reads: reads_out,
-        line: line_out,
         lent: Arc::clone(&lent),
         mode,
         gate: Arc::default(),
@@ -169,7 +169,6 @@ struct Wires {
     feed: printer::Feed,
     next: mpsc::Receiver<Next>,
     reads: mpsc::Sender<Read>,
-    line: watch::Sender<Typed>,
     lent: Arc<AtomicBool>,
     mode: GraphemeClusterMode,
     gate: Arc<gate::Gate>,
@@ -185,11 +184,11 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
     above: P,
 ) -> io::Result<(Reader, Exit)> {
     let Options { color, look, complete, prompt, alert_after, clock, editor: editor_command, .. } = options;
-    let Wires { feed, next, reads, line, lent, mode, gate, keys } = wires;
+    let Wires { feed, next, reads, lent, mode, gate, keys } = wires;
     let palette = style::Palette::new(color);
     let (prompt, prompt_in) = watch::channel(prompt);
     let (gate_too, keys_too) = (Arc::clone(&gate), Arc::clone(&keys));
-    editor.set_helper(Some(helper::Prompter::new(complete, mode, palette, gate_too, prompt_in, line, keys_too, clock)));
+    editor.set_helper(Some(helper::Prompter::new(complete, mode, palette, gate_too, prompt_in, keys_too, clock)));
     keys::bind(&mut editor, &gate, &keys);
     let guard = guard::Guard::new()?;
     let printing = spawn(printer::Printer {

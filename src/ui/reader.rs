@@ -58,9 +58,9 @@ pub enum Read {
     },
     /// What the editor made of [`Next::initial`]; `None` when it failed, which was said.
     Edited(Option<String>),
-    /// Ctrl-D on an empty line, or the terminal is gone.
+    /// Ctrl-D on an empty line.
     Eof,
-    /// The terminal cannot be read: why.
+    /// The terminal cannot be read, or is gone: why.
     Failed(String),
 }
 
@@ -121,7 +121,8 @@ impl Reader {
                     Outcome::Again(line) => initial = line,
                 }
             };
-            if let Some(helper) = self.editor.helper() {
+            // What stood in the line when the terminal went is a draft still.
+            if let (Some(helper), false) = (self.editor.helper(), matches!(read, Read::Failed(_))) {
                 helper.forget_line();
             }
             if self.reads.blocking_send(read).is_err() {
@@ -157,10 +158,8 @@ impl Reader {
                 self.erase(&raw, &line);
                 Outcome::Done(Read::Interrupted { line })
             }
-            Err(ReadlineError::Eof) => {
-                self.erase(&raw, "");
-                Outcome::Done(Read::Eof)
-            }
+            // Not Ctrl-D, which is a key of ours: nobody is there any more.
+            Err(ReadlineError::Eof) => Outcome::Done(Read::Failed("it is gone".to_owned())),
             // A byte that is not UTF-8: that key is dropped, the line stays.
             Err(ReadlineError::Io(e)) if e.kind() == io::ErrorKind::InvalidData => {
                 let line = self.last_line();

@@ -120,7 +120,7 @@ fn play(seed: u64, mut columns: u16) {
     pty.wait_row(&done);
     let expected = without_blanks(&format!("1:main> {typed}"));
     let rows = pty.wait("the typed line", |rows| tail(rows) == expected);
-    assert!(rows.iter().any(|row| *row == done), "seed {seed}: {rows:#?}");
+    assert!(rows.contains(&done), "seed {seed}: {rows:#?}");
     check(seed, &pty.all_rows());
     pty.type_keys("\x03\x04");
     pty.end();
