@@ -128,7 +128,7 @@ impl Term {
     }
 
     /// Takes all until the program ends; what it wrote, read by read.
-    fn to_the_end(mut self) -> io::Result<Vec<Vec<u8>>> {
+    fn run_out(mut self) -> io::Result<Vec<Vec<u8>>> {
         let mut reads = Vec::new();
         loop {
             match self.bytes.recv_timeout(DEADLINE) {
@@ -220,7 +220,7 @@ fn felt(streams: usize) -> io::Result<Felt> {
         pieces.take(at, &bytes);
     }
     term.type_keys(b"/stop all\r/quit\r")?;
-    term.to_the_end()?;
+    term.run_out()?;
     let first = pieces.shown.get(&0).copied().unwrap_or(f64::NAN);
     Ok(Felt { keys, first, pieces: pieces.shown.into_values().collect() })
 }
@@ -312,7 +312,7 @@ fn raw_keys() -> io::Result<Vec<f64>> {
         keys.push(ms(term.until(b"A")? - pressed));
     }
     term.type_keys(b"q")?;
-    term.to_the_end()?;
+    term.run_out()?;
     Ok(keys)
 }
 
@@ -391,17 +391,14 @@ fn shown(pace: Duration) -> io::Result<(f64, Vec<Vec<u8>>)> {
         if ask {
             term.type_keys(b"go\r")?;
         }
-        let mut reads = Vec::new();
-        while ask {
+        let (mut reads, mut ended) = (Vec::new(), !ask);
+        while !ended {
             let (_, bytes) = term.bytes.recv_timeout(DEADLINE).map_err(io::Error::other)?;
-            let ended = bytes.windows(5).any(|window| window == b"-end-");
+            ended = bytes.windows(5).any(|window| window == b"-end-");
             reads.push(bytes);
-            if ended {
-                break;
-            }
         }
         term.type_keys(b"/quit\r")?;
-        term.to_the_end()?;
+        term.run_out()?;
         Ok((ms(sandbox::children_cpu()? - before), reads))
     };
     let (empty, _) = run(false)?;
@@ -418,7 +415,7 @@ fn raw_cost(reads: &[Vec<u8>]) -> io::Result<f64> {
         std::fs::write(&sizes, lengths.join("\n"))?;
         let before = sandbox::children_cpu()?;
         let (bytes, sizes) = (bytes.to_string_lossy(), sizes.to_string_lossy());
-        Term::raw(&[WRITE, &bytes, &sizes])?.to_the_end()?;
+        Term::raw(&[WRITE, &bytes, &sizes])?.run_out()?;
         Ok(ms(sandbox::children_cpu()? - before))
     };
     let empty = run(&[])?;
