@@ -31,11 +31,13 @@ pub mod guard;
 mod helper;
 mod keys;
 mod live_row;
+mod markdown;
 mod multiline;
 mod printer;
 mod prompt;
 mod reader;
 mod render;
+mod row;
 mod style;
 
 pub use guard::columns;
