@@ -10,16 +10,21 @@ use crate::domain::text::visible;
 /// Rows that scrolled away are kept, so that a test can look at all of them.
 const SCROLLBACK_ROWS: usize = 4_000;
 
+/// The prompt and where a typed line goes on in it.
+const PROMPT: &str = "> ";
+
 /// A terminal with an open prompt, printed to as rustyline prints.
 pub(crate) struct Screen {
-    parser: vt100::Parser,
+    pub(crate) parser: vt100::Parser,
     width: u16,
+    /// What is typed at the prompt.
+    typed: String,
 }
 
 impl Screen {
     pub(crate) fn new(width: u16) -> Self {
-        let mut screen = Self { parser: vt100::Parser::new(24, width, SCROLLBACK_ROWS), width };
-        screen.raw("> ");
+        let mut screen = Self { parser: vt100::Parser::new(24, width, SCROLLBACK_ROWS), width, typed: String::new() };
+        screen.raw(PROMPT);
         screen
     }
 
@@ -27,12 +32,48 @@ impl Screen {
         self.parser.process(text.replace('\n', "\r\n").as_bytes());
     }
 
+    /// The rows of the prompt and the line. The last one is empty when the one before is full: rustyline then goes on there.
+    fn prompt_rows(&self) -> Vec<String> {
+        let (mut rows, mut column) = (vec![String::new()], 0);
+        for c in PROMPT.chars().chain(self.typed.chars()) {
+            let cells = columns(WcWidth, c.encode_utf8(&mut [0; 4]));
+            if c == '\n' || column + cells > usize::from(self.width) {
+                rows.push(String::new());
+                column = 0;
+            }
+            if c != '\n' {
+                rows.last_mut().unwrap().push(c);
+                column += cells;
+            }
+        }
+        if column == usize::from(self.width) {
+            rows.push(String::new());
+        }
+        rows
+    }
+
+    fn erase_prompt(&mut self) {
+        let below = self.prompt_rows().len() - 1;
+        self.raw(&("\r\x1b[K\x1b[A".repeat(below) + "\r\x1b[K"));
+    }
+
+    fn draw_prompt(&mut self) {
+        self.raw(&self.prompt_rows().join("\n"));
+    }
+
+    /// The line at the prompt becomes this one.
+    pub(crate) fn type_line(&mut self, line: &str) {
+        self.erase_prompt();
+        line.clone_into(&mut self.typed);
+        self.draw_prompt();
+    }
+
     pub(crate) fn print(&mut self, message: &str) {
         if !message.is_empty() {
             assert!(message.ends_with('\n'), "a print ends with a line end: {message:?}");
-            self.raw("\r\x1b[K");
+            self.erase_prompt();
             self.raw(message);
-            self.raw("> ");
+            self.draw_prompt();
         }
     }
 
@@ -50,12 +91,14 @@ impl Screen {
             at -= take;
         }
         self.parser.screen_mut().set_scrollback(0);
-        all.extend(self.parser.screen().rows(0, self.width));
-        while all.last().is_some_and(|row| row.trim_end().is_empty()) {
-            all.pop();
-        }
-        assert_eq!(all.pop().map(|row| row.trim_end().to_owned()).as_deref(), Some(">"), "the prompt is the last row");
-        all.into_iter().map(|row| row.trim_end().to_owned()).collect()
+        let (row, _) = self.parser.screen().cursor_position();
+        all.extend(self.parser.screen().rows(0, self.width).take(usize::from(row) + 1));
+        let below = self.parser.screen().rows(0, self.width).skip(usize::from(row) + 1);
+        assert!(below.into_iter().all(|row| row.trim_end().is_empty()), "nothing is below the prompt");
+        let all: Vec<String> = all.into_iter().map(|row| row.trim_end().to_owned()).collect();
+        let prompt: Vec<String> = self.prompt_rows().iter().map(|row| row.trim_end().to_owned()).collect();
+        assert!(all.ends_with(&prompt), "the prompt is the last: {prompt:?} in {all:#?}");
+        all[..all.len() - prompt.len()].to_vec()
     }
 }
 

@@ -272,3 +272,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 #[path = "render_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "render_properties.rs"]
+mod properties;

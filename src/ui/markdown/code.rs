@@ -2,8 +2,9 @@
 //!
 //! The grammars are read once, when the first fence names a language (some milliseconds; start-up has no part in it). A row is
 //! painted with what the line is so far: the grammar's state at the line's begin is kept, and a copy of it reads the line again with
-//! each row. So there are bounds: a line of more than [`LINE_BYTES`](super::LINE_BYTES) and what follows after [`BLOCK_BYTES`] were
-//! read in one block are not highlighted. Nor is what the library gives an error for; the text itself never goes through it.
+//! each row. A grammar reads some 250 KB a second, and the time that it takes for a line may grow with the square of its length. So
+//! there are bounds: a line of more than [`LINE_BYTES`] and what follows in a block after [`BLOCK_BYTES`] are not highlighted. Nor
+//! is what the library gives an error for; the text itself never goes through it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,9 +14,12 @@ use syntect::parsing::{ParseState, Scope, ScopeStack, ScopeStackOp, SyntaxSet};
 use super::super::style::Ink;
 use super::Spans;
 
-/// Bytes that are read of one block, each row's line counted anew. It bounds the time: about a second, for an answer of nothing but
-/// code in a very narrow terminal.
-const BLOCK_BYTES: usize = 512 << 10;
+/// Bytes of a line that is highlighted: longer ones are data, or code that nobody wrote to be read.
+pub(super) const LINE_BYTES: usize = 512;
+/// Bytes that are read of a block, about half a second's worth. Those of a long line count so many times as it has [`USUAL_BYTES`].
+const BLOCK_BYTES: usize = 128 << 10;
+/// Bytes of a usual line.
+const USUAL_BYTES: usize = 80;
 
 /// How scopes look: the first that a scope begins with decides, and where none does, the scope around it.
 const PALETTE: &[(&str, Ink)] = &[
@@ -65,7 +69,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("jsonl", "json"),
     ("jsx", "js"),
     ("objective-c", "m"),
-    ("powershell", "ps1"),
     ("python3", "py"),
     ("shell", "bash"),
     ("shell-session", "bash"),
@@ -141,11 +144,11 @@ impl Code {
         offset: usize,
         spans: &mut Spans,
     ) {
-        let Some(loaded) = &grammars.loaded else { return };
+        let Some(loaded) = grammars.loaded.as_ref().filter(|_| line.len() <= LINE_BYTES) else { return };
         let Some((mut state, mut stack)) = self.at_line.take_if(|_| ends).or_else(|| self.at_line.clone()) else {
             return;
         };
-        self.read_bytes += line.len();
+        self.read_bytes += line.len() * (1 + line.len() / USUAL_BYTES);
         let text = if ends { format!("{line}\n") } else { line.to_owned() };
         let Some(ops) = read(&mut state, &text, &loaded.set).filter(|_| self.read_bytes <= BLOCK_BYTES) else {
             self.at_line = None;

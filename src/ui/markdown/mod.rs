@@ -25,7 +25,7 @@ mod block;
 mod code;
 mod inline;
 
-/// Bytes of a line that are kept. Code in a longer line is not highlighted.
+/// Bytes of a line that are kept.
 const LINE_BYTES: usize = 2 << 10;
 /// Bytes of a row that is looked into.
 const ROW_BYTES: usize = 4 << 10;
@@ -230,4 +230,4 @@ impl State {
 
 #[cfg(test)]
 #[path = "../markdown_tests.rs"]
-mod tests;
+pub(super) mod tests;
