@@ -166,6 +166,67 @@ fn notices_go_above_the_live_row() {
     assert_eq!(screen.rows(), ["a notice", "the answer begins here"]);
 }
 
+/// So a long line of code is copied as one line, and a paragraph as the rows it was wrapped to.
+#[test]
+fn the_terminal_itself_wraps_code_and_nothing_else() {
+    let check = |text: &str, expected: &[(&str, bool)]| {
+        for size in [1, 3, 7, 1_000] {
+            let (mut screen, mut row) = (Screen::new(20), LiveRow::new(Kind::Screen, WcWidth));
+            row.set_markdown(true);
+            for chunk in cut(text, &[size]) {
+                let mut out = String::new();
+                row.append(&chunk, 20, &mut out);
+                screen.print(&out);
+            }
+            let wrapped = |nth: usize| screen.parser.screen().row_wrapped(nth as u16);
+            let wraps: Vec<bool> = (0..expected.len()).map(wrapped).collect();
+            let rows = screen.rows().into_iter().zip(wraps);
+            assert_eq!(
+                rows.collect::<Vec<_>>(),
+                expected.iter().map(|(row, wraps)| (row.to_string(), *wraps)).collect::<Vec<_>>()
+            );
+        }
+    };
+    check(
+        "```\n12345678901234567890 2345678901234567890\n12345678901234567890\nx",
+        &[
+            ("```", false),
+            ("12345678901234567890", true),
+            (" 2345678901234567890", false),
+            ("12345678901234567890", false),
+            ("x", false),
+        ],
+    );
+    check(
+        "```\n1234567890123456789é123\n1234567890123456789日",
+        &[
+            ("```", false),
+            ("1234567890123456789é", false),
+            ("123", false),
+            ("1234567890123456789", false),
+            ("日", false),
+        ],
+    );
+    check(
+        "12345678901234567890123 5678901234567890",
+        &[("12345678901234567890", false), ("123 5678901234567890", false)],
+    );
+}
+
+#[test]
+fn a_cluster_wider_than_the_terminal_is_no_cluster() {
+    let family = "👨\u{200d}👩\u{200d}👧\u{200d}👦\u{200d}👦";
+    let rows = streamed(&["a", family, "b"], 8);
+    assert_eq!(
+        rows.iter().map(|row| row.chars().filter(|c| *c != '\u{200d}').collect::<String>()).collect::<Vec<_>>(),
+        ["a", "👨👩👧👦", "👦b"]
+    );
+    // More columns than rustyline can count.
+    let endless = "👩\u{200d}".repeat(40_000);
+    assert_eq!(columns(WcWidth, &endless), 80_000);
+    assert_eq!(streamed(&[&endless], 8).len(), 10_000_usize.min(SCROLLBACK_ROWS + 23));
+}
+
 #[test]
 fn a_disturbed_row_is_painted_again() {
     let (mut screen, mut row) = (Screen::new(40), LiveRow::new(Kind::Screen, WcWidth));

@@ -165,13 +165,14 @@ impl Run {
             Act::Command => Show::Command { session, name, line: said },
             Act::Queued => Show::Queued { session, name, text: "«".to_owned(), said },
             Act::Type(line) => return self.screen.type_line(line),
-            Act::Resize(0) => return,
+            Act::Resize(width) if *width == 0 || *width == self.width => return,
             Act::Resize(width) => {
                 self.rows.extend(self.screen.rows());
                 self.screen = Screen::new(*width);
                 self.width = *width;
-                // Nothing above the prompt may be touched from here on.
-                return self.screen.print("«untouched»\n");
+                // Nothing above the prompt may be touched from here on. The renderer hears of a width with the next print only.
+                self.screen.print("«untouched»\n");
+                Show::Notice(said)
             }
             Act::Look(render) => return self.show(Show::Look(Look { render: *render, ..self.look }), false),
             Act::Disturb => {
@@ -278,5 +279,25 @@ proptest! {
         let squeezed = |text: &str| text.split_whitespace().collect::<String>();
         prop_assert_eq!(squeezed(&rows.concat()), squeezed(&sure(&visible(&text))));
         prop_assert_eq!(said, notices);
+    }
+
+    /// A row has the styles that it has when all comes at once.
+    #[test]
+    fn cuts_change_no_style(text in texts(), sizes in prop::collection::vec(1usize..40, 1..20), width in 8u16..=100) {
+        let styled = |chunks: Vec<&str>| {
+            let mut run = Run::new(width, Render::Markdown);
+            run.screen.parser.screen_mut().set_size(500, width);
+            for chunk in chunks {
+                run.show(Show::Text(chunk.to_owned()), false);
+            }
+            let screen = run.screen.parser.screen();
+            let cells = (0..500).flat_map(|row| (0..width).map(move |column| screen.cell(row, column)));
+            let style = |cell: &vt100::Cell| {
+                let flags = (cell.bold(), cell.dim(), cell.italic(), cell.underline());
+                (cell.contents().chars().next(), cell.fgcolor(), flags)
+            };
+            cells.map(|cell| cell.map(style)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(styled(chunks(&text, &sizes)), styled(vec![&text]));
     }
 }
