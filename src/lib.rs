@@ -59,7 +59,7 @@
 //! | 2 | [`worker`]: one turn, its checkpoints, its cancellation | tokio |
 //! | 3 | [`coordinator`]: the loop that owns everything, and the effects of the queue | tokio |
 //! | 4 | [`execute`]: a line is carried out, the same from a prompt and from a script | tokio |
-//! | 4 | [`ui`]: reader, printer, live row, prompt, keys | rustyline, owo-colors |
+//! | 4 | [`ui`]: reader, printer, live row, Markdown, prompt, keys | rustyline, owo-colors, syntect |
 //! | 5 | [`repl`]: the prompt's loop | tokio |
 //! | 5 | [`script`]: lines in, answers or JSON out | tokio |
 //! | 5 | [`cli`]: arguments, completions, the man page | clap |

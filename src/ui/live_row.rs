@@ -4,11 +4,20 @@
 //! below the live row and ends with a line end. To go on in the live row, it moves one row up and right to where the last word
 //! began, and writes on from there: that word is painted again, so it can move to the next row when it grows too long, and a
 //! grapheme cluster that was cut between two chunks grows together. We wrap by ourselves, so the live row is one row, always.
+//!
+//! With Markdown (see `markdown`) the row is painted from its first column each time, for what comes may change how it looks. The
+//! rows themselves are the same but for fenced code: it is not wrapped at words but where the terminal's row is full, and that
+//! wrap is left to the terminal. It then knows that the two rows are one line, and copies them as one. To be robust, no row that
+//! is on the screen already counts as wrapped: a full row, when the line goes on, is written again with what follows behind it,
+//! in one print. Only rows of ASCII are trusted that far; the others, whose columns terminals may count otherwise, end with a line
+//! end like any row. (A notice that comes while such a line is unfinished stands between its rows, and is copied with them.)
 
 use owo_colors::Style;
 use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::markdown::{Markdown, Spans};
+use super::row::Row;
 use crate::domain::text::Sanitizer;
 
 /// Columns between tab stops.
@@ -18,7 +27,11 @@ pub(super) const MIN_COLUMNS: usize = 8;
 
 /// How many columns a grapheme cluster takes: terminals differ, and rustyline's guess must be ours too.
 pub(super) fn columns(mode: GraphemeClusterMode, text: &str) -> usize {
-    usize::from(mode.width(text))
+    // It counts in 16 bits; a cluster may be as long as someone makes it.
+    if text.len() <= usize::from(u16::MAX) {
+        return usize::from(mode.width(text));
+    }
+    text.chars().map(|c| usize::from(mode.width(c.encode_utf8(&mut [0; 4])))).sum()
 }
 
 /// Where the unfinished row is kept.
@@ -42,18 +55,15 @@ pub(super) struct LiveRow {
     open: bool,
     /// Columns of the terminal when the row was written.
     width: usize,
-    /// The row as it is painted: safe, tabs expanded.
-    row: String,
-    /// Columns of `row`.
-    column: usize,
-    /// Bytes of `row` before its last token.
-    settled: usize,
-    /// Columns of `row` before its last token.
-    settled_column: usize,
-    /// The last token as it came (a tab is a tab): it is laid out again when more comes.
-    tail: String,
-    /// Whether the style's prefix is written and its suffix still due.
-    inked: bool,
+    row: Row,
+    /// Bytes of the row's text that stand before the cursor.
+    shown: usize,
+    /// Columns of the row as it stands on the screen, to be painted over.
+    painted: usize,
+    /// Styles what is said; stays, as its grammars do, while it does not.
+    markdown: Markdown,
+    /// Whether it does.
+    styled: bool,
 }
 
 impl LiveRow {
@@ -66,12 +76,11 @@ impl LiveRow {
             sanitizer: Sanitizer::default(),
             open: false,
             width: 0,
-            row: String::new(),
-            column: 0,
-            settled: 0,
-            settled_column: 0,
-            tail: String::new(),
-            inked: false,
+            row: Row::default(),
+            shown: 0,
+            painted: 0,
+            markdown: Markdown::default(),
+            styled: false,
         }
     }
 
@@ -79,6 +88,15 @@ impl LiveRow {
     pub(super) fn set_style(&mut self, style: Style) {
         debug_assert!(!self.open);
         self.style = style;
+    }
+
+    /// Whether what is said is Markdown and styled as such, from here on. Only on a screen.
+    pub(super) fn set_markdown(&mut self, styled: bool) {
+        let styled = styled && self.kind == Kind::Screen;
+        if styled != self.styled {
+            self.styled = styled;
+            self.markdown.reset();
+        }
     }
 
     /// Whether there is an unfinished row.
@@ -98,9 +116,10 @@ impl LiveRow {
         let rest = self.sanitizer.finish();
         self.flow(rest, self.width, out);
         if self.kind == Kind::Whole && self.open {
-            self.end_row(out);
+            self.end_row(None, out);
         }
         self.forget();
+        self.markdown.reset();
     }
 
     /// Puts `rows` (safe, each with its line end) above the live row.
@@ -129,7 +148,9 @@ impl LiveRow {
         let width = width.max(MIN_COLUMNS);
         if self.open && self.width != width {
             if self.kind == Kind::Whole {
-                self.end_row(out);
+                self.end_row(None, out);
+            } else if self.styled {
+                self.markdown.row(&self.row.source, None);
             }
             self.forget();
         }
@@ -139,26 +160,36 @@ impl LiveRow {
     fn forget(&mut self) {
         self.open = false;
         self.row.clear();
-        self.tail.clear();
-        (self.column, self.settled, self.settled_column) = (0, 0, 0);
+        (self.shown, self.painted) = (0, 0);
     }
 
+    /// Paints the whole row where the cursor is.
     fn paint(&mut self, out: &mut String) {
-        self.ink(out);
-        out.push_str(&self.row);
-        self.dry(out);
+        (self.shown, self.painted) = (0, 0);
+        self.write_unfinished(out);
+    }
+
+    fn write_unfinished(&mut self, out: &mut String) {
+        let spans = self.styled.then(|| self.markdown.peek(&self.row.source));
+        self.write(spans.as_ref(), out);
         out.push('\n');
     }
 
-    fn ink(&mut self, out: &mut String) {
-        if !std::mem::replace(&mut self.inked, true) {
-            out.push_str(&self.style.prefix_formatter().to_string());
-        }
-    }
-
-    fn dry(&mut self, out: &mut String) {
-        if std::mem::take(&mut self.inked) {
-            out.push_str(&self.style.suffix_formatter().to_string());
+    /// Writes what of the row is not shown, from where the cursor is.
+    fn write(&mut self, spans: Option<&Spans>, out: &mut String) {
+        let Some(spans) = spans else {
+            let rest = &self.row.text[self.shown..];
+            if !rest.is_empty() || self.kind == Kind::Whole {
+                let (prefix, suffix) = (self.style.prefix_formatter(), self.style.suffix_formatter());
+                out.push_str(&format!("{prefix}{rest}{suffix}"));
+            }
+            return;
+        };
+        self.row.paint(spans, out);
+        // It may have become shorter. At a full row the cursor stands on the last column, whose cell must stay.
+        let widest = agreed_columns(&self.row.text).unwrap_or_else(|(a, b)| a.max(b));
+        if self.painted > 0 && widest < self.width && (self.row.column < self.painted || widest != self.row.column) {
+            out.push_str("\x1b[K");
         }
     }
 
@@ -167,52 +198,55 @@ impl LiveRow {
         if safe.is_empty() {
             return;
         }
-        let data = std::mem::take(&mut self.tail) + safe;
         if self.open && self.kind == Kind::Screen {
             self.lift(out);
         }
-        self.row.truncate(self.settled);
-        self.column = self.settled_column;
+        let data = self.row.take_token() + safe;
         let mut word = String::new();
         for cluster in data.graphemes(true) {
             let blank = cluster.chars().all(char::is_whitespace);
-            if !blank && columns(self.mode, cluster) < 2 {
+            let code = self.styled && self.markdown.is_code();
+            if !blank && !code && columns(self.mode, cluster) < 2 {
                 word.push_str(cluster);
                 continue;
             }
             self.place(&std::mem::take(&mut word), out);
             match cluster {
-                "\n" => self.end_row(out),
-                _ if blank => self.place_blank(cluster, out),
-                // A wide cluster is a word of its own: CJK text may break between any two, and emoji too.
+                "\n" => self.end_row(Some('\n'), out),
+                _ if blank && code => self.place_blank_of_code(cluster, out),
+                _ if blank => self.place_blank(cluster),
+                // A wide cluster is a word of its own: CJK text may break between any two, and emoji too. In code each is.
                 _ => self.place(cluster, out),
             }
         }
         self.place(&word, out);
-        self.open = !self.row.is_empty();
+        self.open = !self.row.text.is_empty();
         if self.open && self.kind == Kind::Screen {
-            self.dry(out);
-            out.push('\n');
+            self.write_unfinished(out);
         }
     }
 
-    /// Moves from the prompt's row to where the last token began.
+    /// Moves from the prompt's row to where the last token began or, with Markdown, to the row's first column.
     fn lift(&mut self, out: &mut String) {
         out.push_str("\x1b[A");
-        let settled = &self.row[..self.settled];
-        if GraphemeClusterMode::WcWidth.width(settled) != GraphemeClusterMode::Unicode.width(settled) {
+        let (settled, column) = self.row.settled();
+        let before = if self.styled { &self.row.text } else { settled };
+        (self.shown, self.painted) = (0, 0);
+        if agreed_columns(before).is_err() {
             // Where the cursor would go then depends on the terminal: only writing gets it there.
-            let settled = settled.to_owned();
             out.push_str("\x1b[2K");
-            self.ink(out);
-            out.push_str(&settled);
             return;
         }
-        if self.settled_column > 0 {
-            out.push_str(&format!("\x1b[{}C", self.settled_column));
+        if self.styled {
+            self.painted = self.row.column;
+            return;
+        }
+        self.shown = settled.len();
+        if column > 0 {
+            out.push_str(&format!("\x1b[{column}C"));
         }
         // At a full row the cursor stands on the last column, whose cell must stay; then there is nothing behind to erase.
-        if self.settled_column < self.width && self.column > self.settled_column {
+        if column < self.width && self.row.column > column {
             out.push_str("\x1b[K");
         }
     }
@@ -222,59 +256,73 @@ impl LiveRow {
             return;
         }
         let width: usize = word.graphemes(true).map(|g| columns(self.mode, g)).sum();
-        if self.column > 0 && self.column + width > self.width {
-            self.end_row(out);
+        if self.row.column > 0 && self.row.column + width > self.width {
+            self.end_row(word.chars().next(), out);
         }
-        self.begin_token();
+        self.row.begin_token();
         for cluster in word.graphemes(true) {
-            let width = columns(self.mode, cluster);
-            if self.column > 0 && self.column + width > self.width {
-                self.end_row(out);
+            if columns(self.mode, cluster) <= self.width {
+                self.put(cluster, out);
+                continue;
             }
-            self.put(cluster, width, out);
-            self.tail.push_str(cluster);
+            // Emoji joined to more than a row where each counts for itself: the terminal would wrap it behind our back.
+            cluster.char_indices().for_each(|(at, c)| self.put(&cluster[at..at + c.len_utf8()], out));
         }
+    }
+
+    fn put(&mut self, cluster: &str, out: &mut String) {
+        let width = columns(self.mode, cluster);
+        if self.row.column > 0 && self.row.column + width > self.width {
+            self.end_row(cluster.chars().next(), out);
+        }
+        self.row.put(cluster, width);
     }
 
     /// Blanks that do not fit are swallowed; the next word begins a row anyway.
-    fn place_blank(&mut self, blank: &str, out: &mut String) {
-        let room = self.width.saturating_sub(self.column);
-        let width =
-            if blank == "\t" { TAB_COLUMNS - self.column % TAB_COLUMNS } else { columns(self.mode, blank).max(1) };
-        self.begin_token();
-        self.tail.push_str(blank);
-        if width <= room && blank != "\t" && columns(self.mode, blank) > 0 {
-            self.put(blank, width, out);
-        } else if blank == "\t" {
-            let width = width.min(room);
-            self.put(&" ".repeat(width), width, out);
+    fn place_blank(&mut self, blank: &str) {
+        let room = self.width.saturating_sub(self.row.column);
+        self.row.begin_token();
+        let width = columns(self.mode, blank);
+        if blank == "\t" {
+            self.row.put_spaces(blank, room.min(TAB_COLUMNS - self.row.column % TAB_COLUMNS));
+        } else if (1..=room).contains(&width) {
+            self.row.put(blank, width);
+        } else {
+            self.row.put_spaces(blank, 0);
         }
     }
 
-    fn begin_token(&mut self) {
-        self.settled = self.row.len();
-        self.settled_column = self.column;
-        self.tail.clear();
+    /// In code a blank is a character like any other. A tab ends at the row's end, as it does in a terminal.
+    fn place_blank_of_code(&mut self, blank: &str, out: &mut String) {
+        let width = columns(self.mode, blank).max(1);
+        if self.row.column + width > self.width {
+            self.end_row(blank.chars().next(), out);
+        }
+        self.place_blank(blank);
     }
 
-    fn put(&mut self, text: &str, width: usize, out: &mut String) {
-        if self.kind == Kind::Screen {
-            self.ink(out);
-            out.push_str(text);
+    /// Ends the row before `next`, the first character of the next row, or the line's end. `None`: something else follows.
+    fn end_row(&mut self, next: Option<char>, out: &mut String) {
+        let code = self.styled && self.markdown.is_code();
+        let spans = self.styled.then(|| self.markdown.row(&self.row.source, next));
+        self.write(spans.as_ref(), out);
+        let goes_on = next.is_some_and(|c| c != '\n');
+        // The terminal wraps when the next row is written, in this print: see above.
+        if !(code && goes_on && self.row.column == self.width && self.row.text.is_ascii()) {
+            out.push('\n');
         }
-        self.row.push_str(text);
-        self.column += width;
-    }
-
-    fn end_row(&mut self, out: &mut String) {
-        if self.kind == Kind::Whole {
-            self.ink(out);
-            out.push_str(&self.row);
-        }
-        self.dry(out);
-        out.push('\n');
         self.forget();
     }
+}
+
+/// The columns of a text where all terminals agree on them, else what two kinds of them think.
+fn agreed_columns(text: &str) -> Result<usize, (usize, usize)> {
+    if text.is_ascii() {
+        return Ok(text.len());
+    }
+    let wc = columns(GraphemeClusterMode::WcWidth, text);
+    let unicode = columns(GraphemeClusterMode::Unicode, text);
+    if wc == unicode { Ok(wc) } else { Err((wc, unicode)) }
 }
 
 /// A text folded into rows of at most `width` columns, made safe, each row with its line end and in `style`.

@@ -10,16 +10,21 @@ use crate::domain::text::visible;
 /// Rows that scrolled away are kept, so that a test can look at all of them.
 const SCROLLBACK_ROWS: usize = 4_000;
 
+/// The prompt and where a typed line goes on in it.
+const PROMPT: &str = "> ";
+
 /// A terminal with an open prompt, printed to as rustyline prints.
 pub(crate) struct Screen {
-    parser: vt100::Parser,
+    pub(crate) parser: vt100::Parser,
     width: u16,
+    /// What is typed at the prompt.
+    typed: String,
 }
 
 impl Screen {
     pub(crate) fn new(width: u16) -> Self {
-        let mut screen = Self { parser: vt100::Parser::new(24, width, SCROLLBACK_ROWS), width };
-        screen.raw("> ");
+        let mut screen = Self { parser: vt100::Parser::new(24, width, SCROLLBACK_ROWS), width, typed: String::new() };
+        screen.raw(PROMPT);
         screen
     }
 
@@ -27,12 +32,48 @@ impl Screen {
         self.parser.process(text.replace('\n', "\r\n").as_bytes());
     }
 
+    /// The rows of the prompt and the line. The last one is empty when the one before is full: rustyline then goes on there.
+    fn prompt_rows(&self) -> Vec<String> {
+        let (mut rows, mut column) = (vec![String::new()], 0);
+        for c in PROMPT.chars().chain(self.typed.chars()) {
+            let cells = columns(WcWidth, c.encode_utf8(&mut [0; 4]));
+            if c == '\n' || column + cells > usize::from(self.width) {
+                rows.push(String::new());
+                column = 0;
+            }
+            if c != '\n' {
+                rows.last_mut().unwrap().push(c);
+                column += cells;
+            }
+        }
+        if column == usize::from(self.width) {
+            rows.push(String::new());
+        }
+        rows
+    }
+
+    fn erase_prompt(&mut self) {
+        let below = self.prompt_rows().len() - 1;
+        self.raw(&("\r\x1b[K\x1b[A".repeat(below) + "\r\x1b[K"));
+    }
+
+    fn draw_prompt(&mut self) {
+        self.raw(&self.prompt_rows().join("\n"));
+    }
+
+    /// The line at the prompt becomes this one.
+    pub(crate) fn type_line(&mut self, line: &str) {
+        self.erase_prompt();
+        line.clone_into(&mut self.typed);
+        self.draw_prompt();
+    }
+
     pub(crate) fn print(&mut self, message: &str) {
         if !message.is_empty() {
             assert!(message.ends_with('\n'), "a print ends with a line end: {message:?}");
-            self.raw("\r\x1b[K");
+            self.erase_prompt();
             self.raw(message);
-            self.raw("> ");
+            self.draw_prompt();
         }
     }
 
@@ -50,12 +91,14 @@ impl Screen {
             at -= take;
         }
         self.parser.screen_mut().set_scrollback(0);
-        all.extend(self.parser.screen().rows(0, self.width));
-        while all.last().is_some_and(|row| row.trim_end().is_empty()) {
-            all.pop();
-        }
-        assert_eq!(all.pop().map(|row| row.trim_end().to_owned()).as_deref(), Some(">"), "the prompt is the last row");
-        all.into_iter().map(|row| row.trim_end().to_owned()).collect()
+        let (row, _) = self.parser.screen().cursor_position();
+        all.extend(self.parser.screen().rows(0, self.width).take(usize::from(row) + 1));
+        let below = self.parser.screen().rows(0, self.width).skip(usize::from(row) + 1);
+        assert!(below.into_iter().all(|row| row.trim_end().is_empty()), "nothing is below the prompt");
+        let all: Vec<String> = all.into_iter().map(|row| row.trim_end().to_owned()).collect();
+        let prompt: Vec<String> = self.prompt_rows().iter().map(|row| row.trim_end().to_owned()).collect();
+        assert!(all.ends_with(&prompt), "the prompt is the last: {prompt:?} in {all:#?}");
+        all[..all.len() - prompt.len()].to_vec()
     }
 }
 
@@ -121,6 +164,67 @@ fn notices_go_above_the_live_row() {
     row.append("ins here", 40, &mut out);
     screen.print(&out);
     assert_eq!(screen.rows(), ["a notice", "the answer begins here"]);
+}
+
+/// So a long line of code is copied as one line, and a paragraph as the rows it was wrapped to.
+#[test]
+fn the_terminal_itself_wraps_code_and_nothing_else() {
+    let check = |text: &str, expected: &[(&str, bool)]| {
+        for size in [1, 3, 7, 1_000] {
+            let (mut screen, mut row) = (Screen::new(20), LiveRow::new(Kind::Screen, WcWidth));
+            row.set_markdown(true);
+            for chunk in cut(text, &[size]) {
+                let mut out = String::new();
+                row.append(&chunk, 20, &mut out);
+                screen.print(&out);
+            }
+            let wrapped = |nth: usize| screen.parser.screen().row_wrapped(nth as u16);
+            let wraps: Vec<bool> = (0..expected.len()).map(wrapped).collect();
+            let rows = screen.rows().into_iter().zip(wraps);
+            assert_eq!(
+                rows.collect::<Vec<_>>(),
+                expected.iter().map(|(row, wraps)| (row.to_string(), *wraps)).collect::<Vec<_>>()
+            );
+        }
+    };
+    check(
+        "```\n12345678901234567890 2345678901234567890\n12345678901234567890\nx",
+        &[
+            ("```", false),
+            ("12345678901234567890", true),
+            (" 2345678901234567890", false),
+            ("12345678901234567890", false),
+            ("x", false),
+        ],
+    );
+    check(
+        "```\n1234567890123456789é123\n1234567890123456789日",
+        &[
+            ("```", false),
+            ("1234567890123456789é", false),
+            ("123", false),
+            ("1234567890123456789", false),
+            ("日", false),
+        ],
+    );
+    check(
+        "12345678901234567890123 5678901234567890",
+        &[("12345678901234567890", false), ("123 5678901234567890", false)],
+    );
+}
+
+#[test]
+fn a_cluster_wider_than_the_terminal_is_no_cluster() {
+    let family = "👨\u{200d}👩\u{200d}👧\u{200d}👦\u{200d}👦";
+    let rows = streamed(&["a", family, "b"], 8);
+    assert_eq!(
+        rows.iter().map(|row| row.chars().filter(|c| *c != '\u{200d}').collect::<String>()).collect::<Vec<_>>(),
+        ["a", "👨👩👧👦", "👦b"]
+    );
+    // More columns than rustyline can count.
+    let endless = "👩\u{200d}".repeat(40_000);
+    assert_eq!(columns(WcWidth, &endless), 80_000);
+    assert_eq!(streamed(&[&endless], 8).len(), 10_000_usize.min(SCROLLBACK_ROWS + 23));
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod helper;
 mod history;
 mod keys;
 mod live_row;
+mod markdown;
 mod measure;
 mod multiline;
 mod paste;
@@ -40,6 +41,7 @@ mod progress;
 mod prompt;
 mod reader;
 mod render;
+mod row;
 mod style;
 
 pub use guard::columns;

@@ -8,7 +8,7 @@ use super::paste;
 use super::prompt::label;
 use super::style::Palette;
 use crate::domain::text::one_line;
-use crate::domain::{AnswerState, Look, Reasoning, SessionId, SessionName, Show, StoredError};
+use crate::domain::{AnswerState, Look, Reasoning, Render, SessionId, SessionName, Show, StoredError};
 
 /// Bytes of one print: what is longer goes out in several, so that a key typed meanwhile is echoed in between.
 pub(super) const PRINT_BYTES: usize = 16 << 10;
@@ -16,6 +16,8 @@ pub(super) const PRINT_BYTES: usize = 16 << 10;
 const ECHO_LINES: usize = 3;
 /// Characters of each of them.
 const ECHO_CHARS: usize = 200;
+/// Bytes of an answer that are drawn at once when it is styled: styles take room too.
+const STYLED_BYTES: usize = PRINT_BYTES / 4;
 /// Characters of an error that an answer's last row shows.
 const ERROR_CHARS: usize = 300;
 
@@ -48,6 +50,8 @@ pub(super) struct Renderer {
     plain: Option<Plain>,
     /// Who speaks, since the last question or end.
     voice: Option<Voice>,
+    /// Characters of reasoning that were folded and are not spoken of yet.
+    folded_chars: u64,
     /// The row before the next one is blank, or there is none.
     blank: bool,
     /// Prints that are ready.
@@ -66,6 +70,7 @@ impl Renderer {
             look,
             plain: None,
             voice: None,
+            folded_chars: 0,
             blank: true,
             prints: Vec::new(),
             out: String::new(),
@@ -118,6 +123,7 @@ impl Renderer {
     fn show(&mut self, show: &Show, width: usize) {
         match show {
             Show::Question { session, name, text } => {
+                self.folded_chars = 0;
                 self.finish();
                 if !self.is_echoed(text) {
                     self.blank_row();
@@ -127,7 +133,7 @@ impl Renderer {
             }
             Show::Text(text) => self.say(Voice::Text, text, width),
             Show::Reasoning(text) if self.look.reasoning != Reasoning::Hide => self.say(Voice::Reasoning, text, width),
-            Show::Reasoning(_) => {}
+            Show::Reasoning(text) => self.folded_chars += text.chars().count() as u64,
             Show::End { state, usage: _, error } => self.end(*state, error.as_ref(), width),
             Show::Notice(text) => self.above(text, Style::new(), width),
             Show::Error(text) => self.above(&format!("error: {text}"), self.palette.error, width),
@@ -142,10 +148,14 @@ impl Renderer {
                 let rows = echo + &self.rows(said, width, self.palette.dim);
                 self.insert(&rows, width);
             }
-            Show::Look(look) => self.look = *look,
+            Show::Look(look) => {
+                self.look = *look;
+                self.live.set_markdown(self.voice == Some(Voice::Text) && self.is_styled());
+            }
             Show::Alert(_) => {}
             Show::Block(text) => self.above(text, Style::new(), width),
             Show::Switched { session, name, unread, cut_bytes } => {
+                self.folded_chars = 0;
                 self.switched(*session, name, *unread, *cut_bytes, width);
             }
         }
@@ -155,6 +165,7 @@ impl Renderer {
         if text.is_empty() {
             return;
         }
+        self.fold_reasoning(width);
         if self.voice != Some(voice) {
             let thought_before = self.voice == Some(Voice::Reasoning);
             self.finish();
@@ -163,22 +174,44 @@ impl Renderer {
             }
             let dim = voice == Voice::Reasoning && self.look.reasoning == Reasoning::Dim;
             self.live.set_style(if dim { self.palette.dim } else { Style::new() });
+            self.live.set_markdown(voice == Voice::Text && self.is_styled());
             self.voice = Some(voice);
             if voice == Voice::Reasoning {
                 self.live.append("[thinking] ", width, &mut self.out);
             }
         }
-        for piece in pieces(text) {
+        for piece in pieces(text, if self.is_styled() { STYLED_BYTES } else { PRINT_BYTES }) {
             self.live.append(piece, width, &mut self.out);
             self.cut();
         }
         self.blank = !self.live.is_open() && text.ends_with("\n\n");
     }
 
+    fn is_styled(&self) -> bool {
+        self.palette.markdown && self.look.render == Render::Markdown
+    }
+
+    /// Puts a row where folded reasoning would stand, now that it ends.
+    fn fold_reasoning(&mut self, width: usize) {
+        let chars = std::mem::take(&mut self.folded_chars);
+        if chars > 0 {
+            let said = self.voice.is_some();
+            self.finish();
+            if said {
+                self.blank_row();
+            }
+            let chars = thousands(chars);
+            let row = format!("[thought, {chars} characters: /set reasoning dim shows it]");
+            self.out += &self.rows(&row, width, self.palette.dim);
+            self.blank = false;
+        }
+    }
+
     /// Ends the live row; whoever speaks next begins a row.
     fn finish(&mut self) {
         self.live.finish(&mut self.out);
         self.live.set_style(Style::new());
+        self.live.set_markdown(false);
         self.voice = None;
     }
 
@@ -189,6 +222,7 @@ impl Renderer {
     }
 
     fn end(&mut self, state: AnswerState, error: Option<&StoredError>, width: usize) {
+        self.fold_reasoning(width);
         self.finish();
         let why = error.map(|e| {
             let status = e.status.map(|s| format!("{s} ")).unwrap_or_default();
@@ -264,14 +298,27 @@ fn cut(line: &str, chars: usize) -> String {
     cut
 }
 
-/// The text in pieces of at most [`PRINT_BYTES`], cut between characters.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
+/// The text in pieces of at most `bytes`, cut between characters.
+fn pieces(text: &str, bytes: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let (piece, more) = rest.split_at(rest.floor_char_boundary(PRINT_BYTES));
+        let (piece, more) = rest.split_at(rest.floor_char_boundary(bytes));
         rest = more;
         (!piece.is_empty()).then_some(piece)
     })
+}
+
+/// A number for people: `1,234`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Bytes for people: `812 B`, `3.9 MiB`.
@@ -287,3 +334,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 #[path = "render_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "render_properties.rs"]
+mod properties;

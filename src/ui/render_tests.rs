@@ -102,7 +102,10 @@ fn reasoning_is_told_from_the_answer() {
     let check = |reasoning, expected: &[&str]| assert_eq!(shown(40, reasoning, &shows), expected);
     check(Reasoning::Dim, &["[thinking] hm, yes", "", "Yes."]);
     check(Reasoning::Show, &["[thinking] hm, yes", "", "Yes."]);
-    check(Reasoning::Hide, &["Yes."]);
+    check(Reasoning::Hide, &["[thought, 7 characters: /set reasoning", "dim shows it]", "Yes."]);
+    let long = [question("q"), Show::Reasoning("é".repeat(1_234)), end(AnswerState::Interrupted, None)];
+    let row = "[thought, 1,234 characters: /set reasoning dim shows it]";
+    assert_eq!(shown(80, Reasoning::Hide, &long), ["1:main> q", row, "[interrupted]"]);
 }
 
 #[test]
