@@ -59,7 +59,7 @@
 //! | 2 | [`worker`]: one turn, its checkpoints, its cancellation | tokio |
 //! | 3 | [`coordinator`]: the loop that owns everything, and the effects of the queue | tokio |
 //! | 4 | [`execute`]: a line is carried out, the same from a prompt and from a script | tokio |
-//! | 4 | [`ui`]: reader, printer, live row, Markdown, prompt, keys | rustyline, owo-colors, syntect |
+//! | 4 | [`ui`]: reader, printer, live row, Markdown, prompt, keys, history | rustyline, owo-colors, syntect, tempfile |
 //! | 5 | [`repl`]: the prompt's loop | tokio |
 //! | 5 | [`script`]: lines in, answers or JSON out | tokio |
 //! | 5 | [`cli`]: arguments, completions, the man page | clap |
@@ -99,6 +99,11 @@
 //! | idle event | the one event after which a session may start its next entry: its turn's end is committed | [`queue::Effect::Idle`] |
 //! | activity | why a background session wants attention: `~` streaming, `+` finished, `!` failed | [`domain::Activity`] |
 //! | frame | what the terminal gets at once | [`domain::Frame`] |
+//! | live row | the unfinished row of an answer, directly above the prompt | |
+//! | progress | what the active session's turn is at while one waits for it | [`domain::Progress`] |
+//! | look | how answers are shown, as `/set` changes it | [`domain::Look`] |
+//! | alert | what calls a person who looks elsewhere, when something has ended | [`domain::Alert`] |
+//! | folded | a long text in the line, or in an echo, in whose place a sign such as `[42 lines]` stands | |
 //!
 //! # Where to start reading
 //!

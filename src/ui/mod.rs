@@ -6,12 +6,28 @@
 //!                   ▼  │
 //!                  gate ◄── waits for it ── printer (thread) ◄──Frame── coordinator
 //! ```
-//! The bytes are decided by pure code (`render` over `live_row`, `prompt`); the threads only carry them. This layer does not
-//! know what a message, a queue or a model is: it shows what it is told and hands back what was typed.
+//! The bytes are decided by pure code (`render` over `live_row` and `markdown`; `prompt`, `progress`, `paste`); the threads only carry
+//! them. This layer does not know what a message, a queue or a model is: it shows what it is told and hands back what was typed.
 //!
-//! The way out: a readline cannot be ended from outside, so nothing joins these threads, and the runtime whose blocking thread the
-//! reader may have is shut down without waiting for it. [`Exit::finish`] waits a bounded time for the last frame and gives the terminal back; a signal's task calls
-//! [`guard::restore`].
+//! # What is decided here
+//!
+//! - **The text on the screen is the text that came**, made safe and wrapped once. Styles add colour and never a character or a
+//!   column, so they cannot break the rows, and what is copied is what the model wrote.
+//! - **What moves while one waits stands where rustyline draws hints**, behind the line: that place may be drawn anew at any time, and
+//!   the prompt in front of it stays as it is from Enter to the end. Only who has something to wait for costs a repaint.
+//! - **A message that waits is echoed with its acknowledgement**, above the live row, and stands again where its turn begins: a transcript is
+//!   read from above, and an answer needs its question before it.
+//! - **A line is never taller than the screen because of a paste**: a long text is a sign in it (`paste`), in drafts and in what is recalled
+//!   too. So rustyline, which draws over itself there, never has to.
+//! - **A draft is kept while it is typed** ([`Input::line`]): who ends the program from outside asks nobody for the line.
+//! - **Without a cursor to move** (`--plain`, `TERM=dumb`, a pipe) the printer alone writes, whole rows, and the prompt last; the kernel
+//!   edits the line.
+//!
+//! # The way out
+//!
+//! A readline cannot be ended from outside, so nothing joins these threads, and the runtime whose blocking thread the reader may have
+//! is shut down without waiting for it. [`Exit::finish`] waits a bounded time for the last frame and gives the terminal back; a
+//! signal's task calls [`guard::restore`].
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
