@@ -6,6 +6,7 @@
 mod history;
 mod home;
 mod leaving;
+mod looks;
 mod loops;
 mod pasting;
 #[path = "../support/pty.rs"]

@@ -102,6 +102,16 @@ impl Pty {
         rows
     }
 
+    /// The first cell of `text` where it stands on the screen.
+    pub fn cell(&self, text: &str) -> vt100::Cell {
+        let found = (0..self.size.rows).find_map(|row| {
+            let whole = self.screen.screen().rows(0, self.size.cols).nth(row.into())?;
+            let column = whole[..whole.find(text)?].chars().count();
+            self.screen.screen().cell(row, u16::try_from(column).unwrap())
+        });
+        found.unwrap_or_else(|| panic!("no {text:?} on the screen:\n{}", self.rows().join("\n"))).clone()
+    }
+
     /// The rows that scrolled away, and then those on the screen.
     pub fn all_rows(&mut self) -> Vec<String> {
         self.screen.screen_mut().set_scrollback(usize::MAX);
@@ -137,6 +147,17 @@ impl Pty {
     fn take(&mut self, bytes: &[u8]) {
         self.raw.extend_from_slice(bytes);
         self.screen.process(bytes);
+    }
+
+    /// Waits until the child has written these bytes.
+    pub fn wait_bytes(&mut self, bytes: &[u8]) {
+        let deadline = Instant::now() + DEADLINE;
+        while !self.raw.windows(bytes.len()).any(|window| window == bytes) {
+            match self.bytes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.take(&bytes),
+                Err(e) => panic!("{bytes:?} was not written ({e}):\n{}", self.rows().join("\n")),
+            }
+        }
     }
 
     pub fn wait_row(&mut self, row: &str) -> Vec<String> {
