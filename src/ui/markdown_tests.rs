@@ -221,6 +221,9 @@ pub(crate) fn snippets() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    // Few: grammars are slow without optimization.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     /// Rows that grow, looked at as often as one likes, come to the same styles; and these cover text, never more than it.
     #[test]
     fn looking_changes_nothing(text in snippets(), size in 1usize..40) {

@@ -1,10 +1,11 @@
 //! Code in fences: syntect finds scopes, a small palette of the terminal's own colours says how they look.
 //!
-//! The grammars are read once, when the first fence names a language (some milliseconds; start-up has no part in it). A row is
-//! painted with what the line is so far: the grammar's state at the line's begin is kept, and a copy of it reads the line again with
-//! each row. A grammar reads some 250 KB a second, and the time that it takes for a line may grow with the square of its length. So
-//! there are bounds: a line of more than [`LINE_BYTES`] and what follows in a block after [`BLOCK_BYTES`] are not highlighted. Nor
-//! is what the library gives an error for; the text itself never goes through it.
+//! The grammars are read when the first fence names a language; start-up has no part in it. Each gets ready while it reads its first
+//! lines, which takes 10 to 150 ms once (TypeScript's: 450 ms), and memory: so only [`READY_GRAMMARS`] are kept. A row is painted
+//! with what the line is so far: the grammar's state at the line's begin is kept, and a copy of it reads the line again with each
+//! row. A grammar reads some 250 KB a second, and the time that it takes for a line may grow with the square of its length. So there
+//! are bounds: a line of more than [`LINE_BYTES`] and what follows in a block after [`BLOCK_BYTES`] are not highlighted. Nor is what
+//! the library gives an error for; the text itself never goes through it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,6 +21,9 @@ pub(super) const LINE_BYTES: usize = 512;
 const BLOCK_BYTES: usize = 128 << 10;
 /// Bytes of a usual line.
 const USUAL_BYTES: usize = 80;
+
+/// Languages whose grammars are ready at a time. Each takes 1 to 20 MB once it has read some lines, TypeScript's 65 MB.
+const READY_GRAMMARS: usize = 6;
 
 /// How scopes look: the first that a scope begins with decides, and where none does, the scope around it.
 const PALETTE: &[(&str, Ink)] = &[
@@ -91,12 +95,18 @@ pub(super) struct Grammars {
 struct Loaded {
     set: SyntaxSet,
     palette: Vec<(Scope, Ink)>,
+    /// The names of the grammars that are, or may be, ready.
+    ready: Vec<String>,
 }
 
 impl Loaded {
     fn new() -> Self {
         let ink = |(scope, ink): &(&str, Ink)| Some((Scope::new(scope).ok()?, *ink));
-        Self { set: two_face::syntax::extra_newlines(), palette: PALETTE.iter().filter_map(ink).collect() }
+        Self {
+            set: two_face::syntax::extra_newlines(),
+            palette: PALETTE.iter().filter_map(ink).collect(),
+            ready: Vec::new(),
+        }
     }
 
     fn ink(&self, stack: &ScopeStack) -> Ink {
@@ -116,10 +126,19 @@ impl Grammars {
         }
         let loaded = self.loaded.get_or_insert_with(Loaded::new);
         let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name.as_str(), |(_, name)| *name);
-        let grammar = loaded.set.find_syntax_by_token(alias)?;
-        if grammar.name == "Plain Text" {
+        let known = &loaded.set.find_syntax_by_token(alias)?.name;
+        if known == "Plain Text" {
             return None;
         }
+        if !loaded.ready.contains(known) {
+            let known = known.clone();
+            if loaded.ready.len() >= READY_GRAMMARS {
+                // What was made ready cannot be taken back one by one.
+                *loaded = Loaded::new();
+            }
+            loaded.ready.push(known);
+        }
+        let grammar = loaded.set.find_syntax_by_token(alias)?;
         Some(Code { at_line: Some((ParseState::new(grammar), ScopeStack::new())), read_bytes: 0 })
     }
 }
