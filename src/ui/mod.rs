@@ -161,7 +161,6 @@ pub fn start(options: Options) -> io::Result<Terminal> {
     let (ready_out, ready) = mpsc::channel(FRAMES);
     let (next, next_in) = mpsc::channel(LINES);
     let (reads_out, reads) = mpsc::channel(LINES);
-    let keys = Arc::new(keys::Shared::default());
     let line = keys.line.subscribe();
     let lent = Arc::new(AtomicBool::new(false));
     let wires = Wires {
