@@ -6,7 +6,7 @@ use super::front::{Front, ScriptItem};
 use super::{Coordinator, notices};
 use crate::domain::attachment::folded;
 use crate::domain::limits::CHECKPOINT_INTERVAL;
-use crate::domain::{EntryId, Event, Frame, Output, Seen, SessionId, SessionName, Show};
+use crate::domain::{EntryId, Event, Frame, Output, Seen, SessionId, SessionName, Show, cut_to_end};
 use crate::queue;
 use crate::store::{Behind, OutputSince, SetSeen, StoreError};
 
@@ -103,11 +103,19 @@ impl Coordinator {
         terminal.catching_up = None;
         let news = live.replay.since(&seen);
         let unread = news.as_ref().is_none_or(|news| !news.is_empty());
+        let (left_out, _) = cut_to_end(news.clone().unwrap_or_default(), REPLAY_SHOWN_BYTES as usize);
         if news.is_none() {
             self.catch_up(session, if at_start { Look::AtStart } else { Look::Entering });
         } else if !at_start || unread {
             let name = live.session.name.clone();
-            terminal.show(Show::Switched { session, name, unread, cut_bytes: 0 }, None);
+            // What is left out counts as seen: it is said, and not asked for again.
+            left_out.iter().for_each(|output| terminal.cursor.advance(output));
+            let cut_bytes = left_out.iter().map(Output::text_len).sum::<usize>() as u64;
+            terminal.show(Show::Switched { session, name, unread, cut_bytes }, None);
+            let before = live.replay.text_before(&terminal.cursor);
+            if unread && !before.is_empty() {
+                terminal.show(Show::GoesOn(before), None);
+            }
             // What waits at the start is said by the start.
             if !at_start && let Some(why) = self.outlook(session) {
                 self.show_first(Show::Notice(why));
@@ -147,6 +155,9 @@ impl Coordinator {
                 }
                 if let Some(why) = outlook {
                     terminal.show(Show::Notice(why), None);
+                }
+                if (look != Look::Again || cut_bytes > 0) && !replayed.before.is_empty() {
+                    terminal.show(Show::GoesOn(replayed.before), None);
                 }
                 for output in replayed.outputs {
                     terminal.cursor.advance(&output);

@@ -86,6 +86,9 @@ pub enum Show {
     Reasoning(String),
     /// The active session's model speaks: goes on in the live row.
     Text(String),
+    /// What follows goes on in the middle of an answer whose text so far, which is not shown (again), is this: what stands there says
+    /// how the rest is meant, as in a fence.
+    GoesOn(String),
     /// The active session's answer ended: the live row is finished; what is not `Complete` says so in a row of its own.
     End {
         /// How it ended.

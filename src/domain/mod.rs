@@ -28,7 +28,7 @@ pub use kinds::{
 };
 pub use message::{ChatMessage, Entry, Kept, Message, Session, StoredError, Usage};
 pub use names::{BadModel, BadName, ModelName, SessionName, SessionRef};
-pub use replay::{Output, ReplayBuffer, Seen};
+pub use replay::{Output, ReplayBuffer, Seen, cut_to_end};
 pub use stats::{Depth, Spread, Stats};
 pub use time::{BadDuration, Clock, Span, TimeOfDay, Timestamp};
 pub use typed::TypedLines;

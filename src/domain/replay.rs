@@ -109,10 +109,34 @@ impl Output {
         }
     }
 
-    fn text_len(&self) -> usize {
+    /// Bytes of its text.
+    pub fn text_len(&self) -> usize {
         match self {
             Self::Question { text, .. } | Self::Reasoning { text, .. } | Self::Text { text, .. } => text.len(),
             Self::End { .. } => 0,
+        }
+    }
+
+    /// Parts the piece so that at most `room` bytes of it stand behind the cut.
+    fn split_near(self, room: usize) -> (Option<Self>, Option<Self>) {
+        let cut = |text: &str| {
+            let at = text.ceil_char_boundary(text.len() - room);
+            let line = text[at..].find('\n').map(|end| at + end + 1).filter(|begin| begin - at <= NEAR_BYTES);
+            line.unwrap_or(at)
+        };
+        let some = |piece: Self| (piece.text_len() > 0).then_some(piece);
+        match self {
+            Self::Text { message, start, mut text } => {
+                let at = cut(&text);
+                let after = Self::Text { message, start: start + at as u64, text: text.split_off(at) };
+                (some(Self::Text { message, start, text }), some(after))
+            }
+            Self::Reasoning { message, start, mut text } => {
+                let at = cut(&text);
+                let after = Self::Reasoning { message, start: start + at as u64, text: text.split_off(at) };
+                (some(Self::Reasoning { message, start, text }), some(after))
+            }
+            whole @ (Self::Question { .. } | Self::End { .. }) => (Some(whole), None),
         }
     }
 
@@ -152,8 +176,28 @@ impl Output {
     }
 }
 
+/// Parts a long replay: what is left out, at its begin, and its end, of at most `max_bytes` of text. An answer is cut at the begin of a
+/// line where one is near; a question is never cut, and stands on the side of its first byte.
+pub fn cut_to_end(outputs: Vec<Output>, max_bytes: usize) -> (Vec<Output>, Vec<Output>) {
+    let (mut room, mut kept, mut rest) = (max_bytes, VecDeque::new(), outputs);
+    while let Some(last) = rest.pop() {
+        if last.text_len() <= room {
+            room -= last.text_len();
+            kept.push_front(last);
+            continue;
+        }
+        let (before, after) = last.split_near(room);
+        rest.extend(before);
+        after.into_iter().for_each(|piece| kept.push_front(piece));
+        break;
+    }
+    (rest, kept.into())
+}
+
 /// What one piece costs beside its text, so that a million empty pieces are bounded too.
 const PIECE_OVERHEAD_BYTES: usize = 64;
+/// A cut is moved to the begin of a line that is as near as this.
+const NEAR_BYTES: usize = 1 << 10;
 /// Pieces of one answer are merged up to this length, so that a token stream does not make a piece a token.
 const MERGE_BYTES: usize = 4 << 10;
 
@@ -227,6 +271,22 @@ impl ReplayBuffer {
         }
         let from = self.pieces.partition_point(|p| p.message() < seen.message);
         Some(self.pieces.iter().skip(from).filter_map(|p| p.after(seen)).collect())
+    }
+
+    /// The text of the answer in whose middle `seen` lies, up to there; empty when it lies in none, or the buffer has not all of it.
+    pub fn text_before(&self, seen: &Seen) -> String {
+        let begin = Seen { text_bytes: 0, ..*seen };
+        if seen.ended || seen.text_bytes == 0 || !self.reaches(&begin) {
+            return String::new();
+        }
+        let pieces = self.pieces.iter().filter_map(|piece| match piece {
+            Output::Text { message, start, text } if *message == seen.message && *start < seen.text_bytes => {
+                let bytes = usize::try_from(seen.text_bytes - start).unwrap_or(usize::MAX).min(text.len());
+                Some(&text[..text.floor_char_boundary(bytes)])
+            }
+            _ => None,
+        });
+        pieces.collect()
     }
 
     fn reaches(&self, seen: &Seen) -> bool {
@@ -312,6 +372,38 @@ mod tests {
         buffer.push(Output::Text { message, start: 6, text: "world".into() });
         assert_eq!(buffer.since(&seen), Some(vec![Output::Text { message, start: 6, text: "world".into() }]));
         assert_eq!(buffer.since(&buffer.end()), Some(vec![]));
+    }
+
+    #[test]
+    fn a_long_replay_is_cut_to_its_end() {
+        let message = MessageId(2);
+        let question = Output::Question { message: MessageId(1), entry: EntryId(1), text: "question".into() };
+        let text = |start, text: &str| Output::Text { message, start, text: text.into() };
+        let all = vec![question.clone(), text(0, "one\ntwo\n"), text(8, "three\nfour")];
+        let check = |max, dropped: &[Output], kept: &[Output]| {
+            assert_eq!(cut_to_end(all.clone(), max), (dropped.to_vec(), kept.to_vec()), "{max}");
+        };
+        check(100, &[], &all);
+        check(26, &[], &all);
+        check(18, &all[..1], &all[1..]);
+        check(17, &[question.clone(), text(0, "one\n")], &[text(4, "two\n"), text(8, "three\nfour")]);
+        check(10, &all[..2], &all[2..]);
+        check(8, &[question.clone(), text(0, "one\ntwo\n"), text(8, "three\n")], &[text(14, "four")]);
+        check(0, &all, &[]);
+    }
+
+    #[test]
+    fn the_text_before_a_position_is_found() {
+        let mut buffer = ReplayBuffer::new(1_000, Seen::START);
+        let message = MessageId(2);
+        let at = |text_bytes| Seen { message, reasoning_bytes: 0, text_bytes, ended: false };
+        buffer.push(Output::Text { message, start: 0, text: "```\n".into() });
+        buffer.push(Output::Reasoning { message, start: 0, text: "hm".into() });
+        buffer.push(Output::Text { message, start: 4, text: "code".into() });
+        assert_eq!(buffer.text_before(&at(6)), "```\nco");
+        assert_eq!(buffer.text_before(&at(0)), "");
+        assert_eq!(buffer.text_before(&Seen::whole(message)), "");
+        assert_eq!(buffer.text_before(&Seen { message: MessageId(1), ..at(6) }), "");
     }
 
     #[test]

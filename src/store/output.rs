@@ -10,6 +10,8 @@ use super::sql::{ChunkKind, stored_error};
 use super::{Read, StoreError};
 use crate::domain::{AnswerState, EntryId, EntryState, MessageId, Output, Role, Seen, SessionId, StoredError, Usage};
 
+/// Bytes of an answer before what is given of it that are given too.
+const BEFORE_BYTES: u64 = 256 << 10;
 /// Messages in one reply, so that a session of a million empty answers is bounded too.
 const MAX_MESSAGES: usize = 10_000;
 
@@ -30,6 +32,8 @@ pub struct OutputSince {
 pub struct Behind {
     /// Bytes that were left out before `outputs`, because there were more than asked for.
     pub cut_bytes: u64,
+    /// The text of the answer in whose middle `outputs` begins, up to there; empty where that is long, or it begins in none.
+    pub before: String,
     /// In the order of output. An answer that may still grow has no [`Output::End`].
     pub outputs: Vec<Output>,
     /// Where all of it ends, what was left out included.
@@ -174,7 +178,7 @@ impl Read for OutputSince {
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![self.session, self.seen.message])?;
         let (mut given, mut room, mut full) = (Vec::new(), self.max_bytes, false);
-        let mut behind = Behind { cut_bytes: 0, outputs: Vec::new(), end: self.seen };
+        let mut behind = Behind { cut_bytes: 0, before: String::new(), outputs: Vec::new(), end: self.seen };
         // From the end back: once it is full only lengths are looked at.
         while let Some(row) = rows.next()? {
             let mut measured = Measured::read(row, &self.seen)?;
@@ -201,6 +205,11 @@ impl Read for OutputSince {
         }
         for measured in given.into_iter().rev() {
             behind.cut_bytes += measured.load(conn, &self.seen, &mut behind.outputs)?;
+        }
+        if let Some(Output::Text { message, start: start @ 1..=BEFORE_BYTES, .. }) = behind.outputs.first() {
+            let (_, whole) = tail(conn, *message, ChunkKind::Text, Part { bytes: *start, from: 0 })?;
+            let before = usize::try_from(*start).unwrap_or(usize::MAX);
+            behind.before = whole[..whole.floor_char_boundary(before)].to_owned();
         }
         Ok(behind)
     }

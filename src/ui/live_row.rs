@@ -18,7 +18,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::markdown::{Markdown, Spans};
 use super::row::Row;
-use crate::domain::text::Sanitizer;
+use crate::domain::text::{Sanitizer, visible};
 
 /// Columns between tab stops.
 pub(super) const TAB_COLUMNS: usize = 8;
@@ -120,6 +120,13 @@ impl LiveRow {
         }
         self.forget();
         self.markdown.reset();
+    }
+
+    /// What comes next goes on from `text`, which is not shown: its styles do.
+    pub(super) fn skip(&mut self, text: &str) {
+        if self.styled {
+            self.markdown.skip(&visible(text));
+        }
     }
 
     /// Puts `rows` (safe, each with its line end) above the live row.

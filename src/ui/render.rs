@@ -131,6 +131,10 @@ impl Renderer {
                 }
                 self.blank = false;
             }
+            Show::GoesOn(text) => {
+                self.speak(Voice::Text, width);
+                self.live.skip(text);
+            }
             Show::Text(text) => self.say(Voice::Text, text, width),
             Show::Reasoning(text) if self.look.reasoning != Reasoning::Hide => self.say(Voice::Reasoning, text, width),
             Show::Reasoning(text) => self.folded_chars += text.chars().count() as u64,
@@ -166,6 +170,16 @@ impl Renderer {
             return;
         }
         self.fold_reasoning(width);
+        self.speak(voice, width);
+        for piece in pieces(text, if self.is_styled() { STYLED_BYTES } else { PRINT_BYTES }) {
+            self.live.append(piece, width, &mut self.out);
+            self.cut();
+        }
+        self.blank = !self.live.is_open() && text.ends_with("\n\n");
+    }
+
+    /// Somebody speaks from here on.
+    fn speak(&mut self, voice: Voice, width: usize) {
         if self.voice != Some(voice) {
             let thought_before = self.voice == Some(Voice::Reasoning);
             self.finish();
@@ -180,11 +194,6 @@ impl Renderer {
                 self.live.append("[thinking] ", width, &mut self.out);
             }
         }
-        for piece in pieces(text, if self.is_styled() { STYLED_BYTES } else { PRINT_BYTES }) {
-            self.live.append(piece, width, &mut self.out);
-            self.cut();
-        }
-        self.blank = !self.live.is_open() && text.ends_with("\n\n");
     }
 
     fn is_styled(&self) -> bool {

@@ -158,3 +158,26 @@ fn plain_mode_writes_whole_rows_says_signs_in_words_and_nothing_twice() {
     assert!(!raw.contains(['\x1b', '\x08', '\u{2500}', '…']), "{raw:?}");
     assert_eq!(pty.end(), 0);
 }
+
+/// Who comes back in the middle of a fence sees code, and prose behind it.
+#[test]
+fn styles_go_on_where_one_left() {
+    let home = Home::new();
+    let text = ["intro\n", "```rust\n", "let one = 1;\n", "let two", " = 2;\n", "```\n", "and **prose**"];
+    let gate = home.gated("code", &text);
+    let mut pty = colored(&home, 80);
+    pty.type_keys("code\r");
+    gate.release(4);
+    pty.wait_row("let two");
+    assert_ne!(pty.cell("let two").fgcolor(), Color::Default);
+    pty.type_keys("/new two\r");
+    pty.wait_last("[1~] 2:two>");
+    gate.open();
+    pty.wait_part("[1 main] done");
+    pty.type_keys("\x0c/1\r");
+    pty.wait_row("and **prose**");
+    assert!(pty.cell("```").dim(), "it closes the fence");
+    assert!(pty.cell("prose").bold());
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}

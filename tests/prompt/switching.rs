@@ -1,6 +1,7 @@
 //! Several sessions: looking away in mid-stream, coming back, and what says that there is something to see.
 
 use crate::home::{Home, count, numbers, pieces, words};
+use crate::server::Reply;
 
 /// Away in mid-stream and back, twice: every word of both sessions is there once, in order.
 fn whole_text(columns: u16) {
@@ -192,4 +193,34 @@ fn two_sessions_that_stream_at_once_do_not_mix() {
     pty.wait_part("2 answers are under way: Ctrl-D again leaves");
     pty.type_keys("\x04");
     assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn a_long_answer_is_cut_to_its_end_on_return_and_says_how_to_see_all() {
+    let home = Home::new();
+    let all: Vec<String> = (0..3_000).map(|n| format!("line {n} of it\n")).collect();
+    home.server.on("much", Reply::words(&pieces(&all)));
+    let mut pty = home.start(80);
+    pty.type_keys("/new two\r");
+    pty.wait_last("2:two>");
+    pty.type_keys("/send 1 much\r");
+    pty.wait_part("[1 main] done");
+    pty.type_keys("/1\r");
+    pty.wait_row("line 2999 of it");
+    let rows = pty.all_rows();
+    assert_eq!(count(&rows, "── 1:main · new ──"), 1, "{rows:#?}");
+    assert!(rows.iter().any(|row| row.ends_with("KiB before this not shown: /replay shows all")), "{rows:#?}");
+    let shown: Vec<usize> =
+        rows.iter().filter_map(|r| r.strip_prefix("line ")?.split(' ').next()?.parse().ok()).collect();
+    assert!(shown.len() > 500 && shown.len() < 1_500, "{}", shown.len());
+    assert_eq!(shown, (3_000 - shown.len()..3_000).collect::<Vec<_>>());
+    // What was cut is not shown by another return; /replay has all of it.
+    pty.type_keys("/2\r/1\r");
+    pty.wait("the return", |rows| rows.iter().rev().take(3).any(|row| row == "── 1:main ──"));
+    pty.type_keys("/replay\r/echo all\r");
+    pty.wait_row("all");
+    pty.type_keys("/quit\r");
+    let (code, rows) = pty.end_with_rows();
+    assert_eq!(code, 0);
+    assert!(rows.iter().any(|row| row == "line 0 of it"));
 }

@@ -34,7 +34,7 @@ impl Screen {
                 }
                 Show::Text(text) => text,
                 Show::End { .. } => "<end>".to_owned(),
-                Show::Notice(_) | Show::Queued { .. } | Show::Alert(_) => continue,
+                Show::Notice(_) | Show::Queued { .. } | Show::Alert(_) | Show::GoesOn(_) => continue,
                 other @ (Show::Reasoning(_)
                 | Show::Error(_)
                 | Show::Command { .. }

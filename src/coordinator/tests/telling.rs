@@ -19,6 +19,7 @@ async fn told(frames: &mut Frames, last: &str) -> Vec<String> {
                 | Show::Block(_)
                 | Show::Command { .. }
                 | Show::End { .. }
+                | Show::GoesOn(_)
                 | Show::Look(_)
                 | Show::Question { .. }
                 | Show::Queued { .. }

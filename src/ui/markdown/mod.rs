@@ -115,6 +115,16 @@ impl Markdown {
         self.state.row(&mut self.grammars, source, next)
     }
 
+    /// Takes in what stands before what is shown, and says nothing of it. Its last line goes on.
+    pub(super) fn skip(&mut self, text: &str) {
+        for line in text.split_inclusive('\n') {
+            match line.strip_suffix('\n') {
+                Some(line) => self.row(line, Some('\n')),
+                None => self.row(line, None),
+            };
+        }
+    }
+
     /// The styles of a row that may go on.
     pub(super) fn peek(&mut self, source: &str) -> Spans {
         self.state.clone().row(&mut self.grammars, source, None)
