@@ -42,6 +42,7 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
     let plain = args.plain || config.ui.plain;
     let terminal = ui::start(ui::Options {
         color: ui::wants_color(color_choice(args.color)),
+        joins_emoji: joins_emoji(),
         vi: config.ui.edit_mode == EditMode::Vi,
         look: open::look(config),
         complete: Box::new(Completer { names: names_seen, home: open::home() }),
@@ -61,6 +62,14 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
     executor.words = plain;
     let repl = Repl { executor, names, signals: signals::listen(), greeting, draft };
     Ok(repl.run(input).await)
+}
+
+/// Terminals that join, as far as they can be told by what they say of themselves. A line in the prompt is laid out by that, and one
+/// that takes fewer rows than thought would have the rows above it erased.
+fn joins_emoji() -> bool {
+    let is = |name: &str, all: &[&str]| env(name).is_some_and(|value| all.iter().any(|known| value.starts_with(known)));
+    is("TERM_PROGRAM", &["tmux", "ghostty", "iTerm", "Apple_Terminal", "WezTerm"])
+        || is("TERM", &["foot", "xterm-ghostty"])
 }
 
 /// The person's editor, as everyone finds it.

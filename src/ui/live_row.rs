@@ -17,22 +17,12 @@ use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::markdown::{Markdown, Spans};
+use super::measure::{TAB_COLUMNS, columns, widest};
 use super::row::Row;
 use crate::domain::text::{Sanitizer, visible};
 
-/// Columns between tab stops.
-pub(super) const TAB_COLUMNS: usize = 8;
 /// A narrower terminal is drawn to as if it had this many columns: there must be room for one cluster of any width.
 pub(super) const MIN_COLUMNS: usize = 8;
-
-/// How many columns a grapheme cluster takes: terminals differ, and rustyline's guess must be ours too.
-pub(super) fn columns(mode: GraphemeClusterMode, text: &str) -> usize {
-    // It counts in 16 bits; a cluster may be as long as someone makes it.
-    if text.len() <= usize::from(u16::MAX) {
-        return usize::from(mode.width(text));
-    }
-    text.chars().map(|c| usize::from(mode.width(c.encode_utf8(&mut [0; 4])))).sum()
-}
 
 /// Where the unfinished row is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,7 +203,7 @@ impl LiveRow {
         for cluster in data.graphemes(true) {
             let blank = cluster.chars().all(char::is_whitespace);
             let code = self.styled && self.markdown.is_code();
-            if !blank && !code && columns(self.mode, cluster) < 2 {
+            if !blank && !code && widest(self.mode, cluster) < 2 {
                 word.push_str(cluster);
                 continue;
             }
@@ -262,13 +252,13 @@ impl LiveRow {
         if word.is_empty() {
             return;
         }
-        let width: usize = word.graphemes(true).map(|g| columns(self.mode, g)).sum();
+        let width: usize = word.graphemes(true).map(|g| widest(self.mode, g)).sum();
         if self.row.column > 0 && self.row.column + width > self.width {
             self.end_row(word.chars().next(), out);
         }
         self.row.begin_token();
         for cluster in word.graphemes(true) {
-            if columns(self.mode, cluster) <= self.width {
+            if widest(self.mode, cluster) <= self.width {
                 self.put(cluster, out);
                 continue;
             }
@@ -278,7 +268,7 @@ impl LiveRow {
     }
 
     fn put(&mut self, cluster: &str, out: &mut String) {
-        let width = columns(self.mode, cluster);
+        let width = widest(self.mode, cluster);
         if self.row.column > 0 && self.row.column + width > self.width {
             self.end_row(cluster.chars().next(), out);
         }
@@ -289,7 +279,7 @@ impl LiveRow {
     fn place_blank(&mut self, blank: &str) {
         let room = self.width.saturating_sub(self.row.column);
         self.row.begin_token();
-        let width = columns(self.mode, blank);
+        let width = widest(self.mode, blank);
         if blank == "\t" {
             self.row.put_spaces(blank, room.min(TAB_COLUMNS - self.row.column % TAB_COLUMNS));
         } else if (1..=room).contains(&width) {
@@ -301,7 +291,7 @@ impl LiveRow {
 
     /// In code a blank is a character like any other. A tab ends at the row's end, as it does in a terminal.
     fn place_blank_of_code(&mut self, blank: &str, out: &mut String) {
-        let width = columns(self.mode, blank).max(1);
+        let width = widest(self.mode, blank).max(1);
         if self.row.column + width > self.width {
             self.end_row(blank.chars().next(), out);
         }

@@ -4,7 +4,24 @@
 use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation;
 
-pub(super) use super::live_row::{TAB_COLUMNS, columns};
+/// Columns between tab stops.
+pub(super) const TAB_COLUMNS: usize = 8;
+
+/// How many columns a grapheme cluster takes: terminals differ, and rustyline's guess must be ours too.
+pub(super) fn columns(mode: GraphemeClusterMode, text: &str) -> usize {
+    // It counts in 16 bits; a cluster may be as long as someone makes it.
+    if text.len() <= usize::from(u16::MAX) {
+        return usize::from(mode.width(text));
+    }
+    text.chars().map(|c| usize::from(mode.width(c.encode_utf8(&mut [0; 4])))).sum()
+}
+
+/// How many columns a cluster takes at most, by `mode` or where each of its characters counts for itself: a row that keeps to this
+/// is one row, whatever the terminal makes of it.
+pub(super) fn widest(mode: GraphemeClusterMode, text: &str) -> usize {
+    let own = columns(mode, text);
+    if text.is_ascii() { own } else { own.max(columns(GraphemeClusterMode::WcWidth, text)) }
+}
 
 /// Where a prompt and a line end, as rustyline lays them out: rows below the first one, and the column there.
 pub(super) fn end(text: &str, width: usize, mode: GraphemeClusterMode) -> (usize, usize) {

@@ -77,6 +77,9 @@ const LAST_FRAMES: Duration = Duration::from_millis(500);
 pub struct Options {
     /// Whether to colour: see [`wants_color`].
     pub color: bool,
+    /// The terminal draws what is joined to one grapheme cluster in the columns of one, such as 👩‍🚀 in two. Where it is not known to
+    /// do so, each character counts for itself.
+    pub joins_emoji: bool,
     /// vi keys instead of emacs keys (`ui.edit_mode`).
     pub vi: bool,
     /// How answers look at first.
@@ -153,7 +156,7 @@ impl Exit {
 /// # Errors
 /// When the terminal's modes cannot be read or set, or a thread cannot be started.
 pub fn start(options: Options) -> io::Result<Terminal> {
-    let mode = GraphemeClusterMode::from_env();
+    let mode = if options.joins_emoji { GraphemeClusterMode::Unicode } else { GraphemeClusterMode::from_env() };
     let keys = Arc::<keys::Shared>::default();
     let mut editor = editor(mode, options.vi, Arc::clone(&keys))?;
     let above = if options.plain { None } else { editor.create_external_printer().ok() };

@@ -11,7 +11,7 @@ use owo_colors::{OwoColorize, Style};
 use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::live_row::columns;
+use super::measure::columns;
 use super::style::Palette;
 use crate::domain::{Activity, PromptState, SessionId};
 

@@ -9,9 +9,9 @@ use rustyline::GraphemeClusterMode::WcWidth;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::super::live_row::tests::Screen;
-use super::super::live_row::{TAB_COLUMNS, columns};
 use super::super::markdown::Markdown;
 use super::super::markdown::tests::snippets;
+use super::super::measure::{TAB_COLUMNS, columns};
 use super::*;
 use crate::domain::Usage;
 use crate::domain::text::visible;

@@ -119,6 +119,7 @@ fn leave(app: &App, next: &Sender<Next>) -> ! {
 pub(crate) fn run() {
     let options = Options {
         color: false,
+        joins_emoji: false,
         vi: false,
         look: Look::default(),
         complete: Box::new(Commands),
