@@ -35,6 +35,8 @@ const BUDGET_ALL_MS: f64 = 20.0;
 /// Tokens of the answer whose cost is measured, and the time between two of them: a fast model.
 const TOKENS: u32 = 2_000;
 const TOKEN_PACE: Duration = Duration::from_millis(5);
+/// CPU milliseconds below which no ratio is said.
+const MEASURABLE_MS: f64 = 0.2;
 /// Runs of that; the least counts.
 const RUNS: usize = 3;
 /// The first argument of this bench as a program in the terminal that echoes, or that writes a file in pieces.
@@ -365,7 +367,9 @@ fn cost() -> io::Result<()> {
         let thousands = f64::from(TOKENS) / 1e3;
         let (chatmux, raw) = (least / thousands, percentile(&raw, 0.0) / thousands);
         let bytes = reads.iter().map(Vec::len).sum::<usize>() as f64 / f64::from(TOKENS);
-        table.row([&what, &two(chatmux), &two(raw), &format!("{:.1}", chatmux / raw), &format!("{bytes:.0}")]);
+        // Less than the kernel counts is no measure.
+        let ratio = if raw < MEASURABLE_MS { "–".to_owned() } else { format!("{:.0}", chatmux / raw) };
+        table.row([&what, &two(chatmux), &two(raw), &ratio, &format!("{bytes:.0}")]);
     }
     table.print()
 }
