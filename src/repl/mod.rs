@@ -81,11 +81,12 @@ impl Repl {
         let mut typed = history::Typed::new(&self.executor);
         let mut drafts = Drafts { line: line.clone() };
         let end = loop {
-            self.refresh_names().await;
             let Ok(prompt) = self.executor.handle.prompt().await else {
                 break End::Failed("an internal error; the log has more".to_owned());
             };
+            // The line needs this, and does not wait behind what completion alone wants.
             let history = typed.enter(prompt.session).await;
+            self.refresh_names().await;
             let edit = editing.is_some();
             if next.send(Next { prompt, initial: std::mem::take(&mut initial), edit, history }).await.is_err() {
                 break End::Failed("the terminal is gone".to_owned());
