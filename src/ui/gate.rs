@@ -17,8 +17,19 @@ const PASSING: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 struct Passage {
     open: bool,
+    /// The line that is open has more rows than the screen: rustyline cannot draw it again where it stands.
+    tall: bool,
     /// A print is under way.
     passing: bool,
+}
+
+/// What happened to the live row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disturbance {
+    /// It stands where it stood, but something came between it and the prompt.
+    Between,
+    /// It is gone from the screen.
+    Cleared,
 }
 
 /// The gate. Closed at first.
@@ -28,6 +39,8 @@ pub(super) struct Gate {
     changed: Condvar,
     /// Something came between the live row and the prompt since the printer last asked.
     disturbed: AtomicBool,
+    /// The screen was cleared since the printer last asked, and the live row with it.
+    cleared: AtomicBool,
 }
 
 impl Gate {
@@ -42,6 +55,14 @@ impl Gate {
         self.changed.notify_all();
     }
 
+    /// While the line that is open is taller than the screen nothing passes: each print would leave a copy of it behind.
+    pub(super) fn set_tall(&self, tall: bool) {
+        let mut passage = self.lock();
+        if std::mem::replace(&mut passage.tall, tall) && !tall {
+            self.changed.notify_all();
+        }
+    }
+
     /// Lets nothing pass from now on; waits at most [`PASSING`] for a print that has begun.
     pub(super) fn close(&self) {
         let mut passage = self.lock();
@@ -52,7 +73,7 @@ impl Gate {
 
     /// Waits until the gate is open and runs `print`, which should do no more than that: see [`PASSING`].
     pub(super) fn pass<T>(&self, print: impl FnOnce() -> T) -> T {
-        let waited = self.changed.wait_while(self.lock(), |p| !p.open);
+        let waited = self.changed.wait_while(self.lock(), |p| !p.open || p.tall);
         let mut passage = waited.unwrap_or_else(PoisonError::into_inner);
         passage.passing = true;
         drop(passage);
@@ -67,9 +88,20 @@ impl Gate {
         self.disturbed.store(true, Ordering::Release);
     }
 
-    /// Whether something came there since the last call.
-    pub(super) fn take_disturbed(&self) -> bool {
-        self.disturbed.swap(false, Ordering::AcqRel)
+    /// The screen was cleared.
+    pub(super) fn clear(&self) {
+        self.cleared.store(true, Ordering::Release);
+    }
+
+    /// What happened to the live row since the last call.
+    pub(super) fn take_disturbance(&self) -> Option<Disturbance> {
+        let (between, cleared) =
+            (self.disturbed.swap(false, Ordering::AcqRel), self.cleared.swap(false, Ordering::AcqRel));
+        match (between, cleared) {
+            (_, true) => Some(Disturbance::Cleared),
+            (true, false) => Some(Disturbance::Between),
+            (false, false) => None,
+        }
     }
 }
 
@@ -124,7 +156,26 @@ mod tests {
     fn a_disturbance_is_told_once() {
         let gate = Gate::default();
         gate.disturb();
-        assert!(gate.take_disturbed());
-        assert!(!gate.take_disturbed());
+        assert_eq!(gate.take_disturbance(), Some(Disturbance::Between));
+        gate.disturb();
+        gate.clear();
+        assert_eq!(gate.take_disturbance(), Some(Disturbance::Cleared));
+        assert_eq!(gate.take_disturbance(), None);
+    }
+
+    #[test]
+    fn nothing_passes_while_the_line_is_taller_than_the_screen() {
+        let gate = Arc::new(Gate::default());
+        gate.open();
+        gate.set_tall(true);
+        let (passed, seen) = mpsc::sync_channel(1);
+        let printer = {
+            let gate = Arc::clone(&gate);
+            std::thread::spawn(move || gate.pass(|| passed.send(()).unwrap()))
+        };
+        assert!(seen.try_recv().is_err());
+        gate.set_tall(false);
+        assert_eq!(seen.recv(), Ok(()));
+        printer.join().unwrap();
     }
 }

@@ -120,6 +120,14 @@ pub(super) fn suspend() {
     }
 }
 
+/// Rows of the terminal; 24 where there is none.
+pub(super) fn rows() -> usize {
+    match terminal_size::terminal_size_of(io::stdout()) {
+        Some((_, terminal_size::Height(rows))) if rows > 0 => rows.into(),
+        _ => 24,
+    }
+}
+
 /// Columns of the terminal; 80 where there is none.
 pub fn columns() -> usize {
     match terminal_size::terminal_size_of(io::stdout()) {

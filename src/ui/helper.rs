@@ -18,7 +18,7 @@ use super::keys::Shared;
 use super::paste::Kept;
 use super::prompt::Shape;
 use super::style::Palette;
-use super::{measure, progress};
+use super::{guard, measure, progress};
 use crate::domain::{Clock, PromptState};
 
 /// Completions shown at most; more help nobody.
@@ -62,6 +62,9 @@ impl Complete for NoCompletion {
     }
 }
 
+/// A hint that rustyline takes to be there and to have no columns: a zero-width space.
+const NO_COLUMNS: &str = "\u{200b}";
+
 /// What stands behind the line: it is only shown, and nothing to put in.
 #[derive(Debug)]
 pub(super) struct Behind(String);
@@ -72,7 +75,8 @@ enum Field {
     /// What the line may go on with.
     #[default]
     Explanation,
-    /// What the session's turn is at. The hint is only blanks, to keep the place: what is in it is drawn at each repaint.
+    /// What the session's turn is at: drawn at each repaint, where there is room for it then. For rustyline it takes no columns, so
+    /// whatever the width is and whatever else it puts before the line, its rows stay its own.
     Progress,
 }
 
@@ -98,8 +102,10 @@ pub(super) struct Prompter {
     shape: Cell<Shape>,
     /// What stands behind the line.
     field: Cell<Field>,
-    /// The prompt is another one, that of a search.
-    searching: Cell<bool>,
+    /// Columns behind the line, as it was drawn last.
+    room: Cell<usize>,
+    /// Columns of the prompt that was drawn last; `None`: it is another one, that of a search.
+    prompt_columns: Cell<Option<usize>>,
     clock: Clock,
     /// The next drawing of the prompt is the first of a line: the terminal is raw by then and the gate may open.
     opening: Cell<bool>,
@@ -124,7 +130,8 @@ impl Prompter {
             state: RefCell::new(state),
             shape: Cell::default(),
             field: Cell::default(),
-            searching: Cell::default(),
+            room: Cell::default(),
+            prompt_columns: Cell::default(),
             clock,
             opening: Cell::new(false),
             keys,
@@ -149,15 +156,20 @@ impl Prompter {
 
     fn note(&self, line: &str) {
         self.keys.line.send_replace(Typed { line: Some(line.to_owned()), kept: self.keys.pastes.kept() });
+        let prompt = self.shape.get().draw(&self.state.borrow().borrow(), self.mode, None);
+        let (rows, _) = measure::end(&(prompt + line), guard::columns(), self.mode);
+        self.gate.set_tall(rows + 1 >= guard::rows());
     }
 
     /// Columns behind `line` that can be drawn into without another row: fewer than [`progress::FIELD_COLUMNS`] where the row ends
-    /// before. The last column stays free, for behind it the cursor would stand on the next row.
-    fn room_behind(&self, line: &str) -> usize {
-        let shape = self.shape.get();
-        let prompt = shape.draw(&self.state.borrow().borrow(), self.mode, None);
-        let (_, column) = measure::end(&(prompt + line), shape.width(), self.mode);
-        shape.width().saturating_sub(column + 1).min(progress::FIELD_COLUMNS)
+    /// before. The last column stays free, for behind it the cursor would stand on the next row; none behind a full row, where
+    /// it stands there already.
+    fn room_behind(&self, line: &str, prompt_columns: usize) -> usize {
+        let width = guard::columns();
+        match measure::end(&(" ".repeat(prompt_columns) + line), width, self.mode) {
+            (1.., 0) if !line.ends_with('\n') => 0,
+            (_, column) => width.saturating_sub(column + 1).min(progress::FIELD_COLUMNS),
+        }
     }
 }
 
@@ -193,9 +205,8 @@ impl Hinter for Prompter {
             return Some(Behind(explanation));
         }
         let is_awaited = self.state.borrow().borrow().progress.is_some();
-        let room = if is_awaited { self.room_behind(line) } else { 0 };
         self.field.set(Field::Progress);
-        (room > 0).then(|| Behind(" ".repeat(room)))
+        is_awaited.then(|| Behind(NO_COLUMNS.to_owned()))
     }
 }
 
@@ -204,7 +215,7 @@ impl Highlighter for Prompter {
         if self.opening.take() {
             self.gate.open();
         }
-        self.searching.set(!default);
+        self.prompt_columns.set(default.then(|| measure::columns(self.mode, prompt)));
         if !default {
             return Cow::Borrowed(prompt);
         }
@@ -218,14 +229,18 @@ impl Highlighter for Prompter {
         }
     }
 
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        self.room.set(self.prompt_columns.get().map_or(0, |columns| self.room_behind(line, columns)));
+        Cow::Borrowed(line)
+    }
+
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
         let text = match self.field.get() {
             Field::Explanation => hint.to_owned(),
             // Where nothing is drawn the cells stay as they are, so that no blanks are copied or wrapped.
-            Field::Progress if self.searching.get() => String::new(),
             Field::Progress => {
                 let progress = self.state.borrow().borrow().progress;
-                let draw = |progress| progress::text(progress, self.clock.now(), hint.len(), self.mode);
+                let draw = |progress| progress::text(progress, self.clock.now(), self.room.get(), self.mode);
                 progress.map(draw).unwrap_or_default()
             }
         };

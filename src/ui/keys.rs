@@ -254,7 +254,7 @@ impl ConditionalEventHandler for Key {
                 Some(Cmd::Repaint)
             }
             Act::ClearScreen => {
-                self.gate.disturb();
+                self.gate.clear();
                 None
             }
             Act::Other => {

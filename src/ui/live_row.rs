@@ -131,8 +131,16 @@ impl LiveRow {
         }
     }
 
-    /// Paints the row again where the cursor is: something else (a list of completions, a cleared screen, a shell) came between
-    /// the row and the prompt.
+    /// The row stays as it is and what comes next begins a new one: something else (a list of completions, a shell) came between the
+    /// row and the prompt.
+    pub(super) fn leave(&mut self, width: usize, out: &mut String) {
+        self.fit(width, out);
+        if self.open && self.kind == Kind::Screen {
+            self.break_off(out);
+        }
+    }
+
+    /// Paints the row again where the cursor is: the screen was cleared.
     pub(super) fn repaint(&mut self, width: usize, out: &mut String) {
         self.fit(width, out);
         if self.open && self.kind == Kind::Screen {
@@ -144,14 +152,18 @@ impl LiveRow {
     fn fit(&mut self, width: usize, out: &mut String) {
         let width = width.max(MIN_COLUMNS);
         if self.open && self.width != width {
-            if self.kind == Kind::Whole {
-                self.end_row(None, out);
-            } else if self.styled {
-                self.markdown.row(&self.row.source, None);
-            }
-            self.forget();
+            self.break_off(out);
         }
         self.width = width;
+    }
+
+    fn break_off(&mut self, out: &mut String) {
+        if self.kind == Kind::Whole {
+            self.end_row(None, out);
+        } else if self.styled {
+            self.markdown.row(&self.row.source, None);
+        }
+        self.forget();
     }
 
     fn forget(&mut self) {

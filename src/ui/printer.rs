@@ -249,7 +249,7 @@ impl<S: Sink> Printer<S> {
         if let Some(typed) = self.sink.echoed() {
             self.renderer.typed(typed);
         }
-        let prints = self.renderer.render(&frame.shows, guard::columns(), self.gate.take_disturbed());
+        let prints = self.renderer.render(&frame.shows, guard::columns(), self.gate.take_disturbance());
         if prints.is_empty() && changed {
             self.gate.pass(|| self.sink.redraw())?;
         }

@@ -74,11 +74,6 @@ fn activity(sessions: &[(SessionId, Activity)], room: usize) -> String {
 }
 
 impl Shape {
-    /// Columns of the terminal.
-    pub(super) const fn width(&self) -> usize {
-        self.width
-    }
-
     /// The measures for a line that begins now. `several`: there is, or was, another session that may want attention.
     pub(super) fn new(state: &PromptState, several: bool, width: usize) -> Self {
         let room = width / FIELD_SHARE;

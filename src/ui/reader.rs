@@ -91,6 +91,7 @@ struct OpenOnDrop(Arc<Gate>);
 
 impl Drop for OpenOnDrop {
     fn drop(&mut self) {
+        self.0.set_tall(false);
         self.0.open();
     }
 }

@@ -3,6 +3,7 @@
 use owo_colors::Style;
 use rustyline::GraphemeClusterMode;
 
+use super::gate::Disturbance;
 use super::live_row::{Kind, LiveRow, MIN_COLUMNS, fold};
 use super::paste;
 use super::prompt::label;
@@ -99,10 +100,12 @@ impl Renderer {
         self.plain.as_mut().filter(|plain| plain.echoes).and_then(|plain| plain.typed.take()).is_some_and(|t| t == text)
     }
 
-    /// What to print for `shows` in a terminal of `width` columns. `disturbed`: something came between the live row and the prompt.
-    pub(super) fn render(&mut self, shows: &[Show], width: usize, disturbed: bool) -> Vec<String> {
-        if disturbed {
-            self.live.repaint(width, &mut self.out);
+    /// What to print for `shows` in a terminal of `width` columns. `disturbance`: what happened to the live row.
+    pub(super) fn render(&mut self, shows: &[Show], width: usize, disturbance: Option<Disturbance>) -> Vec<String> {
+        match disturbance {
+            Some(Disturbance::Cleared) => self.live.repaint(width, &mut self.out),
+            Some(Disturbance::Between) => self.live.leave(width, &mut self.out),
+            None => {}
         }
         for show in shows {
             self.show(show, width.max(MIN_COLUMNS));

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use rustyline::GraphemeClusterMode::WcWidth;
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::super::gate::Disturbance;
 use super::super::live_row::tests::Screen;
 use super::super::markdown::Markdown;
 use super::super::markdown::tests::snippets;
@@ -28,6 +29,7 @@ enum Act {
     Resize(u16),
     Look(Render),
     Disturb,
+    Between,
 }
 
 fn acts(resizes: bool) -> impl Strategy<Value = Vec<Vec<Act>>> {
@@ -43,6 +45,7 @@ fn acts(resizes: bool) -> impl Strategy<Value = Vec<Vec<Act>>> {
         2 => width.prop_map(Act::Resize),
         1 => prop::sample::select(vec![Render::Plain, Render::Markdown]).prop_map(Act::Look),
         1 => Just(Act::Disturb),
+        1 => Just(if resizes { Act::Between } else { Act::Disturb }),
     ];
     prop::collection::vec(prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(act, 1..3)], 1..30)
 }
@@ -149,8 +152,8 @@ impl Run {
         Self { screen: Screen::new(width), renderer, width, look, notices: 0, rows: Vec::new() }
     }
 
-    fn show(&mut self, show: Show, disturbed: bool) {
-        for print in self.renderer.render(&[show], self.width.into(), disturbed) {
+    fn show(&mut self, show: Show, disturbance: Option<Disturbance>) {
+        for print in self.renderer.render(&[show], self.width.into(), disturbance) {
             self.screen.print(&print);
         }
     }
@@ -174,7 +177,14 @@ impl Run {
                 self.screen.print("«untouched»\n");
                 Show::Notice(said)
             }
-            Act::Look(render) => return self.show(Show::Look(Look { render: *render, ..self.look }), false),
+            Act::Look(render) => return self.show(Show::Look(Look { render: *render, ..self.look }), None),
+            Act::Between => {
+                // All rows stay, the live one too, and something stands behind them.
+                self.rows.extend(self.screen.rows());
+                self.screen = Screen::new(self.width);
+                self.screen.print("«untouched»\n");
+                Show::Notice(said)
+            }
             Act::Disturb => {
                 let rows = self.screen.rows();
                 self.screen = Screen::new(self.width);
@@ -187,12 +197,17 @@ impl Run {
             }
         };
         self.notices += 1;
-        self.show(show, matches!(act, Act::Disturb));
+        let disturbance = match act {
+            Act::Disturb => Some(Disturbance::Cleared),
+            Act::Between => Some(Disturbance::Between),
+            _ => None,
+        };
+        self.show(show, disturbance);
     }
 
     /// The rows of the answer, and how many notices there were, each in one piece.
     fn finish(mut self) -> (Vec<String>, usize) {
-        self.show(Show::End { state: AnswerState::Complete, usage: Usage::default(), error: None }, false);
+        self.show(Show::End { state: AnswerState::Complete, usage: Usage::default(), error: None }, None);
         self.rows.extend(self.screen.rows());
         let (mut rows, mut said, mut notice) = (Vec::new(), 0, String::new());
         for row in self.rows {
@@ -251,7 +266,7 @@ proptest! {
     ) {
         let mut run = Run::new(width, render);
         for (nth, chunk) in chunks(&text, &sizes).into_iter().enumerate() {
-            run.show(Show::Text(chunk.to_owned()), false);
+            run.show(Show::Text(chunk.to_owned()), None);
             acts[nth % acts.len()].iter().filter(|act| !matches!(act, Act::Look(_))).for_each(|act| run.act(act));
         }
         let notices = run.notices;
@@ -271,7 +286,7 @@ proptest! {
     ) {
         let mut run = Run::new(width, render);
         for (nth, chunk) in chunks(&text, &sizes).into_iter().enumerate() {
-            run.show(Show::Text(chunk.to_owned()), false);
+            run.show(Show::Text(chunk.to_owned()), None);
             acts[nth % acts.len()].iter().for_each(|act| run.act(act));
         }
         let notices = run.notices;
@@ -288,7 +303,7 @@ proptest! {
             let mut run = Run::new(width, Render::Markdown);
             run.screen.parser.screen_mut().set_size(500, width);
             for chunk in chunks {
-                run.show(Show::Text(chunk.to_owned()), false);
+                run.show(Show::Text(chunk.to_owned()), None);
             }
             let screen = run.screen.parser.screen();
             let cells = (0..500).flat_map(|row| (0..width).map(move |column| screen.cell(row, column)));

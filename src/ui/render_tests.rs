@@ -37,7 +37,7 @@ fn shown(width: u16, reasoning: Reasoning, shows: &[Show]) -> Vec<String> {
     let mut renderer = Renderer::new(Kind::Screen, WcWidth, Palette::new(false), look(reasoning));
     // Each show in a frame of its own: more seams than there ever are.
     for show in shows {
-        for print in renderer.render(std::slice::from_ref(show), width.into(), false) {
+        for print in renderer.render(std::slice::from_ref(show), width.into(), None) {
             screen.print(&print);
         }
     }
@@ -113,7 +113,7 @@ fn colour_is_only_there_when_wanted() {
     let shows = [question("q"), Show::Reasoning("r".into()), text("t"), Show::Error("e".into()), switched(true, 1)];
     let draw = |color| {
         let mut renderer = Renderer::new(Kind::Whole, WcWidth, Palette::new(color), Look::default());
-        renderer.render(&shows, 80, false).concat()
+        renderer.render(&shows, 80, None).concat()
     };
     assert!(!draw(false).contains('\x1b'));
     assert_eq!(anstream::adapter::strip_str(&draw(true)).to_string(), draw(false));
@@ -125,7 +125,7 @@ fn long_texts_go_out_in_several_prints() {
     for show in [text(&long), Show::Block(long.clone())] {
         let mut renderer = Renderer::new(Kind::Screen, WcWidth, Palette::new(false), Look::default());
         let mut screen = Screen::new(80);
-        let prints = renderer.render(&[show], 80, false);
+        let prints = renderer.render(&[show], 80, None);
         assert!(prints.len() > 2);
         for print in &prints {
             assert!(print.len() < 2 * PRINT_BYTES);
