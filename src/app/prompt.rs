@@ -37,6 +37,7 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
         name: opened.active.name.clone(),
         streaming: false,
         progress: None,
+        has_others: false,
         activity: Vec::new(),
     };
     let plain = args.plain || config.ui.plain;

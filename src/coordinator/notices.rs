@@ -121,7 +121,11 @@ pub(super) fn queued(entry: EntryId, ahead: usize) -> String {
 }
 
 fn tokens_of(tokens: &Usage) -> String {
-    tokens.output.map(|count| format!(", {count} tokens")).unwrap_or_default()
+    match tokens.output {
+        Some(1) => ", 1 token".to_owned(),
+        Some(count) => format!(", {count} tokens"),
+        None => String::new(),
+    }
 }
 
 #[cfg(test)]

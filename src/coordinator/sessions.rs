@@ -319,6 +319,7 @@ impl Coordinator {
             name: name.unwrap_or_else(|| SessionName::default_for(self.active)),
             streaming: self.queue.running(self.active).is_some(),
             progress: self.progress(),
+            has_others: self.open().nth(1).is_some(),
             activity: self.activities().collect(),
         }
     }

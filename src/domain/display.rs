@@ -152,6 +152,8 @@ pub struct PromptState {
     pub streaming: bool,
     /// What that is at, where there is something to wait for.
     pub progress: Option<Progress>,
+    /// There are other sessions that are not archived.
+    pub has_others: bool,
     /// The other sessions that want attention, by number.
     pub activity: Vec<(SessionId, Activity)>,
 }

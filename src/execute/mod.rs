@@ -312,8 +312,15 @@ impl Executor {
     }
 
     async fn hold(&self, which: Which, held: bool) -> Result<Done, Failure> {
+        let nothing = match (held, &which) {
+            (true, _) => "held already",
+            (false, Which::All) => {
+                "nothing is held in open sessions; what waits in a closed one stays so until /switch opens it"
+            }
+            (false, Which::Active) => "nothing is held here",
+            (false, Which::These(_)) => "nothing is held there",
+        };
         let Held { changed, loops, .. } = self.handle.hold(which, held).await?;
-        let nothing = if held { "held already" } else { "nothing is held there" };
         Ok(match changed.as_slice() {
             [] if loops.is_empty() => Done::Said(nothing.to_owned()),
             [] => Done::Said(auto_view::goes_on(&loops)),

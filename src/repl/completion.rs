@@ -11,6 +11,9 @@ use crate::command::{self, Wanted};
 use crate::domain::SessionId;
 use crate::ui::Complete;
 
+/// Columns of the longest command's name.
+const NAME_COLUMNS: usize = 8;
+
 /// What can be named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
@@ -43,7 +46,7 @@ impl Complete for Completer {
         let found = match what {
             Wanted::Command => {
                 let named = command::command_names().filter(|(name, _)| name.starts_with(&prefix));
-                named.map(|(name, help)| (format!("/{name}  {help}"), format!("{name} "))).collect()
+                named.map(|(name, help)| (format!("/{name:<NAME_COLUMNS$}  {help}"), format!("{name} "))).collect()
             }
             Wanted::Session => sessions(&names.sessions, &prefix).collect(),
             Wanted::SessionOrAll => {

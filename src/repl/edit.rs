@@ -6,12 +6,14 @@ use crate::domain::{EntryId, Show};
 
 impl Repl {
     /// The editor ended, in which the message `entry` was. What is refused is not lost: it stands in the line.
-    pub(super) async fn edited(&self, entry: Option<EntryId>, text: Option<String>) -> After {
-        let (entry, text) = match (entry, text) {
-            (Some(entry), Some(text)) => (entry, text),
-            (None, Some(text)) => return After::Line(text),
-            // It failed, and that was said.
-            (_, None) => return After::Line(String::new()),
+    pub(super) async fn edited(&self, entry: Option<EntryId>, edited: Result<String, String>) -> After {
+        let (entry, text) = match (entry, edited) {
+            (Some(entry), Ok(text)) => (entry, text),
+            (None, Ok(text)) => return After::Line(text),
+            (_, Err(why)) => {
+                self.show(Show::Error(why)).await;
+                return After::Line(String::new());
+            }
         };
         match self.executor.replace(entry, text.clone()).await {
             Ok(said) => {

@@ -95,10 +95,11 @@ impl Repl {
                 tokio::select! {
                     biased;
                     // What Ctrl-C means in the person's editor is the editor's business.
-                    Some(signal) = self.signals.recv() => match lent.load(Ordering::Acquire) && signal == SIGINT {
-                        true => {}
-                        false => break Err(End::Signal(signal)),
-                    },
+                    Some(signal) = self.signals.recv() => {
+                        if signal != SIGINT || !(lent.load(Ordering::Acquire) || self.ends_answer(has_line).await) {
+                            break Err(End::Signal(signal));
+                        }
+                    }
                     read = reads.recv() => break Ok(read),
                     draft = drafts.next(), if has_line => self.executor.handle.keep_draft(draft).await,
                 }
@@ -244,12 +245,24 @@ impl Repl {
         }
     }
 
+    /// Ctrl-C where the terminal makes a signal of it (nothing takes it as a key): ends the running answer, if there is one.
+    async fn ends_answer(&self, has_line: bool) -> bool {
+        let ends = !has_line && self.is_busy().await;
+        if ends {
+            drop(self.interrupted(String::new()).await);
+        }
+        ends
+    }
+
+    async fn is_busy(&self) -> bool {
+        self.executor.handle.views().await.is_ok_and(|views| {
+            views.iter().any(|v| v.active && matches!(v.state, SessionState::Streaming | SessionState::Waiting))
+        })
+    }
+
     /// Ctrl-C on an empty line.
     async fn interrupted(&self, line: String) -> After {
-        let busy = self.executor.handle.views().await.is_ok_and(|views| {
-            views.iter().any(|v| v.active && matches!(v.state, SessionState::Streaming | SessionState::Waiting))
-        });
-        if busy {
+        if self.is_busy().await {
             match self.executor.run("/stop").await {
                 Ok(done) => return self.follow(done).await,
                 Err(failure) => self.show(Show::Error(failure.to_string())).await,

@@ -181,10 +181,12 @@ impl Completer for Prompter {
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let (start, found) = self.complete.complete(line, pos);
+        // One row of the list each.
+        let room = guard::columns().saturating_sub(1);
         let found: Vec<Pair> = found
             .into_iter()
             .take(MAX_COMPLETIONS)
-            .map(|(display, replacement)| Pair { display, replacement })
+            .map(|(display, replacement)| Pair { display: measure::cut(display, room, self.mode), replacement })
             .collect();
         if found.len() > 1 {
             // A list may be drawn below the line, and the prompt again below that.

@@ -141,6 +141,8 @@ enum Act {
     PasteEnd,
     /// Moves, and takes no hint: ours only explain.
     Right,
+    /// Deletes a character, or the whole sign of what was folded.
+    Backspace,
     /// Not ours, but it clears the screen.
     ClearScreen,
     /// Any other key: after it the line is open, whatever an earlier key had announced.
@@ -248,6 +250,11 @@ impl ConditionalEventHandler for Key {
                 Some(Cmd::Move(Movement::ForwardChar(n)))
             }
             Act::Right => None,
+            Act::Backspace if ctx.input_mode() != InputMode::Command => {
+                let sign = self.shared.pastes.kept().sign_before(&ctx.line()[..ctx.pos()]);
+                sign.map(|chars| Cmd::Kill(Movement::BackwardChar(chars)))
+            }
+            Act::Backspace => None,
             Act::Suspend => {
                 guard::suspend();
                 self.gate.disturb();
@@ -301,6 +308,7 @@ pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<
         (plain(KeyCode::BracketedPasteStart), Act::PasteStart),
         (plain(KeyCode::BracketedPasteEnd), Act::PasteEnd),
         (plain(KeyCode::Right), Act::Right),
+        (plain(KeyCode::Backspace), Act::Backspace),
     ];
     for (key, act) in keys {
         editor.bind_sequence(key, handler(act));

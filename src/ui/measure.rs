@@ -23,6 +23,22 @@ pub(super) fn widest(mode: GraphemeClusterMode, text: &str) -> usize {
     if text.is_ascii() { own } else { own.max(columns(GraphemeClusterMode::WcWidth, text)) }
 }
 
+/// `text`, cut with `…` to `room` columns.
+pub(super) fn cut(text: String, room: usize, mode: GraphemeClusterMode) -> String {
+    if columns(mode, &text) <= room {
+        return text;
+    }
+    let (mut cut, mut column) = (String::new(), 1);
+    for cluster in text.graphemes(true) {
+        column += columns(mode, cluster);
+        if column > room {
+            break;
+        }
+        cut.push_str(cluster);
+    }
+    cut + "…"
+}
+
 /// Where a prompt and a line end, as rustyline lays them out: rows below the first one, and the column there.
 pub(super) fn end(text: &str, width: usize, mode: GraphemeClusterMode) -> (usize, usize) {
     let (mut row, mut column) = (0, 0);

@@ -70,6 +70,8 @@ pub use style::wants_color;
 pub const FRAMES: usize = 1;
 /// Lines asked for or read that wait: the two sides take turns.
 pub const LINES: usize = 1;
+/// How long a key that Esc begins may take, as in readline.
+const ESCAPE_MS: u16 = 500;
 /// How long the last frames may take when the program leaves.
 const LAST_FRAMES: Duration = Duration::from_millis(500);
 
@@ -137,6 +139,8 @@ pub struct Input {
 pub struct Exit {
     /// Hung up when the printer has ended.
     printing: std_mpsc::Receiver<()>,
+    /// Says whether a line is open, where lines are edited.
+    gate: Option<Arc<gate::Gate>>,
     guard: guard::Guard,
 }
 
@@ -146,6 +150,9 @@ impl Exit {
     pub fn finish(self) {
         // Nothing is ever sent: an error is the end or the time.
         let _ = self.printing.recv_timeout(LAST_FRAMES);
+        if let Some(gate) = &self.gate {
+            gate.end_open_row();
+        }
         drop(self.guard);
     }
 }
@@ -220,8 +227,9 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
         alert_after,
         keys: Arc::clone(&keys),
     })?;
+    let exit = Exit { printing, gate: Some(Arc::clone(&gate)), guard };
     let reader = reader::Reader { editor, gate, keys, editor_command, lent, mode, prompt, next, reads };
-    Ok((Box::new(move || reader.run()), Exit { printing, guard }))
+    Ok((Box::new(move || reader.run()), exit))
 }
 
 fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
@@ -238,7 +246,7 @@ fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
     let (prompt, _) = watch::channel(prompt);
     let printing = spawn(printer::Printer { feed, sink, renderer, gate, prompt, alert_after, keys })?;
     let reader = reader::PlainReader { next, reads, prompting, reading, typed };
-    Ok((Box::new(move || reader.run()), Exit { printing, guard: guard::Guard::plain() }))
+    Ok((Box::new(move || reader.run()), Exit { printing, gate: None, guard: guard::Guard::plain() }))
 }
 
 fn editor(
@@ -248,7 +256,11 @@ fn editor(
 ) -> io::Result<Editor<helper::Prompter, history::Lines>> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
+        // The first Tab lists: rustyline takes no print while it waits for a second one.
+        .completion_show_all_if_ambiguous(true)
         .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
+        // Behind the mode, which has one of its own. Without, a lone Esc would hold back what streams until the next key.
+        .keyseq_timeout(Some(ESCAPE_MS))
         // The prompt is drawn by us at each repaint, with colour or without.
         .color_mode(ColorMode::Forced)
         .grapheme_cluster_mode(mode)

@@ -50,6 +50,14 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// The characters of the sign that `line` ends with, if it ends with one.
+    pub(super) fn sign_before(&self, line: &str) -> Option<u16> {
+        let sign = self.0.iter().map(|folded| &folded.sign).find(|sign| line.ends_with(sign.as_str()))?;
+        u16::try_from(sign.chars().count()).ok()
+    }
+}
+
 /// What a paste came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pasted {
@@ -222,6 +230,8 @@ mod tests {
         check("see [42 lines] and [42 lines]", &format!("see {text} and {text}"));
         check("[42 lines #2]", &text.replace("line", "row"));
         check("[42 line]", "[42 line]");
+        assert_eq!(kept.sign_before("see [42 lines]"), Some(10));
+        assert_eq!(kept.sign_before("see [42 lines"), None);
         assert_eq!(paste(&pastes, &"x".repeat(98_000)), Pasted::Text("[1 line, 98.0 KB]".to_owned()));
     }
 

@@ -9,9 +9,8 @@ use std::fmt::Write;
 
 use owo_colors::{OwoColorize, Style};
 use rustyline::GraphemeClusterMode;
-use unicode_segmentation::UnicodeSegmentation;
 
-use super::measure::columns;
+use super::measure::cut;
 use super::style::Palette;
 use crate::domain::{Activity, PromptState, SessionId};
 
@@ -33,19 +32,7 @@ pub(super) struct Shape {
 
 /// `1:main`, cut with `…` to `room` columns.
 pub(super) fn label(session: SessionId, name: &str, room: usize, mode: GraphemeClusterMode) -> String {
-    let whole = format!("{session}:{name}");
-    if columns(mode, &whole) <= room {
-        return whole;
-    }
-    let (mut cut, mut column) = (String::new(), 1);
-    for cluster in whole.graphemes(true) {
-        column += columns(mode, cluster);
-        if column > room {
-            break;
-        }
-        cut.push_str(cluster);
-    }
-    cut + "…"
+    cut(format!("{session}:{name}"), room, mode)
 }
 
 /// `[2~ 5! +3]`, at most `room` columns: the most urgent first when not all have room, shown by number. Empty when none has.
@@ -124,7 +111,14 @@ mod tests {
 
     fn state(activity: &[(i64, Activity)]) -> PromptState {
         let activity = activity.iter().map(|(id, activity)| (SessionId(*id), *activity)).collect();
-        PromptState { session: SessionId(1), name: "main".parse().unwrap(), streaming: false, progress: None, activity }
+        PromptState {
+            session: SessionId(1),
+            name: "main".parse().unwrap(),
+            streaming: false,
+            progress: None,
+            has_others: false,
+            activity,
+        }
     }
 
     #[test]

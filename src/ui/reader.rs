@@ -56,8 +56,8 @@ pub enum Read {
         /// The line, which is cleared.
         line: String,
     },
-    /// What the editor made of [`Next::initial`]; `None` when it failed, which was said.
-    Edited(Option<String>),
+    /// What the editor made of [`Next::initial`], or why it failed.
+    Edited(Result<String, String>),
     /// Ctrl-D on an empty line.
     Eof,
     /// The terminal cannot be read, or is gone: why.
@@ -134,7 +134,7 @@ impl Reader {
 
     fn readline(&mut self, initial: &str, several: &mut bool) -> Outcome {
         let state = self.prompt.borrow().clone();
-        *several |= state.session.0 != 1 || !state.activity.is_empty();
+        *several |= state.has_others || !state.activity.is_empty();
         let shape = Shape::new(&state, *several, guard::columns());
         let raw = shape.draw(&state, self.mode, None);
         if let Some(helper) = self.editor.helper() {
@@ -195,7 +195,13 @@ impl Reader {
             Ending::PasteTooLong => self.paste_too_long(line),
             Ending::Editor => {
                 let whole = self.unfold(&line);
-                Outcome::Again(self.edit(&whole).map_or(line, |edited| self.keys.pastes.fold(edited)))
+                match self.edit(&whole) {
+                    Ok(edited) => Outcome::Again(self.keys.pastes.fold(edited)),
+                    Err(why) => {
+                        self.say_error(&why);
+                        Outcome::Again(line)
+                    }
+                }
             }
             Ending::Interrupt => Outcome::Done(Read::Interrupted { line }),
             Ending::Eof => Outcome::Done(Read::Eof),
@@ -227,8 +233,8 @@ impl Reader {
         self.gate.disturb();
     }
 
-    /// Lends the terminal to the person's editor. `None`: it failed, and that was said.
-    fn edit(&self, text: &str) -> Option<String> {
+    /// Lends the terminal to the person's editor. An error says why it failed.
+    fn edit(&self, text: &str) -> Result<String, String> {
         self.lent.store(true, Ordering::Release);
         guard::restore();
         let edited = editor::edit(&self.editor_command, text);
@@ -239,13 +245,7 @@ impl Reader {
         if let Err(error) = entered {
             tracing::warn!(%error, "the terminal's modes could not be set");
         }
-        match edited {
-            Ok(edited) => Some(edited),
-            Err(error) => {
-                self.say_error(&error.to_string());
-                None
-            }
-        }
+        edited.map_err(|error| error.to_string())
     }
 
     fn last_line(&self) -> String {
@@ -255,8 +255,8 @@ impl Reader {
     /// Erases the rows that the prompt and the line took. The cursor is on the row below them.
     fn erase(&self, prompt: &str, line: &str) {
         let (rows, _) = measure::end(&format!("{prompt}{line}"), guard::columns(), self.mode);
-        let up = rows + 1;
-        say(&format!("\x1b[{up}A\r\x1b[J"));
+        // Row by row: some terminals keep what is erased from the first row of the screen on as if it had scrolled away.
+        say(&("\x1b[A\x1b[2K".repeat(rows + 1) + "\r"));
     }
 }
 
@@ -286,8 +286,7 @@ impl PlainReader {
         while let Some(Next { prompt: _, initial, edit, history: _ }) = self.next.blocking_recv() {
             let read = if edit {
                 // Nothing can be lent that was never taken.
-                say("error: an editor needs a terminal with a cursor that moves\n");
-                Read::Edited(None)
+                Read::Edited(Err("an editor needs a terminal with a cursor that moves".to_owned()))
             } else {
                 self.read(&initial)
             };
@@ -301,7 +300,7 @@ impl PlainReader {
     fn read(&self, initial: &str) -> Read {
         if !initial.is_empty() {
             // A draft cannot be put into the kernel's line: it is shown, and stays the session's.
-            say(&format!("(draft) {}\n", visible(initial)));
+            say(&format!("(draft, to be typed again) {}\n", visible(initial)));
         }
         self.reading.store(true, Ordering::Release);
         let read = read_plain(&mut io::stdin().lock());

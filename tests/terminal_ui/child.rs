@@ -31,7 +31,14 @@ fn name(session: i64) -> SessionName {
 
 fn prompt(session: i64, activity: &[(i64, Activity)]) -> PromptState {
     let activity = activity.iter().map(|(id, what)| (SessionId(*id), *what)).collect();
-    PromptState { session: SessionId(session), name: name(session), streaming: false, progress: None, activity }
+    PromptState {
+        session: SessionId(session),
+        name: name(session),
+        streaming: false,
+        progress: None,
+        has_others: false,
+        activity,
+    }
 }
 
 struct App {
