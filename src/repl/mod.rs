@@ -15,6 +15,7 @@ use crate::command;
 use crate::coordinator::{Quiet, SessionState, SwitchTo, Which};
 use crate::domain::attachment::folded;
 use crate::domain::text::one_line;
+use crate::domain::typed::is_kept;
 use crate::domain::{Entry, EntryId, EntryState, SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
 use crate::store::{Attachments, QueueListing};
@@ -131,7 +132,12 @@ impl Repl {
             }
         };
         // Who leaves by hand leaves an empty line; one that was cut off from outside is there again next time.
-        let cut_off = || line.borrow().text();
+        let mut cut_off = || match reads.try_recv() {
+            // It was accepted in the same moment, and nobody has taken it.
+            Ok(Read::Line(line) | Read::Interrupted { line } | Read::Key { draft: line, .. }) => Some(line),
+            Ok(Read::Edited(Some(text))) => Some(command::as_line(&text)),
+            Ok(Read::Edited(None) | Read::Eof | Read::Failed(_)) | Err(_) => line.borrow().text(),
+        };
         let draft = if end == End::Left { has_line.then(String::new) } else { cut_off() };
         if let Err(error) = self.executor.handle.quit(draft).await {
             tracing::error!(%error, "the end could not be committed");
@@ -158,8 +164,9 @@ impl Repl {
             }
             Err(failure) => {
                 self.show(Show::Error(failure.to_string())).await;
-                // A message that was not taken stays in the line. A mistyped command is a key away in the history.
-                After::Line(if is_command && !failure.refused { String::new() } else { line })
+                // A message that was not taken stays in the line. A mistyped command is a key away in the history, where it is kept.
+                let is_at_hand = !self.executor.has_line || is_kept(&line);
+                After::Line(if is_command && !failure.refused && is_at_hand { String::new() } else { line })
             }
         }
     }
