@@ -19,6 +19,7 @@ use super::paste::Kept;
 use super::prompt::Shape;
 use super::style::Palette;
 use super::{measure, progress};
+use crate::domain::text::is_unsafe;
 use crate::domain::{Clock, PromptState};
 
 /// Completions shown at most; more help nobody.
@@ -98,6 +99,8 @@ pub(super) struct Prompter {
     shape: Cell<Shape>,
     /// What stands behind the line.
     field: Cell<Field>,
+    /// A list of completions is being drawn.
+    listing: Cell<bool>,
     /// The prompt is another one, that of a search.
     searching: Cell<bool>,
     clock: Clock,
@@ -124,6 +127,7 @@ impl Prompter {
             state: RefCell::new(state),
             shape: Cell::default(),
             field: Cell::default(),
+            listing: Cell::default(),
             searching: Cell::default(),
             clock,
             opening: Cell::new(false),
@@ -201,7 +205,9 @@ impl Hinter for Prompter {
 
 impl Highlighter for Prompter {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, default: bool) -> Cow<'b, str> {
-        if self.opening.take() {
+        // An Enter that asked for more of a list has ended no line.
+        let is_open_still = self.listing.take() && self.keys.endings.take().is_some();
+        if self.opening.take() || is_open_still {
             self.gate.open();
         }
         self.searching.set(!default);
@@ -232,7 +238,20 @@ impl Highlighter for Prompter {
         if text.is_empty() { Cow::Owned(text) } else { Cow::Owned(text.style(self.palette.dim).to_string()) }
     }
 
+    /// What is in the line is drawn as it is, but for what would drive the terminal (a person may quote a key): of that nothing is drawn,
+    /// or what has as many columns as it is taken to have.
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        let drives = |c: char| is_unsafe(c) && !matches!(c, '\n' | '\t');
+        if !line.chars().any(drives) {
+            return Cow::Borrowed(line);
+        }
+        let cells = |c: char| measure::columns(self.mode, c.encode_utf8(&mut [0; 4]));
+        let drawn = |c: char| if drives(c) { (cells(c) > 0).then_some(char::REPLACEMENT_CHARACTER) } else { Some(c) };
+        Cow::Owned(line.chars().filter_map(drawn).collect())
+    }
+
     fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {
+        self.listing.set(true);
         Cow::Borrowed(candidate)
     }
 }
