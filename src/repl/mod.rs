@@ -132,13 +132,7 @@ impl Repl {
             }
         };
         // Who leaves by hand leaves an empty line; one that was cut off from outside is there again next time.
-        let mut cut_off = || match reads.try_recv() {
-            // It was accepted in the same moment, and nobody has taken it.
-            Ok(Read::Line(line) | Read::Interrupted { line } | Read::Key { draft: line, .. }) => Some(line),
-            Ok(Read::Edited(Some(text))) => Some(command::as_line(&text)),
-            Ok(Read::Edited(None) | Read::Eof | Read::Failed(_)) | Err(_) => line.borrow().text(),
-        };
-        let draft = if end == End::Left { has_line.then(String::new) } else { cut_off() };
+        let draft = if end == End::Left { has_line.then(String::new) } else { cut_off(&mut reads, &line) };
         if let Err(error) = self.executor.handle.quit(draft).await {
             tracing::error!(%error, "the end could not be committed");
         }
@@ -316,6 +310,16 @@ impl Repl {
                 changed
             });
         });
+    }
+}
+
+/// What stood in the line when the end came from outside.
+fn cut_off(reads: &mut mpsc::Receiver<Read>, line: &watch::Receiver<Typed>) -> Option<String> {
+    match reads.try_recv() {
+        // It was accepted in the same moment, and nobody has taken it.
+        Ok(Read::Line(line) | Read::Interrupted { line } | Read::Key { draft: line, .. }) => Some(line),
+        Ok(Read::Edited(Some(text))) => Some(command::as_line(&text)),
+        Ok(Read::Edited(None) | Read::Eof | Read::Failed(_)) | Err(_) => line.borrow().text(),
     }
 }
 
