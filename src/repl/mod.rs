@@ -15,6 +15,7 @@ use crate::command;
 use crate::coordinator::{Quiet, SessionState, SwitchTo, Which};
 use crate::domain::attachment::folded;
 use crate::domain::text::one_line;
+use crate::domain::typed::is_kept;
 use crate::domain::{Entry, EntryId, EntryState, SessionId, SessionRef, Show};
 use crate::execute::{Answer, Done, Executor};
 use crate::store::{Attachments, QueueListing};
@@ -133,8 +134,7 @@ impl Repl {
             }
         };
         // Who leaves by hand leaves an empty line; one that was cut off from outside is there again next time.
-        let cut_off = || line.borrow().text();
-        let draft = if end == End::Left { has_line.then(String::new) } else { cut_off() };
+        let draft = if end == End::Left { has_line.then(String::new) } else { cut_off(&mut reads, &line) };
         if let Err(error) = self.executor.handle.quit(draft).await {
             tracing::error!(%error, "the end could not be committed");
         }
@@ -160,8 +160,9 @@ impl Repl {
             }
             Err(failure) => {
                 self.show(Show::Error(failure.to_string())).await;
-                // A message that was not taken stays in the line. A mistyped command is a key away in the history.
-                After::Line(if is_command && !failure.refused { String::new() } else { line })
+                // A message that was not taken stays in the line. A mistyped command is a key away in the history, where it is kept.
+                let is_at_hand = !self.executor.has_line || is_kept(&line);
+                After::Line(if is_command && !failure.refused && is_at_hand { String::new() } else { line })
             }
         }
     }
@@ -323,6 +324,16 @@ impl Repl {
                 changed
             });
         });
+    }
+}
+
+/// What stood in the line when the end came from outside.
+fn cut_off(reads: &mut mpsc::Receiver<Read>, line: &watch::Receiver<Typed>) -> Option<String> {
+    match reads.try_recv() {
+        // It was accepted in the same moment, and nobody has taken it.
+        Ok(Read::Line(line) | Read::Interrupted { line } | Read::Key { draft: line, .. }) => Some(line),
+        Ok(Read::Edited(Ok(text))) => Some(command::as_line(&text)),
+        Ok(Read::Edited(Err(_)) | Read::Eof | Read::Failed(_)) | Err(_) => line.borrow().text(),
     }
 }
 

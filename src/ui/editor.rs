@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
+use tempfile::TempDir;
+
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 
 /// What the file is called, so that an editor knows what it shows.
@@ -24,6 +26,16 @@ pub(super) enum EditError {
         editor: String,
         /// What it came to.
         how: String,
+    },
+    /// It said that it failed, and yet it left another text.
+    #[error("the editor {editor:?} failed ({how}); what it left is kept as {path}")]
+    Left {
+        /// As it was called.
+        editor: String,
+        /// What it came to.
+        how: String,
+        /// Where the text is.
+        path: String,
     },
     /// What it left is no message.
     #[error("what the editor left {why}; it is kept as {path}")]
@@ -48,7 +60,12 @@ pub(super) fn edit(editor: &str, text: &str) -> Result<String, EditError> {
     let failed = |how: String| EditError::Failed { editor: editor.to_owned(), how };
     let status = status.map_err(|error| failed(error.to_string()))?;
     if !status.success() {
-        return Err(failed(status.to_string()));
+        // Some say so when all is written: vi, for one, when any of its commands had failed.
+        let is_changed = fs::read(&path).is_ok_and(|left| !left.is_empty() && left != text.as_bytes());
+        return Err(match is_changed {
+            true => EditError::Left { editor: editor.to_owned(), how: status.to_string(), path: keep(folder) },
+            false => failed(status.to_string()),
+        });
     }
     let bytes = fs::read(&path)?;
     let why = if bytes.len() > MAX_MESSAGE_BYTES { "is longer than a message may be" } else { "is not UTF-8" };
@@ -59,12 +76,13 @@ pub(super) fn edit(editor: &str, text: &str) -> Result<String, EditError> {
             }
             Ok(edited)
         }
-        Ok(_) | Err(_) => {
-            // The work of a person's hands is not thrown away.
-            let path = folder.keep().join(FILE).display().to_string();
-            Err(EditError::NoMessage { why, path })
-        }
+        Ok(_) | Err(_) => Err(EditError::NoMessage { why, path: keep(folder) }),
     }
+}
+
+/// The work of a person's hands is not thrown away: where it is.
+fn keep(folder: TempDir) -> String {
+    folder.keep().join(FILE).display().to_string()
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
@@ -97,6 +115,15 @@ mod tests {
         let EditError::NoMessage { path, .. } = &error else { panic!("{error}") };
         assert_eq!(fs::read(path).unwrap(), [0xff]);
         assert!(error.to_string().contains("is not UTF-8"), "{error}");
+        fs::remove_dir_all(Path::new(path).parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_an_editor_wrote_before_it_failed_is_kept() {
+        let error = edit("fail() { printf new > \"$1\"; exit 1; }; fail", "old").unwrap_err();
+        let EditError::Left { path, .. } = &error else { panic!("{error}") };
+        assert_eq!(fs::read(path).unwrap(), b"new");
+        assert!(error.to_string().ends_with(&format!("what it left is kept as {path}")), "{error}");
         fs::remove_dir_all(Path::new(path).parent().unwrap()).unwrap();
     }
 }

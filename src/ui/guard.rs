@@ -107,6 +107,29 @@ fn restore_modes(saved: &libc::termios) {
     let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &Termios::from(*saved));
 }
 
+/// Reads and drops what the terminal has, up to `end` (of whose bytes the first is there once) or until nothing more comes. Not one
+/// byte behind `end` is taken.
+pub(super) fn skip_until(end: &[u8]) {
+    let Ok(modes) = tcgetattr(io::stdin()) else { return };
+    let mut waiting = modes.clone();
+    // A read gives nothing after a tenth of a second without a byte.
+    waiting.control_chars[SpecialCharacterIndices::VMIN as usize] = 0;
+    waiting.control_chars[SpecialCharacterIndices::VTIME as usize] = 1;
+    if tcsetattr(io::stdin(), SetArg::TCSANOW, &waiting).is_err() {
+        return;
+    }
+    let (mut found, mut byte) = (0, [0]);
+    while found < end.len() {
+        match nix::unistd::read(io::stdin(), &mut byte) {
+            Ok(1..) if byte[0] == end[found] => found += 1,
+            Ok(1..) => found = usize::from(byte[0] == end[0]),
+            Err(nix::errno::Errno::EINTR) => {}
+            Ok(0) | Err(_) => break,
+        }
+    }
+    let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &modes);
+}
+
 /// Stops the whole job, as Ctrl-Z does, and takes the terminal again when it goes on.
 pub(super) fn suspend() {
     restore();

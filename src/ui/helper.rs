@@ -19,6 +19,7 @@ use super::paste::Kept;
 use super::prompt::Shape;
 use super::style::Palette;
 use super::{guard, measure, progress};
+use crate::domain::text::is_unsafe;
 use crate::domain::{Clock, PromptState};
 
 /// Completions shown at most; more help nobody.
@@ -106,6 +107,8 @@ pub(super) struct Prompter {
     room: Cell<usize>,
     /// Columns of the prompt that was drawn last; `None`: it is another one, that of a search.
     prompt_columns: Cell<Option<usize>>,
+    /// A list of completions is being drawn.
+    listing: Cell<bool>,
     clock: Clock,
     /// The next drawing of the prompt is the first of a line: the terminal is raw by then and the gate may open.
     opening: Cell<bool>,
@@ -132,6 +135,7 @@ impl Prompter {
             field: Cell::default(),
             room: Cell::default(),
             prompt_columns: Cell::default(),
+            listing: Cell::default(),
             clock,
             opening: Cell::new(false),
             keys,
@@ -214,7 +218,9 @@ impl Hinter for Prompter {
 
 impl Highlighter for Prompter {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, default: bool) -> Cow<'b, str> {
-        if self.opening.take() {
+        // An Enter that asked for more of a list has ended no line.
+        let is_open_still = self.listing.take() && self.keys.endings.take().is_some();
+        if self.opening.take() || is_open_still {
             self.gate.open();
         }
         self.prompt_columns.set(default.then(|| measure::columns(self.mode, prompt)));
@@ -231,11 +237,6 @@ impl Highlighter for Prompter {
         }
     }
 
-    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
-        self.room.set(self.prompt_columns.get().map_or(0, |columns| self.room_behind(line, columns)));
-        Cow::Borrowed(line)
-    }
-
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
         let text = match self.field.get() {
             Field::Explanation => hint.to_owned(),
@@ -249,7 +250,21 @@ impl Highlighter for Prompter {
         if text.is_empty() { Cow::Owned(text) } else { Cow::Owned(text.style(self.palette.dim).to_string()) }
     }
 
+    /// What is in the line is drawn as it is, but for what would drive the terminal (a person may quote a key): of that nothing is drawn,
+    /// or what has as many columns as it is taken to have.
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        self.room.set(self.prompt_columns.get().map_or(0, |columns| self.room_behind(line, columns)));
+        let drives = |c: char| is_unsafe(c) && !matches!(c, '\n' | '\t');
+        if !line.chars().any(drives) {
+            return Cow::Borrowed(line);
+        }
+        let cells = |c: char| measure::columns(self.mode, c.encode_utf8(&mut [0; 4]));
+        let drawn = |c: char| if drives(c) { (cells(c) > 0).then_some(char::REPLACEMENT_CHARACTER) } else { Some(c) };
+        Cow::Owned(line.chars().filter_map(drawn).collect())
+    }
+
     fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {
+        self.listing.set(true);
         Cow::Borrowed(candidate)
     }
 }

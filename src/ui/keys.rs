@@ -240,6 +240,8 @@ impl ConditionalEventHandler for Key {
             Act::Later => self.step(Cmd::NextHistory),
             Act::Newline => Some(Cmd::Newline),
             Act::Editor => self.end(Ending::Editor),
+            // There rustyline takes digits for itself before a key is ours, and collects a paste whole.
+            Act::PasteStart if ctx.mode() == EditMode::Vi && ctx.input_mode() == InputMode::Command => None,
             Act::PasteStart => {
                 self.shared.pastes.begin();
                 Some(Cmd::Noop)

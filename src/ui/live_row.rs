@@ -23,6 +23,8 @@ use crate::domain::text::{Sanitizer, visible};
 
 /// A narrower terminal is drawn to as if it had this many columns: there must be room for one cluster of any width.
 pub(super) const MIN_COLUMNS: usize = 8;
+/// Bytes of a row: one of more, marks upon marks that take no column, ends there. It is painted anew whenever something comes.
+const ROW_BYTES: usize = 8 << 10;
 
 /// Where the unfinished row is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,18 +272,20 @@ impl LiveRow {
         }
         self.row.begin_token();
         for cluster in word.graphemes(true) {
-            if widest(self.mode, cluster) <= self.width {
+            if widest(self.mode, cluster) <= self.width && cluster.len() <= ROW_BYTES {
                 self.put(cluster, out);
                 continue;
             }
-            // Emoji joined to more than a row where each counts for itself: the terminal would wrap it behind our back.
+            // Emoji joined to more than a row where each counts for itself: the terminal would wrap it behind our back. Or no end of
+            // marks.
             cluster.char_indices().for_each(|(at, c)| self.put(&cluster[at..at + c.len_utf8()], out));
         }
     }
 
     fn put(&mut self, cluster: &str, out: &mut String) {
         let width = widest(self.mode, cluster);
-        if self.row.column > 0 && self.row.column + width > self.width {
+        let is_full = self.row.column > 0 && self.row.column + width > self.width;
+        if is_full || self.row.text.len() + cluster.len() > ROW_BYTES {
             self.end_row(cluster.chars().next(), out);
         }
         self.row.put(cluster, width);
@@ -291,6 +295,9 @@ impl LiveRow {
     fn place_blank(&mut self, blank: &str) {
         let room = self.width.saturating_sub(self.row.column);
         self.row.begin_token();
+        if room == 0 && self.row.source.len() > ROW_BYTES {
+            return;
+        }
         let width = widest(self.mode, blank);
         if blank == "\t" {
             self.row.put_spaces(blank, room.min(TAB_COLUMNS - self.row.column % TAB_COLUMNS));

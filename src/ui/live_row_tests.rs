@@ -336,3 +336,20 @@ proptest! {
         prop_assert_eq!(shown, squeeze(visible(&text).trim_end_matches('␍')));
     }
 }
+
+#[test]
+fn a_flood_of_what_takes_no_column_costs_no_more_than_its_length() {
+    for (flood, styled) in [("\u{301}", false), ("\u{301}", true), ("a\u{301}\u{301}\u{301}", true), (" ", true)] {
+        let mut live = LiveRow::new(Kind::Screen, WcWidth);
+        live.set_markdown(styled);
+        let piece = flood.repeat(256);
+        let (mut came, mut painted) = (0, 0);
+        for _ in 0..256 {
+            let mut out = String::new();
+            live.append(&piece, 20, &mut out);
+            (came, painted) = (came + piece.len(), painted + out.len());
+            assert!(live.row.text.len().max(live.row.source.len()) <= 2 * ROW_BYTES);
+        }
+        assert!(painted <= 20 * came, "{flood:?}: {painted} bytes for {came}");
+    }
+}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustyline::{KeyCode, KeyEvent, Modifiers};
 use tokio::sync::watch;
 
-use crate::domain::limits::MAX_MESSAGE_BYTES;
+use crate::domain::limits::{MAX_HISTORY_LINES, MAX_MESSAGE_BYTES};
 
 /// A text of more lines than this is folded, here and where it is echoed.
 pub(super) const FOLD_LINES: usize = 10;
@@ -18,8 +18,12 @@ pub(super) const FOLD_LINES: usize = 10;
 pub(super) const FOLD_BYTES: usize = 4_000;
 /// Ctrl-C so often ends a paste whose end got lost.
 const IMPATIENCE: u8 = 3;
-/// Folded texts that are kept, so that one that was killed can be yanked later; at the bound the oldest goes.
+/// Folded texts that are kept when a line begins, so that one that was killed can be yanked later; at the bound the oldest goes.
 const KEPT: usize = 32;
+/// While a line is open none goes for a step through the history: below the newest step stands the line that one began with.
+const KEPT_IN_A_LINE: usize = KEPT + 2 * MAX_HISTORY_LINES;
+/// What a terminal sends behind a paste.
+pub(super) const PASTE_END: &[u8] = b"\x1b[201~";
 
 /// A folded text and the sign in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +137,22 @@ impl Pastes {
         Pasted::Text(self.fold(open.text.replace("\r\n", "\n").replace('\r', "\n")))
     }
 
+    /// Nothing comes of a paste that is open. Whether one was.
+    pub(super) fn abandon(&self) -> bool {
+        self.0.send_if_modified(|state| state.open.take().is_some())
+    }
+
+    /// A line begins, with this in it: what it stands for is kept, and of the rest the newest.
+    pub(super) fn begin_line(&self, line: &str) {
+        self.0.send_if_modified(|state| {
+            let too_many = state.kept.0.len().saturating_sub(KEPT);
+            let kept = state.kept.0.iter().enumerate();
+            let kept = kept.filter(|(nth, folded)| *nth >= too_many || line.contains(&folded.sign));
+            state.kept = Kept(kept.map(|(_, folded)| folded.clone()).collect());
+            too_many > 0
+        });
+    }
+
     /// A text as it stands in a line: a long one as a sign.
     pub(super) fn fold(&self, text: String) -> String {
         if !is_long(&text) {
@@ -144,7 +164,7 @@ impl Pastes {
             let same = state.kept.0.iter().find(|folded| folded.text == text);
             sign = same.map_or_else(|| unused_sign(&text, &state.kept), |folded| folded.sign.clone());
             let others = state.kept.0.iter().filter(|folded| folded.sign != sign);
-            let skip = others.clone().count().saturating_sub(KEPT - 1);
+            let skip = others.clone().count().saturating_sub(KEPT_IN_A_LINE - 1);
             let newest = Folded { sign: sign.clone(), text: Arc::clone(&text) };
             state.kept = Kept(others.skip(skip).cloned().chain([newest]).collect());
         });
@@ -251,7 +271,12 @@ mod tests {
         for n in 0..KEPT + 5 {
             pastes.fold(lines(11 + n));
         }
-        assert_eq!(pastes.kept().0.len(), KEPT);
+        assert_eq!(pastes.kept().unfold("[11 lines]"), lines(11), "nothing goes while the line is open");
+        pastes.begin_line("see [12 lines]");
+        assert_eq!(pastes.kept().0.len(), KEPT + 1);
         assert_eq!(pastes.kept().unfold("[11 lines]"), "[11 lines]", "the oldest is gone");
+        assert_eq!(pastes.kept().unfold("[12 lines]"), lines(12), "what stands in the line is not");
+        pastes.begin_line("");
+        assert_eq!(pastes.kept().0.len(), KEPT);
     }
 }

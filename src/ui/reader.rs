@@ -18,7 +18,7 @@ use super::helper::Prompter;
 use super::history::Lines;
 use super::keys::{Ending, Shared, Wish};
 use super::live_row::fold;
-use super::paste::Pasted;
+use super::paste::PASTE_END;
 use super::prompt::Shape;
 use super::{editor, measure, multiline};
 use crate::domain::limits::{MAX_MESSAGE_BYTES, MAX_SCRIPT_LINE_BYTES};
@@ -115,7 +115,7 @@ impl Reader {
                 }
                 continue;
             }
-            let mut initial = self.keys.pastes.fold(visible(&initial).into_owned());
+            let mut initial = self.foldable(&initial);
             let read = loop {
                 match self.readline(&initial, &mut several) {
                     Outcome::Done(read) => break read,
@@ -141,6 +141,7 @@ impl Reader {
             helper.begin(shape);
         }
         self.keys.endings.take();
+        self.keys.pastes.begin_line(initial);
         self.editor.history().begin();
         let result = self.editor.readline_with_initial(&raw, (initial, ""));
         self.gate.close();
@@ -165,12 +166,13 @@ impl Reader {
             Err(ReadlineError::Io(e)) if e.kind() == io::ErrorKind::InvalidData => {
                 let line = self.last_line();
                 self.erase(&raw, &line);
-                // The rest of a paste, and its end, went with the key.
-                match self.keys.pastes.is_open().then(|| self.keys.pastes.end()) {
-                    Some(Pasted::Text(text)) => Outcome::Again(line + &text),
-                    Some(Pasted::TooLong(bytes)) => self.too_long(line, bytes),
-                    None => Outcome::Again(line),
+                if self.keys.pastes.abandon() {
+                    // What rustyline had read of its rest is gone with the key; what it had not would come as keys: an Enter in it
+                    // would send something.
+                    guard::skip_until(PASTE_END);
+                    self.say_error("what was pasted is not UTF-8, and was left out: convert it first");
                 }
+                Outcome::Again(line)
             }
             Err(e) => Outcome::Done(Read::Failed(e.to_string())),
         }
@@ -196,7 +198,7 @@ impl Reader {
             Ending::Editor => {
                 let whole = self.unfold(&line);
                 match self.edit(&whole) {
-                    Ok(edited) => Outcome::Again(self.keys.pastes.fold(edited)),
+                    Ok(edited) => Outcome::Again(self.foldable(&edited)),
                     Err(why) => {
                         self.say_error(&why);
                         Outcome::Again(line)
@@ -207,6 +209,11 @@ impl Reader {
             Ending::Eof => Outcome::Done(Read::Eof),
             Ending::Wish(wish) => Outcome::Done(Read::Key { wish, draft: self.unfold(&line) }),
         }
+    }
+
+    /// A text from elsewhere as it stands in a line: it drives nothing, and a long one is a sign.
+    fn foldable(&self, text: &str) -> String {
+        self.keys.pastes.fold(visible(text).into_owned())
     }
 
     fn unfold(&self, line: &str) -> String {

@@ -43,7 +43,7 @@ impl Row {
         let (text, source, column) = self.settled;
         self.text.truncate(text);
         self.column = column;
-        self.marks.retain(|mark| mark.0 <= source);
+        while self.marks.pop_if(|mark| mark.0 > source).is_some() {}
         self.source.split_off(source)
     }
 

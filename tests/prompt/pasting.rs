@@ -155,3 +155,60 @@ fn an_editor_that_fails_leaves_the_line() {
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
+
+#[test]
+fn a_paste_that_is_not_utf_8_sends_nothing_and_the_line_stays() {
+    let home = Home::new();
+    let mut pty = home.start(80);
+    pty.type_keys("kept ");
+    // More than the editor reads at once: what is behind the wrong byte are no keys of anybody.
+    let mut bytes = b"\x1b[200~first\r\xff".to_vec();
+    bytes.extend_from_slice(lines(300).as_bytes());
+    bytes.extend_from_slice(b"\x1b[201~");
+    pty.type_keys(&bytes);
+    pty.wait_part("error: what was pasted is not UTF-8");
+    pty.wait_last("1:main> kept");
+    pty.type_keys("line\r");
+    pty.wait_row("echo: kept line");
+    assert_eq!(home.server.requests().len(), 1);
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn what_an_editor_left_does_not_drive_the_terminal() {
+    let home = Home::new();
+    let mut pty = with_editor(&home, "printf 'a\\033[2Jb\\rc' >");
+    pty.type_keys("half a line\x18\x05");
+    pty.wait_last("1:main> a␛[2Jb␍c");
+    pty.type_keys("\r");
+    pty.wait_row("echo: a␛[2Jb␍c");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn a_command_that_is_refused_and_too_long_for_the_history_stays_in_the_line() {
+    let home = Home::new();
+    let mut pty = home.start(80);
+    pty.type_keys("/send nobody ");
+    paste(&mut pty, &lines(6_000));
+    pty.wait_last("1:main> /send nobody [6000 lines]");
+    pty.type_keys("\r");
+    pty.wait_part("error: ");
+    pty.wait_last("1:main> [6000 lines #2]");
+    pty.type_keys("\x03/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn in_vi_s_command_mode_a_paste_is_text_too() {
+    let home = Home::with("[ui]\nedit_mode = \"vi\"\n");
+    let mut pty = home.start(80);
+    // An escape, and one to the left.
+    pty.type_keys("ab\x1bh");
+    paste(&mut pty, "555-1234 dd \x077");
+    pty.wait_last("1:main> a555-1234 dd 7b");
+    pty.type_keys("\x03i/quit\r");
+    assert_eq!(pty.end(), 0);
+}

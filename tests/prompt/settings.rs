@@ -74,3 +74,27 @@ fn tab_completes_files_to_attach_and_to_name() {
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
+
+#[test]
+fn a_list_that_was_paged_through_holds_nothing_back() {
+    let home = Home::new();
+    for n in 0..90 {
+        home.file(&format!("many/{n:02}-{}", "x".repeat(40)), "");
+    }
+    let gate = home.gated("work", &["one ", "two ", "three"]);
+    let mut pty = home.start(80);
+    pty.type_keys("work\r");
+    gate.release(1);
+    pty.wait_row("one");
+    pty.type_keys("/attach many/\t\t");
+    pty.wait_part("--More--");
+    // Enter shows a row more, until all are there: it ends no line.
+    let more = "\r".repeat(90 - 23);
+    pty.type_keys(&more);
+    pty.wait_last("1:main> /attach many/");
+    gate.release(1);
+    pty.wait_row("one two");
+    gate.open();
+    pty.type_keys("\x03/quit\r");
+    assert_eq!(pty.end(), 0);
+}

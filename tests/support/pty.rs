@@ -75,8 +75,8 @@ impl Pty {
         Self { master: pair.master, child, keys, bytes, reader, hung_up, screen, raw, modes_before, size }
     }
 
-    pub fn type_keys(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
+    pub fn type_keys(&mut self, keys: &(impl AsRef<[u8]> + ?Sized)) {
+        self.keys.write_all(keys.as_ref()).unwrap();
         self.keys.flush().unwrap();
     }
 
