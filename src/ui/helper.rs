@@ -158,11 +158,14 @@ impl Prompter {
         self.keys.line.send_replace(Typed::default());
     }
 
-    fn note(&self, line: &str) {
+    /// Keeps the line. Whether it is taller than the screen.
+    fn note(&self, line: &str) -> bool {
         self.keys.line.send_replace(Typed { line: Some(line.to_owned()), kept: self.keys.pastes.kept() });
         let prompt = self.shape.get().draw(&self.state.borrow().borrow(), self.mode, None);
         let (rows, _) = measure::end(&(prompt + line), guard::columns(), self.mode);
-        self.gate.set_tall(rows + 1 >= guard::rows());
+        let is_tall = rows + 1 >= guard::rows();
+        self.gate.set_tall(is_tall);
+        is_tall
     }
 
     /// Columns behind `line` that can be drawn into without another row: fewer than [`progress::FIELD_COLUMNS`] where the row ends
@@ -204,7 +207,7 @@ impl Hinter for Prompter {
     type Hint = Behind;
 
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<Behind> {
-        self.note(line);
+        let is_tall = self.note(line);
         let explained = if line.is_empty() || pos < line.len() { None } else { self.complete.hint(line) };
         if let Some(explanation) = explained {
             self.field.set(Field::Explanation);
@@ -212,7 +215,8 @@ impl Hinter for Prompter {
         }
         let is_awaited = self.state.borrow().borrow().progress.is_some();
         self.field.set(Field::Progress);
-        is_awaited.then(|| Behind(NO_COLUMNS.to_owned()))
+        // With a hint each key draws the whole line again, which leaves a copy of a tall one behind.
+        (is_awaited && !is_tall).then(|| Behind(NO_COLUMNS.to_owned()))
     }
 }
 

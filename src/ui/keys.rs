@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustyline::history::History;
 use rustyline::{
-    Cmd, ConditionalEventHandler, EditMode, Editor, Event, EventContext, EventHandler, Helper, InputMode, KeyCode,
-    KeyEvent, Modifiers, Movement, RepeatCount,
+    CharSearch, Cmd, ConditionalEventHandler, EditMode, Editor, Event, EventContext, EventHandler, Helper, InputMode,
+    KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 use tokio::sync::watch;
 
@@ -253,8 +253,9 @@ impl ConditionalEventHandler for Key {
             }
             Act::Right => None,
             Act::Backspace if ctx.input_mode() != InputMode::Command => {
-                let sign = self.shared.pastes.kept().sign_before(&ctx.line()[..ctx.pos()]);
-                sign.map(|chars| Cmd::Kill(Movement::BackwardChar(chars)))
+                // Back to its bracket: a count of characters would be taken for a repetition, and become one.
+                let has_sign = self.shared.pastes.kept().is_behind_a_sign(&ctx.line()[..ctx.pos()]);
+                has_sign.then_some(Cmd::Kill(Movement::ViCharSearch(1, CharSearch::Backward('['))))
             }
             Act::Backspace => None,
             Act::Suspend => {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use rustyline::{KeyCode, KeyEvent, Modifiers};
 use tokio::sync::watch;
 
+use super::guard;
 use crate::domain::limits::{MAX_HISTORY_LINES, MAX_MESSAGE_BYTES};
 
 /// A text of more lines than this is folded, here and where it is echoed.
 pub(super) const FOLD_LINES: usize = 10;
-/// A text of more bytes too.
+/// A text of more bytes too, on the narrowest screen sooner: see [`is_tall`].
 pub(super) const FOLD_BYTES: usize = 4_000;
 /// Ctrl-C so often ends a paste whose end got lost.
 const IMPATIENCE: u8 = 3;
@@ -55,10 +56,9 @@ impl Kept {
 }
 
 impl Kept {
-    /// The characters of the sign that `line` ends with, if it ends with one.
-    pub(super) fn sign_before(&self, line: &str) -> Option<u16> {
-        let sign = self.0.iter().map(|folded| &folded.sign).find(|sign| line.ends_with(sign.as_str()))?;
-        u16::try_from(sign.chars().count()).ok()
+    /// Whether `line` ends with a sign. Each begins with its only bracket.
+    pub(super) fn is_behind_a_sign(&self, line: &str) -> bool {
+        self.0.iter().any(|folded| line.ends_with(folded.sign.as_str()))
     }
 }
 
@@ -155,7 +155,7 @@ impl Pastes {
 
     /// A text as it stands in a line: a long one as a sign.
     pub(super) fn fold(&self, text: String) -> String {
-        if !is_long(&text) {
+        if !is_long(&text) && !is_tall(&text) {
             return text;
         }
         let text: Arc<str> = text.into();
@@ -177,7 +177,12 @@ impl Pastes {
     }
 }
 
-/// Whether it is folded.
+/// Whether it takes half of the screen's rows or more, as one line.
+fn is_tall(text: &str) -> bool {
+    text.len() / guard::columns().max(1) >= guard::rows().div_ceil(2)
+}
+
+/// Whether it is folded on any screen.
 pub(super) fn is_long(text: &str) -> bool {
     text.len() > FOLD_BYTES || text.lines().count() > FOLD_LINES
 }
@@ -250,8 +255,8 @@ mod tests {
         check("see [42 lines] and [42 lines]", &format!("see {text} and {text}"));
         check("[42 lines #2]", &text.replace("line", "row"));
         check("[42 line]", "[42 line]");
-        assert_eq!(kept.sign_before("see [42 lines]"), Some(10));
-        assert_eq!(kept.sign_before("see [42 lines"), None);
+        assert!(kept.is_behind_a_sign("see [42 lines]"));
+        assert!(!kept.is_behind_a_sign("see [42 lines"));
         assert_eq!(paste(&pastes, &"x".repeat(98_000)), Pasted::Text("[1 line, 98.0 KB]".to_owned()));
     }
 

@@ -212,3 +212,32 @@ fn in_vi_s_command_mode_a_paste_is_text_too() {
     pty.type_keys("\x03i/quit\r");
     assert_eq!(pty.end(), 0);
 }
+
+#[test]
+fn backspace_takes_a_sign_whole_and_yank_brings_it_back() {
+    let home = Home::new();
+    let mut pty = home.start(80);
+    pty.type_keys("see ");
+    paste(&mut pty, &lines(12));
+    pty.wait_last("1:main> see [12 lines]");
+    pty.type_keys("\x7f");
+    pty.wait_last("1:main> see");
+    pty.type_keys("\x19\r");
+    let whole = format!("see {}", lines(12).replace('\r', "\n"));
+    assert_eq!(home.server.wait_requests(1)[0].last_user(), whole);
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+/// One long line would take the whole screen: it is folded too.
+#[test]
+fn a_paste_that_would_fill_the_screen_is_folded() {
+    let home = Home::new();
+    let mut pty = home.start(40);
+    paste(&mut pty, &"word ".repeat(200));
+    pty.wait_last("1:main> [1 line, 1.0 KB]");
+    pty.type_keys("\r");
+    assert_eq!(home.server.wait_requests(1)[0].last_user(), "word ".repeat(200));
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}

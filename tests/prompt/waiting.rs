@@ -1,7 +1,7 @@
 //! While one waits something moves: behind the line, from Enter to the first word, while a model thinks, before another attempt.
 
 use crate::home::Home;
-use crate::pty::{Pty, still};
+use crate::pty::{Pty, cells, still};
 use crate::server::{Gate, Reply};
 
 /// Waits until what moves says `part`, behind `line`.
@@ -90,5 +90,66 @@ fn another_attempt_is_counted_down_to_and_so_is_a_gate() {
     pty.type_keys("and here\r");
     pty.wait("the gate", |rows| rows.last().is_some_and(|row| row.contains("asked to wait, still 2")));
     pty.type_keys("/stop\r/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+/// What moves is in no row's way: rustyline does not know of it, so it erases none for it.
+#[test]
+fn a_narrower_window_and_a_search_take_no_row_away_while_one_waits() {
+    let home = Home::new();
+    let gate = Gate::default();
+    home.server.on("slow", Reply::words(&["one ", "two ", "three"]).gate(&gate));
+    let mut pty = home.start(80);
+    for n in 0..5 {
+        pty.type_keys(&format!("/echo mark {n}\r"));
+        pty.wait_row(&format!("mark {n}"));
+    }
+    pty.type_keys("slow\r");
+    wait_moving(&mut pty, "1:main>", "1 s");
+    let marks = |rows: &[String]| (0..5).filter(|n| rows.contains(&format!("mark {n}"))).count();
+    // Narrow enough that prompt and field would not fit one row.
+    pty.resize(cells(24, 30));
+    wait_moving(&mut pty, "1:main>", "2 s");
+    gate.release(1);
+    pty.wait_row("one");
+    assert_eq!(marks(&pty.rows()), 5, "{:#?}", pty.rows());
+    pty.resize(cells(24, 80));
+    pty.type_keys("\x12mark\x12\x12zzz");
+    let rows = pty.wait_part("(failed reverse-i-search)");
+    assert_eq!(marks(&rows), 5, "{rows:#?}");
+    pty.type_keys("\x07");
+    pty.wait_last("1:main>");
+    pty.type_keys("\x1b1");
+    pty.wait_part("(arg: 1)");
+    pty.type_keys("x");
+    pty.wait_last("1:main> x");
+    gate.open();
+    let rows = pty.wait_part("three");
+    assert_eq!(marks(&rows), 5, "{rows:#?}");
+    pty.type_keys("\x15/quit\r");
+    assert_eq!(pty.end(), 0);
+}
+
+/// A list after one Tab, a lone Esc: the answer goes on by itself.
+#[test]
+fn neither_one_tab_nor_a_lone_escape_holds_an_answer_back() {
+    let home = Home::new();
+    let gate = home.gated("slow", &["one ", "two ", "three ", "four"]);
+    let mut pty = home.start(80);
+    pty.type_keys("slow\r");
+    gate.release(1);
+    pty.wait_row("one");
+    pty.type_keys("/set \t");
+    pty.wait_part("reasoning");
+    gate.release(1);
+    // Below the list, and the row before it stands once.
+    let rows = pty.wait_row("two");
+    assert_eq!(rows.iter().filter(|row| row.as_str() == "one").count(), 1, "{rows:#?}");
+    pty.type_keys("\x03\x1b");
+    gate.release(1);
+    pty.wait_row("two three");
+    gate.open();
+    pty.wait_row("two three four");
+    pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }

@@ -36,7 +36,7 @@ fn prompt(session: i64, activity: &[(i64, Activity)]) -> PromptState {
         name: name(session),
         streaming: false,
         progress: None,
-        has_others: false,
+        has_others: session != 1,
         activity,
     }
 }
