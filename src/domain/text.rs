@@ -76,6 +76,20 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A person's own text as it can stand in a line again: of control characters there are signs, as in [`visible`]; all else, the marks of
+/// a text that runs from right to left among it, is the person's.
+pub fn editable(text: &str) -> Cow<'_, str> {
+    let is_control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.replace("\r\n", "\n").chars() {
+        if is_control(c) { push_visible(&mut out, c) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
 /// A text made safe and folded into one row of at most `max_chars` characters: line ends and tabs become blanks, and what is
 /// cut is shown as `…`.
 pub fn one_line(text: &str, max_chars: usize) -> String {
@@ -121,6 +135,14 @@ mod tests {
             out.push_str(sanitizer.finish());
             assert_eq!(out, visible(text), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_a_person_wrote_stays_but_for_control_characters() {
+        let check = |text: &str, expected: &str| assert_eq!(editable(text), expected);
+        check("a\tb\r\nc \u{200f}שלום\u{202e}", "a\tb\r\nc \u{200f}שלום\u{202e}".replace("\r\n", "\n").as_str());
+        check("\x1b[31m\u{9b}\r", "␛[31m<9b>␍");
+        check("plain", "plain");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::keys::Shared;
 use super::paste::is_long;
 use crate::domain::TypedLines;
 use crate::domain::limits::MAX_HISTORY_LINES;
-use crate::domain::text::visible;
+use crate::domain::text::editable;
 use crate::domain::typed::is_kept;
 
 /// Whether the next step is one through the lines of every session. Set by a key and taken by the step that follows it, both on the
@@ -59,7 +59,7 @@ impl Lines {
     /// The prompt belongs to another session now, or what was typed is known only now.
     pub(super) fn replace(&mut self, lines: TypedLines) {
         // What is in the database is data, as an answer is.
-        let safe = |lines: Vec<String>| lines.iter().map(|line| visible(line).into_owned()).collect();
+        let safe = |lines: Vec<String>| lines.iter().map(|line| editable(line).into_owned()).collect();
         (self.here, self.everywhere) = (safe(lines.here), safe(lines.everywhere));
     }
 

@@ -107,7 +107,8 @@ impl Default for LastKey {
 }
 
 impl LastKey {
-    fn pressed(&self) {
+    /// Now.
+    pub(super) fn pressed(&self) {
         self.after_ms.store(millis(self.start.elapsed()), Ordering::Relaxed);
     }
 

@@ -244,8 +244,9 @@ fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
     let plain = render::Plain { words, echoes: io::stdout().is_terminal(), ..render::Plain::default() };
     let renderer = render::Renderer::new(live_row::Kind::Whole, mode, palette, look).plain(plain);
     let (prompt, _) = watch::channel(prompt);
+    let keys_too = Arc::clone(&keys);
     let printing = spawn(printer::Printer { feed, sink, renderer, gate, prompt, alert_after, keys })?;
-    let reader = reader::PlainReader { next, reads, prompting, reading, typed };
+    let reader = reader::PlainReader { next, reads, prompting, reading, typed, keys: keys_too };
     Ok((Box::new(move || reader.run()), Exit { printing, gate: None, guard: guard::Guard::plain() }))
 }
 

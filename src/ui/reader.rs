@@ -22,7 +22,7 @@ use super::paste::PASTE_END;
 use super::prompt::Shape;
 use super::{editor, measure, multiline};
 use crate::domain::limits::{MAX_MESSAGE_BYTES, MAX_SCRIPT_LINE_BYTES};
-use crate::domain::text::visible;
+use crate::domain::text::{editable, visible};
 use crate::domain::{PromptState, TypedLines};
 
 /// What the reader needs for the next line.
@@ -213,7 +213,7 @@ impl Reader {
 
     /// A text from elsewhere as it stands in a line: it drives nothing, and a long one is a sign.
     fn foldable(&self, text: &str) -> String {
-        self.keys.pastes.fold(visible(text).into_owned())
+        self.keys.pastes.fold(editable(text).into_owned())
     }
 
     fn unfold(&self, line: &str) -> String {
@@ -285,6 +285,8 @@ pub(super) struct PlainReader {
     pub(super) reading: Arc<AtomicBool>,
     /// What was typed, for who would show it again.
     pub(super) typed: watch::Sender<String>,
+    /// Learns when somebody was there.
+    pub(super) keys: Arc<Shared>,
 }
 
 impl PlainReader {
@@ -312,6 +314,7 @@ impl PlainReader {
         self.reading.store(true, Ordering::Release);
         let read = read_plain(&mut io::stdin().lock());
         self.reading.store(false, Ordering::Release);
+        self.keys.last_key.pressed();
         if let Read::Line(text) = &read {
             self.typed.send_replace(text.clone());
         }
