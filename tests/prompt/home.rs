@@ -62,6 +62,15 @@ impl Home {
         fs::write(path, text).unwrap();
     }
 
+    /// With this as `EDITOR`.
+    pub(crate) fn start_with_editor(&self, editor: &str) -> Pty {
+        let mut command = self.command(&[]);
+        command.env("EDITOR", editor);
+        let mut pty = Pty::spawn(cells(24, 80), command);
+        pty.wait_last("1:main>");
+        pty
+    }
+
     /// The question that holds `part` is answered with these pieces, each when the gate lets it; the last one ends it.
     pub(crate) fn gated(&self, part: &str, pieces: &[&str]) -> Gate {
         let gate = Gate::default();

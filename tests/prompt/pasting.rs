@@ -1,7 +1,7 @@
 //! Long texts in the line: pasted, kept as a draft, changed in an editor.
 
 use crate::home::{Home, count};
-use crate::pty::{Pty, cells};
+use crate::pty::Pty;
 
 fn lines(count: usize) -> String {
     (0..count).map(|n| format!("line {n} of it")).collect::<Vec<_>>().join("\r")
@@ -108,20 +108,12 @@ fn a_paste_that_is_longer_than_a_message_may_be_is_refused_and_the_line_stays() 
     assert_eq!(pty.end(), 0);
 }
 
-fn with_editor(home: &Home, editor: &str) -> Pty {
-    let mut command = home.command(&[]);
-    command.env("EDITOR", editor);
-    let mut pty = Pty::spawn(cells(24, 80), command);
-    pty.wait_last("1:main>");
-    pty
-}
-
 #[test]
 fn the_line_is_changed_in_the_editor_while_an_answer_streams() {
     let home = Home::new();
     let gate = home.gated("work", &["one ", "two ", "three"]);
     // It waits for the test, as one waits for a person.
-    let mut pty = with_editor(&home, "echo editing; read answer </dev/tty; printf ' and %s' \"$answer\" >>");
+    let mut pty = home.start_with_editor("echo editing; read answer </dev/tty; printf ' and %s' \"$answer\" >>");
     pty.type_keys("work\r");
     gate.release(1);
     pty.wait_row("one");
@@ -146,7 +138,7 @@ fn the_line_is_changed_in_the_editor_while_an_answer_streams() {
 #[test]
 fn an_editor_that_fails_leaves_the_line() {
     let home = Home::new();
-    let mut pty = with_editor(&home, "/no/such/editor");
+    let mut pty = home.start_with_editor("/no/such/editor");
     pty.type_keys("half a line\x18\x05");
     pty.wait_part("EDITOR to one that works");
     pty.wait_last("1:main> half a line");
@@ -178,7 +170,7 @@ fn a_paste_that_is_not_utf_8_sends_nothing_and_the_line_stays() {
 #[test]
 fn what_an_editor_left_does_not_drive_the_terminal() {
     let home = Home::new();
-    let mut pty = with_editor(&home, "printf 'a\\033[2Jb\\rc' >");
+    let mut pty = home.start_with_editor("printf 'a\\033[2Jb\\rc' >");
     pty.type_keys("half a line\x18\x05");
     pty.wait_last("1:main> a␛[2Jb␍c");
     pty.type_keys("\r");

@@ -1,16 +1,7 @@
 //! `/undo` and `/edit` at the prompt: the message is in the line again, or in the editor.
 
 use crate::home::{Home, count};
-use crate::pty::{Pty, cells};
 use crate::server::Logged;
-
-fn with_editor(home: &Home, editor: &str) -> Pty {
-    let mut command = home.command(&[]);
-    command.env("EDITOR", editor);
-    let mut pty = Pty::spawn(cells(24, 80), command);
-    pty.wait_last("1:main>");
-    pty
-}
 
 fn asked(home: &Home) -> Vec<String> {
     home.server.requests().iter().map(Logged::last_user).collect()
@@ -70,7 +61,7 @@ fn what_waits_is_in_the_line_again_and_not_sent() {
 #[test]
 fn what_was_answered_is_changed_in_the_editor_and_sent_anew() {
     let home = Home::new();
-    let mut pty = with_editor(&home, "printf ' better' >>");
+    let mut pty = home.start_with_editor("printf ' better' >>");
     pty.type_keys("first\r");
     pty.wait_row("echo: first");
     pty.type_keys("second\r");
@@ -91,7 +82,7 @@ fn what_was_answered_is_changed_in_the_editor_and_sent_anew() {
 fn what_waits_is_changed_where_it_stands() {
     let home = Home::new();
     let gate = home.gated("long", &["part ", "rest"]);
-    let mut pty = with_editor(&home, "printf ' better' >>");
+    let mut pty = home.start_with_editor("printf ' better' >>");
     pty.type_keys("long\r");
     gate.release(1);
     pty.wait_row("part");
@@ -116,7 +107,7 @@ fn what_the_editor_left_alone_or_empty_stays_as_it_was() {
         (":>", "#1 stays as it was, for nothing was left of it: /undo takes it back"),
         ("/no/such/editor", "EDITOR to one that works"),
     ] {
-        let mut pty = with_editor(&home, editor);
+        let mut pty = home.start_with_editor(editor);
         if home.server.requests().is_empty() {
             pty.type_keys("hello\r");
             pty.wait_row("echo: hello");
@@ -138,7 +129,7 @@ fn a_text_that_is_refused_after_the_editor_is_in_the_line() {
     let gate = home.gated("waits", &["part ", "rest"]);
     let first = home.gated("long", &["some ", "more"]);
     // While it is edited, its turn begins.
-    let mut pty = with_editor(&home, "echo editing; read answer </dev/tty; printf ' %s' \"$answer\" >>");
+    let mut pty = home.start_with_editor("echo editing; read answer </dev/tty; printf ' %s' \"$answer\" >>");
     pty.type_keys("long\r");
     first.release(1);
     pty.wait_row("some");
