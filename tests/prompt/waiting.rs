@@ -11,6 +11,12 @@ fn wait_moving(pty: &mut Pty, line: &str, part: &str) -> String {
     rows.last().unwrap()[line.len()..].to_owned()
 }
 
+/// Waits until it says something else than `before`: with another sign or another time.
+fn wait_other(pty: &mut Pty, line: &str, before: &str) {
+    let other = |row: &String| still(row) == line && row.len() > line.len() && row[line.len()..] != *before;
+    pty.wait("that it moves", |rows| rows.last().is_some_and(other));
+}
+
 #[test]
 fn from_enter_to_the_first_word_the_time_is_shown_and_typing_goes_on() {
     let home = Home::new();
@@ -18,9 +24,8 @@ fn from_enter_to_the_first_word_the_time_is_shown_and_typing_goes_on() {
     home.server.next(Reply::words(&["one ", "two"]).gate_headers(&gate));
     let mut pty = home.start(80);
     pty.type_keys("hello\r");
-    let first = wait_moving(&mut pty, "1:main>", "1 s");
-    let second = wait_moving(&mut pty, "1:main>", "2 s");
-    assert_ne!(first, second);
+    let first = wait_moving(&mut pty, "1:main>", " s");
+    wait_other(&mut pty, "1:main>", &first);
     assert!(first.starts_with("  ") && first.len() < 12, "{first:?}");
     pty.type_keys("typed ahead 日本");
     wait_moving(&mut pty, "1:main> typed ahead 日本", " s");
@@ -48,7 +53,7 @@ fn a_narrow_terminal_has_the_time_alone() {
     pty.type_keys("hello\r");
     gate.release(1);
     pty.wait_row("[thinking] hm");
-    let said = wait_moving(&mut pty, "1:main>", "1 s");
+    let said = wait_moving(&mut pty, "1:main>", " s");
     assert!(!said.contains("thinks"), "{said:?}");
     gate.open();
     pty.wait_row("one");
@@ -64,9 +69,9 @@ fn a_model_that_thinks_and_one_that_falls_silent_say_so() {
     let mut pty = home.start(80);
     pty.type_keys("hello\r");
     gate.release(1);
-    wait_moving(&mut pty, "1:main>", "thinks, 1 s");
+    wait_moving(&mut pty, "1:main>", "thinks, ");
     gate.release(1);
-    wait_moving(&mut pty, "1:main>", "silent for 3 s");
+    wait_moving(&mut pty, "1:main>", "silent for ");
     gate.open();
     pty.wait_row("one two");
     pty.wait("the end", |rows| rows.last().is_some_and(|row| row == "1:main>"));
@@ -82,8 +87,8 @@ fn another_attempt_is_counted_down_to_and_so_is_a_gate() {
     let mut pty = home.start(80);
     pty.type_keys("hello\r");
     pty.wait_part("retrying in");
-    wait_moving(&mut pty, "1:main>", "tries again (2 of 2) in 28 s");
-    wait_moving(&mut pty, "1:main>", "in 27 s");
+    let first = wait_moving(&mut pty, "1:main>", "tries again (2 of 2) in ");
+    wait_other(&mut pty, "1:main>", &first);
     // Another session waits for the same provider.
     pty.type_keys("/new two\r");
     pty.wait("session 2", |rows| rows.last().is_some_and(|row| row.trim_start().starts_with("2:two>")));
@@ -105,15 +110,20 @@ fn a_narrower_window_and_a_search_take_no_row_away_while_one_waits() {
         pty.wait_row(&format!("mark {n}"));
     }
     pty.type_keys("slow\r");
-    wait_moving(&mut pty, "1:main>", "1 s");
+    wait_moving(&mut pty, "1:main>", " s");
     let marks = |rows: &[String]| (0..5).filter(|n| rows.contains(&format!("mark {n}"))).count();
     // Narrow enough that prompt and field would not fit one row.
     pty.resize(cells(24, 30));
-    wait_moving(&mut pty, "1:main>", "2 s");
+    let narrow = wait_moving(&mut pty, "1:main>", " s");
+    wait_other(&mut pty, "1:main>", &narrow);
+    assert_eq!(marks(&pty.rows()), 5, "{:#?}", pty.rows());
+    // rustyline has learned of the width when the next turn of the sign is drawn.
+    pty.resize(cells(24, 80));
+    let wide = wait_moving(&mut pty, "1:main>", " s");
+    wait_other(&mut pty, "1:main>", &wide);
     gate.release(1);
     pty.wait_row("one");
     assert_eq!(marks(&pty.rows()), 5, "{:#?}", pty.rows());
-    pty.resize(cells(24, 80));
     pty.type_keys("\x12mark\x12\x12zzz");
     let rows = pty.wait_part("(failed reverse-i-search)");
     assert_eq!(marks(&rows), 5, "{rows:#?}");
