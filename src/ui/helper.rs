@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use owo_colors::OwoColorize;
 use rustyline::completion::{Completer, Pair};
@@ -43,6 +44,12 @@ pub struct Typed {
 }
 
 impl Typed {
+    /// Rows that a prompt of so many columns and the line take.
+    pub(super) fn rows(&self, prompt_columns: usize, width: usize, mode: GraphemeClusterMode) -> usize {
+        let line = self.line.as_deref().unwrap_or_default();
+        measure::end(&(" ".repeat(prompt_columns) + line), width, mode).0 + 1
+    }
+
     /// The text that the line means, folded pastes included; `None` while no line is open.
     pub fn text(&self) -> Option<String> {
         self.line.as_ref().map(|line| self.kept.unfold(line))
@@ -174,7 +181,7 @@ impl Prompter {
     fn room_behind(&self, line: &str, prompt_columns: usize) -> usize {
         let width = guard::columns();
         match measure::end(&(" ".repeat(prompt_columns) + line), width, self.mode) {
-            (1.., 0) if !line.ends_with('\n') => 0,
+            (1.., 0) => 0,
             (_, column) => width.saturating_sub(column + 1).min(progress::FIELD_COLUMNS),
         }
     }
@@ -215,8 +222,9 @@ impl Hinter for Prompter {
         }
         let is_awaited = self.state.borrow().borrow().progress.is_some();
         self.field.set(Field::Progress);
-        // With a hint each key draws the whole line again, which leaves a copy of a tall one behind.
-        (is_awaited && !is_tall).then(|| Behind(NO_COLUMNS.to_owned()))
+        // With a hint each key draws the whole line again, which leaves a copy of a tall one behind. And behind a line end rustyline
+        // would add one of its own for a hint that has none: its rows and the screen's would come apart.
+        (is_awaited && !is_tall && !line.ends_with('\n')).then(|| Behind(NO_COLUMNS.to_owned()))
     }
 }
 
@@ -227,7 +235,9 @@ impl Highlighter for Prompter {
         if self.opening.take() || is_open_still {
             self.gate.open();
         }
-        self.prompt_columns.set(default.then(|| measure::columns(self.mode, prompt)));
+        let columns = measure::columns(self.mode, prompt);
+        self.prompt_columns.set(default.then_some(columns));
+        self.keys.prompt_columns.store(columns, Ordering::Relaxed);
         if !default {
             return Cow::Borrowed(prompt);
         }

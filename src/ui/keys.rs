@@ -3,7 +3,7 @@
 //! All of them end it as an accepted line: an interrupted readline would forget both its text and what was typed ahead.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustyline::history::History;
@@ -142,8 +142,10 @@ enum Act {
     PasteEnd,
     /// Moves, and takes no hint: ours only explain.
     Right,
-    /// Deletes a character, or the whole sign of what was folded.
+    /// Deletes backward, or the whole sign of what was folded.
     Backspace,
+    /// Deletes forward, or the whole sign.
+    Delete,
     /// Not ours, but it clears the screen.
     ClearScreen,
     /// Any other key: after it the line is open, whatever an earlier key had announced.
@@ -167,6 +169,8 @@ pub(super) struct Shared {
     pub(super) reach: Reach,
     /// The line as it was at the last key: a readline that fails forgets it, and who ends the program from outside keeps it.
     pub(super) line: watch::Sender<Typed>,
+    /// Columns of the prompt that was drawn last.
+    pub(super) prompt_columns: AtomicUsize,
     /// When somebody was there.
     pub(super) last_key: LastKey,
 }
@@ -258,7 +262,11 @@ impl ConditionalEventHandler for Key {
                 let has_sign = self.shared.pastes.kept().is_behind_a_sign(&ctx.line()[..ctx.pos()]);
                 has_sign.then_some(Cmd::Kill(Movement::ViCharSearch(1, CharSearch::Backward('['))))
             }
-            Act::Backspace => None,
+            Act::Delete if ctx.input_mode() != InputMode::Command => {
+                let has_sign = self.shared.pastes.kept().is_before_a_sign(&ctx.line()[ctx.pos()..]);
+                has_sign.then_some(Cmd::Kill(Movement::ViCharSearch(1, CharSearch::Forward(']'))))
+            }
+            Act::Backspace | Act::Delete => None,
             Act::Suspend => {
                 guard::suspend();
                 self.gate.disturb();
@@ -313,6 +321,9 @@ pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, gate: &Arc<
         (plain(KeyCode::BracketedPasteEnd), Act::PasteEnd),
         (plain(KeyCode::Right), Act::Right),
         (plain(KeyCode::Backspace), Act::Backspace),
+        (KeyEvent(KeyCode::Backspace, Modifiers::ALT), Act::Backspace),
+        (KeyEvent::ctrl('W'), Act::Backspace),
+        (plain(KeyCode::Delete), Act::Delete),
     ];
     for (key, act) in keys {
         editor.bind_sequence(key, handler(act));

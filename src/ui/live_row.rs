@@ -144,6 +144,10 @@ impl LiveRow {
 
     /// Paints the row again where the cursor is: the screen was cleared.
     pub(super) fn repaint(&mut self, width: usize, out: &mut String) {
+        if self.open && self.kind == Kind::Screen && self.width != width.max(MIN_COLUMNS) {
+            // In rows of the new width; what comes next begins one.
+            out.push_str(&fold(&self.row.text, width, self.mode, self.style));
+        }
         self.fit(width, out);
         if self.open && self.kind == Kind::Screen {
             self.paint(out);

@@ -29,9 +29,9 @@
 //! is shut down without waiting for it. [`Exit::finish`] waits a bounded time for the last frame and gives the terminal back; a
 //! signal's task calls [`guard::restore`].
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::thread::Builder;
 use std::time::Duration;
@@ -141,6 +141,8 @@ pub struct Exit {
     printing: std_mpsc::Receiver<()>,
     /// Says whether a line is open, where lines are edited.
     gate: Option<Arc<gate::Gate>>,
+    /// Says whether a prompt stands in the last row, where lines are not edited.
+    prompting: Option<Arc<AtomicBool>>,
     guard: guard::Guard,
 }
 
@@ -152,6 +154,10 @@ impl Exit {
         let _ = self.printing.recv_timeout(LAST_FRAMES);
         if let Some(gate) = &self.gate {
             gate.end_open_row();
+        }
+        if self.prompting.is_some_and(|prompting| prompting.load(Ordering::Acquire)) {
+            // On the way out there is nobody left to tell about an error.
+            let _ = writeln!(io::stdout());
         }
         drop(self.guard);
     }
@@ -226,8 +232,10 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
         prompt: prompt.clone(),
         alert_after,
         keys: Arc::clone(&keys),
+        mode,
+        width: 0,
     })?;
-    let exit = Exit { printing, gate: Some(Arc::clone(&gate)), guard };
+    let exit = Exit { printing, gate: Some(Arc::clone(&gate)), prompting: None, guard };
     let reader = reader::Reader { editor, gate, keys, editor_command, lent, mode, prompt, next, reads };
     Ok((Box::new(move || reader.run()), exit))
 }
@@ -245,9 +253,10 @@ fn line_by_line(options: Options, wires: Wires) -> io::Result<(Reader, Exit)> {
     let renderer = render::Renderer::new(live_row::Kind::Whole, mode, palette, look).plain(plain);
     let (prompt, _) = watch::channel(prompt);
     let keys_too = Arc::clone(&keys);
-    let printing = spawn(printer::Printer { feed, sink, renderer, gate, prompt, alert_after, keys })?;
+    let printing = spawn(printer::Printer { feed, sink, renderer, gate, prompt, alert_after, keys, mode, width: 0 })?;
+    let exit = Exit { printing, gate: None, prompting: Some(Arc::clone(&prompting)), guard: guard::Guard::plain() };
     let reader = reader::PlainReader { next, reads, prompting, reading, typed, keys: keys_too };
-    Ok((Box::new(move || reader.run()), Exit { printing, gate: None, guard: guard::Guard::plain() }))
+    Ok((Box::new(move || reader.run()), exit))
 }
 
 fn editor(

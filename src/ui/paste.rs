@@ -56,6 +56,11 @@ impl Kept {
 }
 
 impl Kept {
+    /// Whether `line` begins with a sign.
+    pub(super) fn is_before_a_sign(&self, line: &str) -> bool {
+        self.0.iter().any(|folded| line.starts_with(folded.sign.as_str()))
+    }
+
     /// Whether `line` ends with a sign. Each begins with its only bracket.
     pub(super) fn is_behind_a_sign(&self, line: &str) -> bool {
         self.0.iter().any(|folded| line.ends_with(folded.sign.as_str()))

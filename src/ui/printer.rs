@@ -13,7 +13,7 @@ use rustyline::{ExternalPrinter, GraphemeClusterMode};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
-use super::gate::Gate;
+use super::gate::{Disturbance, Gate};
 use super::guard;
 use super::keys::Shared;
 use super::progress::TICK;
@@ -214,6 +214,9 @@ pub(super) struct Printer<S> {
     /// Who has pressed no key for this long looks elsewhere.
     pub(super) alert_after: Duration,
     pub(super) keys: Arc<Shared>,
+    pub(super) mode: GraphemeClusterMode,
+    /// Columns of the terminal at the last frame; 0 before the first.
+    pub(super) width: usize,
 }
 
 impl<S: Sink> Printer<S> {
@@ -238,6 +241,17 @@ impl<S: Sink> Printer<S> {
         }
     }
 
+    /// When the line takes fewer rows in a new width, rustyline erases as many as it knew of: where the terminal has wrapped them anew
+    /// meanwhile, the row above them is among these.
+    fn rewrapped(&self, width: usize) -> Option<Disturbance> {
+        if self.width == 0 || self.width == width {
+            return None;
+        }
+        let (prompt, line) = (self.keys.prompt_columns.load(Ordering::Relaxed), self.keys.line.borrow());
+        let rows = |width| line.rows(prompt, width, self.mode);
+        (rows(self.width) > rows(width)).then_some(Disturbance::Cleared)
+    }
+
     fn draw(&mut self, frame: Frame) -> io::Result<()> {
         // The width and what was disturbed are those of a prompt that is open.
         self.gate.pass(|| ());
@@ -249,7 +263,10 @@ impl<S: Sink> Printer<S> {
         if let Some(typed) = self.sink.echoed() {
             self.renderer.typed(typed);
         }
-        let prints = self.renderer.render(&frame.shows, guard::columns(), self.gate.take_disturbance());
+        let width = guard::columns();
+        let disturbance = self.gate.take_disturbance().or_else(|| self.rewrapped(width));
+        self.width = width;
+        let prints = self.renderer.render(&frame.shows, width, disturbance);
         if prints.is_empty() && changed {
             self.gate.pass(|| self.sink.redraw())?;
         }

@@ -212,9 +212,17 @@ fn backspace_takes_a_sign_whole_and_yank_brings_it_back() {
     pty.type_keys("see ");
     paste(&mut pty, &lines(12));
     pty.wait_last("1:main> see [12 lines]");
-    pty.type_keys("\x7f");
-    pty.wait_last("1:main> see");
-    pty.type_keys("\x19\r");
+    // Backspace, Ctrl-W, and Delete before it.
+    for keys in ["\x7f", "\x17", "\x1b[D".repeat(10).as_str()] {
+        pty.type_keys(keys);
+        if keys.len() > 1 {
+            pty.type_keys("\x1b[3~");
+        }
+        pty.wait_last("1:main> see");
+        pty.type_keys("\x19");
+        pty.wait_last("1:main> see [12 lines]");
+    }
+    pty.type_keys("\r");
     let whole = format!("see {}", lines(12).replace('\r', "\n"));
     assert_eq!(home.server.wait_requests(1)[0].last_user(), whole);
     pty.type_keys("/quit\r");

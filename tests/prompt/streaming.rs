@@ -214,3 +214,33 @@ fn a_terminal_that_takes_nothing_stalls_no_stream() {
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
 }
+
+/// A typed text may end in a row that is empty yet.
+#[test]
+fn a_line_end_that_was_just_typed_doubles_nothing() {
+    let home = Home::new();
+    let all = words('a', 30);
+    let gate = home.gated("first", &pieces(&all));
+    let mut pty = home.start(40);
+    pty.type_keys("first\r");
+    gate.release(3);
+    pty.wait_part("a2.");
+    pty.type_keys("one two\n");
+    pty.wait("the second row", |rows| rows.last().is_some_and(|row| row == "1:main> one two"));
+    for n in 3..20 {
+        gate.release(1);
+        pty.wait_part(&format!("a{n}."));
+    }
+    pty.type_keys("three");
+    pty.wait_last("three");
+    gate.open();
+    pty.wait_part("a29.");
+    pty.wait_last("three");
+    let rows = pty.all_rows();
+    assert_eq!(numbers(&rows, 'a'), (0..30).collect::<Vec<_>>(), "{rows:#?}");
+    assert_eq!(count(&rows, "1:main> one two"), 1, "{rows:#?}");
+    pty.type_keys("\r");
+    assert_eq!(home.server.wait_requests(2)[1].last_user(), "one two\nthree");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+}
