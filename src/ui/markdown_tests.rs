@@ -168,13 +168,17 @@ fn languages_are_found_by_the_names_that_models_use() {
     }
 }
 
-/// syntect panics at a pattern that does not compile: there is none.
+/// syntect panics at a pattern that does not compile: in what models write most there is none. (The whole set takes minutes without
+/// optimization; a panic in any of it costs the styles of its block alone.)
 #[test]
-#[ignore = "takes minutes without optimization: to be run when two-face changes"]
-fn every_pattern_of_every_grammar_compiles() {
+fn the_patterns_of_the_usual_grammars_compile() {
+    const USUAL: &[&str] =
+        &["Rust", "Python", "JavaScript", "JSON", "YAML", "TOML", "Go", "C", "SQL", "Diff", "Dockerfile"];
     let builder = two_face::syntax::extra_newlines().into_builder();
     let mut patterns = std::collections::BTreeSet::new();
-    for context in builder.syntaxes().iter().flat_map(|grammar| grammar.contexts.values()) {
+    let usual: Vec<_> = builder.syntaxes().iter().filter(|grammar| USUAL.contains(&grammar.name.as_str())).collect();
+    assert!(usual.len() >= USUAL.len(), "{:?}", usual.iter().map(|grammar| &grammar.name).collect::<Vec<_>>());
+    for context in usual.iter().flat_map(|grammar| grammar.contexts.values()) {
         for pattern in &context.patterns {
             if let syntect::parsing::syntax_definition::Pattern::Match(found) = pattern
                 && !found.has_captures
@@ -183,7 +187,7 @@ fn every_pattern_of_every_grammar_compiles() {
             }
         }
     }
-    assert!(patterns.len() > 1_000);
+    assert!(patterns.len() > 500, "{}", patterns.len());
     let wrong: Vec<_> = patterns.iter().filter(|pattern| Regex::try_compile(pattern).is_some()).collect();
     assert_eq!(wrong, [""; 0]);
 }
