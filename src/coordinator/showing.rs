@@ -103,8 +103,9 @@ impl Coordinator {
         terminal.catching_up = None;
         let news = live.replay.since(&seen);
         let unread = news.as_ref().is_none_or(|news| !news.is_empty());
-        let (left_out, _) = cut_to_end(news.clone().unwrap_or_default(), REPLAY_SHOWN_BYTES as usize);
-        if news.is_none() {
+        let is_in_memory = news.is_some();
+        let (left_out, _) = cut_to_end(news.unwrap_or_default(), REPLAY_SHOWN_BYTES as usize);
+        if !is_in_memory {
             self.catch_up(session, if at_start { Look::AtStart } else { Look::Entering });
         } else if !at_start || unread {
             let name = live.session.name.clone();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr;
 
+pub(super) use crate::domain::text::count;
 use crate::domain::text::one_line;
 use crate::domain::{Span, TimeOfDay, Timestamp};
 
@@ -70,19 +71,6 @@ pub(super) fn size(bytes: u64) -> String {
         _ => format!("{:.1} MB", bytes as f64 / 1e6),
     };
     text.replace(' ', NO_BREAK)
-}
-
-/// `1,234,567`.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `one` for 1, else the other: `1 attempt`, `2 attempts`.

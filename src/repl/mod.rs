@@ -97,7 +97,7 @@ impl Repl {
                     biased;
                     // What Ctrl-C means in the person's editor is the editor's business.
                     Some(signal) = self.signals.recv() => {
-                        if signal != SIGINT || !(lent.load(Ordering::Acquire) || self.ends_answer(has_line).await) {
+                        if signal != SIGINT || !(lent.load(Ordering::Acquire) || self.ends_answer().await) {
                             break Err(End::Signal(signal));
                         }
                     }
@@ -247,8 +247,8 @@ impl Repl {
     }
 
     /// Ctrl-C where the terminal makes a signal of it (nothing takes it as a key): ends the running answer, if there is one.
-    async fn ends_answer(&self, has_line: bool) -> bool {
-        let ends = !has_line && self.is_busy().await;
+    async fn ends_answer(&self) -> bool {
+        let ends = !self.executor.has_line && self.is_busy().await;
         if ends {
             drop(self.interrupted(String::new()).await);
         }

@@ -55,12 +55,9 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// At the end: where a line is open, what comes next on the terminal begins a row of its own.
-    pub(super) fn end_open_row(&self) {
-        if self.lock().open {
-            // On the way out there is nobody left to tell about an error.
-            let _ = std::io::Write::write_all(&mut std::io::stdout(), b"\r\n\x1b[J");
-        }
+    /// Whether a line is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().open
     }
 
     /// While the line that is open is taller than the screen nothing passes: each print would leave a copy of it behind.

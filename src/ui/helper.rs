@@ -47,7 +47,7 @@ impl Typed {
     /// Rows that a prompt of so many columns and the line take.
     pub(super) fn rows(&self, prompt_columns: usize, width: usize, mode: GraphemeClusterMode) -> usize {
         let line = self.line.as_deref().unwrap_or_default();
-        measure::end(&(" ".repeat(prompt_columns) + line), width, mode).0 + 1
+        measure::end_behind(prompt_columns, line, width, mode).0 + 1
     }
 
     /// The text that the line means, folded pastes included; `None` while no line is open.
@@ -180,7 +180,7 @@ impl Prompter {
     /// it stands there already.
     fn room_behind(&self, line: &str, prompt_columns: usize) -> usize {
         let width = guard::columns();
-        match measure::end(&(" ".repeat(prompt_columns) + line), width, self.mode) {
+        match measure::end_behind(prompt_columns, line, width, self.mode) {
             (1.., 0) => 0,
             (_, column) => width.saturating_sub(column + 1).min(progress::FIELD_COLUMNS),
         }
@@ -267,7 +267,9 @@ impl Highlighter for Prompter {
     /// What is in the line is drawn as it is, but for what would drive the terminal (a person may quote a key): of that nothing is drawn,
     /// or what has as many columns as it is taken to have.
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
-        self.room.set(self.prompt_columns.get().map_or(0, |columns| self.room_behind(line, columns)));
+        // Only who waits looks there.
+        let awaited = self.prompt_columns.get().filter(|_| self.state.borrow().borrow().progress.is_some());
+        self.room.set(awaited.map_or(0, |columns| self.room_behind(line, columns)));
         let drives = |c: char| is_unsafe(c) && !matches!(c, '\n' | '\t');
         if !line.chars().any(drives) {
             return Cow::Borrowed(line);

@@ -60,6 +60,11 @@ pub(super) fn end(text: &str, width: usize, mode: GraphemeClusterMode) -> (usize
     if column == width { (row + 1, 0) } else { (row, column) }
 }
 
+/// [`end`] of a line behind a prompt of so many columns.
+pub(super) fn end_behind(prompt_columns: usize, line: &str, width: usize, mode: GraphemeClusterMode) -> (usize, usize) {
+    end(&(" ".repeat(prompt_columns) + line), width, mode)
+}
+
 #[cfg(test)]
 mod tests {
     use rustyline::GraphemeClusterMode::WcWidth;

@@ -152,13 +152,14 @@ impl Exit {
     pub fn finish(self) {
         // Nothing is ever sent: an error is the end or the time.
         let _ = self.printing.recv_timeout(LAST_FRAMES);
-        if let Some(gate) = &self.gate {
-            gate.end_open_row();
-        }
-        if self.prompting.is_some_and(|prompting| prompting.load(Ordering::Acquire)) {
-            // On the way out there is nobody left to tell about an error.
-            let _ = writeln!(io::stdout());
-        }
+        // Where a prompt stands, what comes next on the terminal begins a row of its own.
+        let row_end = match (&self.gate, &self.prompting) {
+            (Some(gate), _) if gate.is_open() => "\r\n\x1b[J",
+            (None, Some(prompting)) if prompting.load(Ordering::Acquire) => "\n",
+            _ => "",
+        };
+        // On the way out there is nobody left to tell about an error.
+        let _ = io::stdout().write_all(row_end.as_bytes());
         drop(self.guard);
     }
 }

@@ -53,9 +53,7 @@ impl Kept {
         }
         whole + rest
     }
-}
 
-impl Kept {
     /// Whether `line` begins with a sign.
     pub(super) fn is_before_a_sign(&self, line: &str) -> bool {
         self.0.iter().any(|folded| line.starts_with(folded.sign.as_str()))
@@ -151,10 +149,13 @@ impl Pastes {
     pub(super) fn begin_line(&self, line: &str) {
         self.0.send_if_modified(|state| {
             let too_many = state.kept.0.len().saturating_sub(KEPT);
+            if too_many == 0 {
+                return false;
+            }
             let kept = state.kept.0.iter().enumerate();
             let kept = kept.filter(|(nth, folded)| *nth >= too_many || line.contains(&folded.sign));
             state.kept = Kept(kept.map(|(_, folded)| folded.clone()).collect());
-            too_many > 0
+            true
         });
     }
 

@@ -8,7 +8,7 @@ use super::live_row::{Kind, LiveRow, MIN_COLUMNS, fold};
 use super::paste;
 use super::prompt::label;
 use super::style::Palette;
-use crate::domain::text::one_line;
+use crate::domain::text::{count, one_line};
 use crate::domain::{AnswerState, Look, Reasoning, Render, SessionId, SessionName, Show, StoredError};
 
 /// Bytes of one print: what is longer goes out in several, so that a key typed meanwhile is echoed in between.
@@ -212,7 +212,7 @@ impl Renderer {
             if said {
                 self.blank_row();
             }
-            let chars = thousands(chars);
+            let chars = count(chars);
             let row = format!("[thought, {chars} characters: /set reasoning dim shows it]");
             self.out += &self.rows(&row, width, self.palette.dim);
             self.blank = false;
@@ -318,19 +318,6 @@ fn pieces(text: &str, bytes: usize) -> impl Iterator<Item = &str> {
         rest = more;
         (!piece.is_empty()).then_some(piece)
     })
-}
-
-/// A number for people: `1,234`.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Bytes for people: `812 B`, `3.9 MiB`.
