@@ -14,7 +14,7 @@ use crate::config::{Config, Places};
 use crate::domain::attachment::with_context;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::script::lines::ScriptLine;
-use crate::store::{CloseSession, CreateSession, Gates};
+use crate::store::{CloseSession, CreateSession, Gates, LastChange};
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String]) -> Result<u8, Failed> {
     let question = question(words)?;
@@ -47,8 +47,10 @@ fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed
     drop(store.submit(CloseSession { session: active.id, now }));
     let sessions = vec![active.clone()];
     let gates = store.read_blocking(Gates)?;
-    let (ends, pending, auto_replies) = (Vec::new(), Vec::new(), Vec::new());
-    Ok(Opened { store, opening, sessions, ends, pending, auto_replies, resumes: false, gates, active, first: true })
+    let watch = open::watch(config, &opening, store.read_blocking(LastChange)?);
+    let (elsewhere, ends, pending, auto_replies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (resumes, first) = (false, true);
+    Ok(Opened { store, opening, sessions, ends, pending, elsewhere, watch, auto_replies, resumes, gates, active, first })
 }
 
 /// The words, and what was piped in before them as context.

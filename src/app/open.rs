@@ -9,8 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::exit::Failed;
 use super::time_of_day::TIME_OF_DAY;
 use crate::cli::args::Args;
-use crate::config::{Config, MidStream, OnStart, Places, Preempt, QueuePosition};
-use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, Setup, UiDefaults};
+use crate::config::{Config, Lease, MidStream, OnStart, Places, Preempt, QueuePosition};
+use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, Setup, UiDefaults, Watch, notices};
 use crate::domain::limits::REPLAY_BUFFER_BYTES;
 use crate::domain::text::one_line;
 use crate::domain::{
@@ -20,8 +20,8 @@ use crate::execute::Executor;
 use crate::provider::Providers;
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
-    ActiveSession, AutoReplies, CreateSession, Gates, HoldEntries, Opening, PendingEntries, QueueListing,
-    ReopenSession, SessionEnds, Sessions, SetActive, Store,
+    ActiveSession, AutoReplies, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere, Opening, PendingEntries,
+    QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
 };
 
 /// Characters of an auto-reply in the report of a start.
@@ -40,6 +40,9 @@ pub(super) struct Opened {
     pub(super) sessions: Vec<Session>,
     pub(super) ends: Vec<(SessionId, crate::domain::Seen)>,
     pub(super) pending: Vec<Entry>,
+    /// Sessions that other processes have the lease of.
+    pub(super) elsewhere: Vec<SessionId>,
+    pub(super) watch: Watch,
     pub(super) auto_replies: Vec<AutoReply>,
     /// They go on by themselves.
     pub(super) resumes: bool,
@@ -60,6 +63,8 @@ pub(super) fn database_path(args: &Args, places: &Places) -> Result<PathBuf, Fai
 pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -> Result<Opened, Failed> {
     let now = CLOCK.now();
     let (store, opening) = open_store(args, config, places, now)?;
+    // What is changed from here on is looked at anew.
+    let since = store.read_blocking(LastChange)?;
     let mut sessions = store.read_blocking(Sessions { closed: true })?;
     let known = sessions.len();
     let create = |name| CreateSession { name, model: config.model.clone(), system: String::new(), now };
@@ -93,12 +98,24 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -
         store.write_blocking(SetActive { session: active.id })?;
     }
     let ends = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end)).collect();
-    // What waits belongs to the process that lives; when that is another one, it is not ours to run.
-    let pending = if opening.sole { store.read_blocking(PendingEntries)? } else { Vec::new() };
-    let auto_replies = if opening.sole { store.read_blocking(AutoReplies)? } else { Vec::new() };
+    // What another process runs is read from what it has written, once it is known that it does.
+    let elsewhere = store.read_blocking(LeasedElsewhere(opening.process))?;
+    let is_ours = |session: SessionId| !elsewhere.contains(&session);
+    let mut pending = store.read_blocking(PendingEntries)?;
+    pending.retain(|entry| is_ours(entry.session));
+    let mut auto_replies = store.read_blocking(AutoReplies)?;
+    auto_replies.retain(|auto| is_ours(auto.session));
     let (gates, resumes) = (store.read_blocking(Gates)?, config.on_start == OnStart::Resume);
     let first = known < sessions.len();
-    Ok(Opened { store, opening, sessions, ends, pending, auto_replies, resumes, gates, active, first })
+    let watch = watch(config, &opening, since);
+    Ok(Opened { store, opening, sessions, ends, pending, elsewhere, watch, auto_replies, resumes, gates, active, first })
+}
+
+/// How other processes are watched from here.
+pub(super) fn watch(config: &Config, opening: &Opening, since: i64) -> Watch {
+    let Lease { heartbeat, quiet_period, max_wait, check_interval } = config.lease;
+    let (process, resumes) = (opening.process, config.on_start == OnStart::Resume);
+    Watch { process, since, heartbeat, quiet_period, max_wait, check_interval, resumes, adopts: false }
 }
 
 /// Opens the database. Where what waits shall go on by itself, nothing stays held that the last exit left, whoever comes next.
@@ -109,7 +126,7 @@ pub(super) fn open_store(
     now: Timestamp,
 ) -> Result<(Store, Opening), Failed> {
     let (store, opening) = Store::open(&database_path(args, places)?, now)?;
-    if opening.sole && config.on_start == OnStart::Resume {
+    if config.on_start == OnStart::Resume {
         // What the last exit left, and not what the person had held.
         let ids = opening.recovery.held.values().flatten().copied().collect();
         store.write_blocking(HoldEntries { ids, held: false })?;
@@ -131,7 +148,7 @@ pub(super) fn runtime() -> Result<Runtime, Failed> {
 
 /// Begins to coordinate. Must be called within the runtime.
 pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Providers>, front: Front) -> Handle {
-    let Opened { store, sessions, ends, pending, auto_replies, resumes, gates, active, .. } = opened;
+    let Opened { store, sessions, ends, pending, elsewhere, watch, auto_replies, resumes, gates, active, .. } = opened;
     let lookup = Arc::clone(providers);
     coordinator::spawn(Setup {
         store,
@@ -143,6 +160,8 @@ pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Provid
         active: active.id,
         model: config.model.clone(),
         replay_bytes: REPLAY_BUFFER_BYTES,
+        elsewhere,
+        watch: Some(watch),
         auto_replies,
         resume_auto_replies: resumes,
         auto_reply: auto_reply_defaults(config),
@@ -276,12 +295,7 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
     if !held.is_empty() {
         let sessions: std::collections::BTreeSet<_> = held.iter().map(|entry| entry.session).collect();
         let names: Vec<_> = sessions.into_iter().map(name).collect();
-        let held = held.len();
-        let (waits, them) = if held == 1 { ("message waits", "it") } else { ("messages wait", "them") };
-        lines.push(format!(
-            "{held} {waits}, held ({}): /resume all sends {them}, /queue all lists {them}",
-            names.join(", ")
-        ));
+        lines.push(notices::held(held.len(), &names));
     }
     lines.extend(opened.auto_replies.iter().map(|auto| loop_report(auto, &name(auto.session), opened.resumes)));
     lines

@@ -47,10 +47,16 @@ impl Coordinator {
                     (None, _) => drop(c.nudge_loop(session)),
                 }
             }
-            // Its session was deleted meanwhile, by another process.
-            Err(StoreError::NoEntry(_) | StoreError::WrongState { .. } | StoreError::NotStreaming(_)) => {
+            // Its session was deleted meanwhile, or taken over, by another process.
+            Err(
+                StoreError::NoEntry(_)
+                | StoreError::WrongState { .. }
+                | StoreError::NotStreaming(_)
+                | StoreError::Leased(_),
+            ) => {
                 c.not_judged(session, judge.as_ref());
                 c.turn_settled(session, &end, String::new());
+                c.look_at(session, false);
             }
             Err(error) if c.quit_begun && attempt >= LAST_ATTEMPTS => {
                 // What the checkpoints brought to the disk is there; the next start marks it as interrupted.
@@ -154,7 +160,7 @@ impl Coordinator {
     }
 
     /// Marks a background session that ended something, until the person goes there.
-    fn note_end(&mut self, session: SessionId, state: EndState) {
+    pub(super) fn note_end(&mut self, session: SessionId, state: EndState) {
         let mark = match state {
             EndState::Complete | EndState::Cancelled => Activity::Finished,
             EndState::Interrupted | EndState::Failed => Activity::Failed,

@@ -14,9 +14,11 @@
 //! - The queue decides ([`crate::queue`]); here its effects are carried out (`turns.rs`).
 
 mod auto_replies;
+mod elsewhere;
 mod ends;
 mod front;
 mod gates;
+mod mirror;
 pub mod notices;
 mod order;
 mod outlook;
@@ -44,8 +46,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    Activity, AutoReply, Clock, EntryId, Event, MessageId, ModelName, Progress, ProviderError, ReplayBuffer, Seen,
-    Session, SessionId, TimeOfDay, Timestamp,
+    Activity, AutoReply, Clock, EntryId, Event, MessageId, ModelName, ProcessId, Progress, ProviderError, ReplayBuffer,
+    Seen, Session, SessionId, TimeOfDay, Timestamp,
 };
 use crate::provider::Provider;
 use crate::queue::{self, Effect, Queue};
@@ -53,6 +55,7 @@ use crate::store::{Store, StoreError};
 use crate::worker::{Ended, Report};
 
 pub use auto_replies::AutoReplyDefaults;
+pub use elsewhere::{Watch, gone};
 pub use front::{Front, ScriptFront, ScriptItem, TerminalFront};
 pub use request::{
     Ending, EntryEnd, Error, Handle, Held, Queued, Quiet, REQUESTS, SessionState, SessionView, Submission, SwitchTo,
@@ -89,6 +92,10 @@ pub struct Setup {
     pub auto_replies: Vec<AutoReply>,
     /// Those go on by themselves (`on_start = "resume"`); else when their session is resumed.
     pub resume_auto_replies: bool,
+    /// Sessions that other processes have the lease of.
+    pub elsewhere: Vec<SessionId>,
+    /// How other processes on the database are watched; `None`: there are none.
+    pub watch: Option<Watch>,
     /// What an auto-reply loop is given that `/auto` does not say.
     pub auto_reply: AutoReplyDefaults,
     /// What sessions tell, and how the terminal shows things.
@@ -123,6 +130,8 @@ struct Live {
     session: Session,
     replay: ReplayBuffer,
     turn: Option<RunningTurn>,
+    /// Another process has its lease.
+    elsewhere: Option<Elsewhere>,
     /// Something ended that the person has not seen: `Finished` or `Failed`.
     unseen: Option<Activity>,
     /// Its auto-reply loop.
@@ -148,9 +157,21 @@ struct RunningTurn {
     ended: Option<Ended>,
 }
 
+/// What another process does in a session, as far as it is known here.
+#[derive(Clone, Copy)]
+struct Elsewhere {
+    process: ProcessId,
+    /// The entry whose turn is under way, and what a person who waits for it is shown.
+    running: Option<(EntryId, Progress)>,
+    /// The store was asked for its output, and has not answered yet.
+    asked: bool,
+}
+
 /// What is known of an entry from its acknowledgement to its end.
 struct Tracked {
     session: SessionId,
+    /// It was acknowledged here: events tell of it, also when another process runs it.
+    ours: bool,
     foreground: bool,
     since: Timestamp,
     first_start: Option<Timestamp>,
@@ -203,6 +224,10 @@ struct Coordinator {
     worker_sessions: BTreeMap<tokio::task::Id, (SessionId, EntryId)>,
     reports: mpsc::Sender<Report>,
     report_receiver: Option<mpsc::Receiver<Report>>,
+    /// Other processes.
+    watching: Option<elsewhere::Watching>,
+    /// Commits asked for so far.
+    asked: u64,
     /// Who waits for the end of everything.
     quitting: Option<request::Reply<()>>,
     quit_begun: bool,
@@ -239,6 +264,8 @@ impl Coordinator {
             worker_sessions: BTreeMap::new(),
             reports,
             report_receiver: Some(report_receiver),
+            watching: setup.watch.map(elsewhere::Watching::new),
+            asked: 0,
             quitting: None,
             quit_begun: false,
             trouble: None,
@@ -253,6 +280,7 @@ impl Coordinator {
         coordinator.tell(queue::Event::Activated(setup.active));
         coordinator.track_all(setup.pending);
         coordinator.find_loops(setup.auto_replies, setup.resume_auto_replies);
+        setup.elsewhere.into_iter().for_each(|session| coordinator.look_at(session, false));
         coordinator.enter(setup.active, true);
         coordinator
     }
@@ -267,6 +295,7 @@ impl Coordinator {
             session,
             replay: ReplayBuffer::new(self.replay_bytes, end),
             turn: None,
+            elsewhere: None,
             auto: None,
             unseen,
         };
@@ -307,6 +336,7 @@ impl Coordinator {
         commit: impl Future<Output = Result<R, StoreError>> + Send + 'static,
         then: impl FnOnce(&mut Self, Result<R, StoreError>) + Send + 'static,
     ) {
+        self.asked += 1;
         self.commits.push_back(Box::pin(async move {
             let result = commit.await;
             Box::new(move |coordinator: &mut Self| then(coordinator, result)) as Then

@@ -120,6 +120,12 @@ pub(super) fn queued(entry: EntryId, ahead: usize) -> String {
     format!("queued #{entry}{place}")
 }
 
+/// That messages wait until a person says so, in these sessions.
+pub fn held(count: usize, names: &[String]) -> String {
+    let (waits, them) = if count == 1 { ("message waits", "it") } else { ("messages wait", "them") };
+    format!("{count} {waits}, held ({}): /resume all sends {them}, /queue all lists {them}", names.join(", "))
+}
+
 fn tokens_of(tokens: &Usage) -> String {
     match tokens.output {
         Some(1) => ", 1 token".to_owned(),

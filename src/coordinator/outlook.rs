@@ -16,6 +16,8 @@ enum Obstacle {
     Retry(Timestamp),
     /// All slots are taken.
     Slot,
+    /// Another chatmux has its turn, and has not begun it.
+    Elsewhere,
 }
 
 impl Coordinator {
@@ -30,12 +32,14 @@ impl Coordinator {
         let session = self.active;
         if self.queue.running(session).is_some() {
             let turn = self.sessions.get(&session).and_then(|live| live.turn.as_ref());
-            // Its start is being committed.
-            return Some(turn.map_or_else(|| Progress::Asked(self.clock.now()), |turn| turn.progress));
+            let elsewhere = || self.sessions.get(&session)?.elsewhere?.running.map(|(_, progress)| progress);
+            // Else its start is being committed.
+            let progress = turn.map(|turn| turn.progress).or_else(elsewhere);
+            return Some(progress.unwrap_or_else(|| Progress::Asked(self.clock.now())));
         }
         let (next, obstacle) = self.obstacle(session)?;
         match obstacle {
-            Obstacle::Held(_) => None,
+            Obstacle::Held(_) | Obstacle::Elsewhere => None,
             Obstacle::Gate { until, .. } => Some(Progress::Gate(until)),
             Obstacle::Retry(until) => {
                 let (attempt, of) = (next.attempts.saturating_add(1), self.queue.max_attempts());
@@ -69,6 +73,7 @@ impl Coordinator {
         let gate = self.gates.get(provider).copied().filter(|until| *until > now);
         match gate {
             Some(until) => Some((next, Obstacle::Gate { provider: provider.clone(), until })),
+            None if self.queue.is_elsewhere(session) => Some((next, Obstacle::Elsewhere)),
             None if self.queue.is_promised(session) => None,
             None => Some((next, Obstacle::Slot)),
         }
@@ -98,6 +103,7 @@ fn in_words(
         }
         Obstacle::Slot if continues => format!("#{entry} waits for a slot{then}"),
         Obstacle::Slot => format!("#{entry} waits for a slot: others are being answered"),
+        Obstacle::Elsewhere => format!("#{entry} waits for another chatmux, which answers in session {session}"),
     }
 }
 

@@ -87,6 +87,7 @@ impl Coordinator {
         let ahead = self.queue.ahead(session, &place);
         let tracked = Tracked {
             session,
+            ours: true,
             foreground,
             since: entry.created_at,
             first_start: None,
@@ -135,10 +136,11 @@ impl Coordinator {
         self.tell(queue::Event::Found(found));
     }
 
-    fn track(&mut self, entry: &Entry) {
+    pub(super) fn track(&mut self, entry: &Entry) {
         let (session, since) = (entry.session, entry.created_at);
         let tracked = Tracked {
             session,
+            ours: false,
             foreground: false,
             since,
             first_start: None,
@@ -165,6 +167,7 @@ impl Coordinator {
                 endings.push(ending);
             }
             self.tell(queue::Event::Cancel(session));
+            self.cancel_elsewhere(session);
         }
         endings
     }
@@ -187,6 +190,12 @@ impl Coordinator {
         };
         let to_hold: Vec<_> = sessions.iter().copied().filter(|session| !cancel || waits(session)).collect();
         // The turns first: what waits for another attempt counts as under way only while its session is not held.
+        // Another process hears of the hold first: it shall not go on with the next.
+        let elsewhere: Vec<_> = to_hold.iter().copied().filter(|&session| self.queue.is_elsewhere(session)).collect();
+        if held && !elsewhere.is_empty() {
+            let commit = self.store.submit(HoldSessions { sessions: elsewhere, held });
+            self.quietly(commit);
+        }
         let endings = if cancel { self.cancel_all(&sessions) } else { Vec::new() };
         // Before the commit already, so that nothing starts between the wish and its commit.
         if held {
@@ -293,7 +302,9 @@ impl Coordinator {
         self.after(commit, move |c, result| {
             for (session, waiting) in found {
                 match &result {
-                    Ok(_) => c.emit_discarded(session, waiting.entry),
+                    Ok(dropped) if dropped.contains(&waiting.entry) => c.emit_discarded(session, waiting.entry),
+                    // Another process has begun it, or dropped it.
+                    Ok(_) => c.look_at(session, false),
                     // As the journal has it: each in its place again.
                     Err(_) => c.tell(queue::Event::Enqueued { session, waiting }),
                 }

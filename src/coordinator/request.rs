@@ -199,6 +199,8 @@ pub struct SessionView {
     pub active: bool,
     /// What it does.
     pub state: SessionState,
+    /// Another process does it.
+    pub elsewhere: bool,
     /// Entries that wait.
     pub pending: usize,
     /// Its queue is held.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::request::{Error, Request};
 use super::{Coordinator, Front, Which};
@@ -21,6 +22,7 @@ enum Woken {
     Reports,
     Then(super::Then),
     Tick,
+    Survey,
     Worker(Result<(tokio::task::Id, ()), tokio::task::JoinError>),
     Frame,
     Items(mpsc::OwnedPermit<Vec<super::ScriptItem>>),
@@ -36,7 +38,7 @@ impl Coordinator {
         let mut display = true;
         while !self.is_done() {
             let news = display && self.front.has_news();
-            let wakeup = self.until_wakeup();
+            let (wakeup, survey) = (self.until_wakeup(), self.next_survey());
             // At the end what is under way is taken in whatever waits: it is bounded by the reports that can wait.
             let saturated = display && !self.quit_begun && self.front.is_saturated();
             let woken = tokio::select! {
@@ -48,6 +50,7 @@ impl Coordinator {
                 _ = reports.recv_many(&mut batch, REPORTS_AT_ONCE), if !saturated => Woken::Reports,
                 Some(ended) = self.workers.join_next_with_id() => Woken::Worker(ended),
                 () = wait_until(wakeup) => Woken::Tick,
+                () = until(survey) => Woken::Survey,
             };
             match woken {
                 Woken::Then(then) => then(&mut self),
@@ -58,6 +61,7 @@ impl Coordinator {
                     self.begin_to_quit();
                 }
                 Woken::Tick => self.tell(Event::Tick),
+                Woken::Survey => self.survey(),
                 Woken::Worker(ended) => self.worker_gone(ended, &mut reports),
                 Woken::Frame => {
                     let frame = self.take_frame();
@@ -220,6 +224,13 @@ async fn hand_over(front: &mut Front) -> Woken {
             Ok(permit) => Woken::Items(permit),
             Err(_) => Woken::DisplayGone,
         },
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => pending().await,
     }
 }
 

@@ -219,6 +219,7 @@ impl Coordinator {
             self.say_end(session, &auto, &Brake::Person);
         }
         self.tell(queue::Event::Cancel(session));
+        self.cancel_elsewhere(session);
         // What waits stays and is held, so that nothing is sent unasked when the session is opened again.
         if self.queue.waiting_count(session) > 0 {
             let commit = self.store.submit(HoldSessions { sessions: vec![session], held: true });
@@ -306,8 +307,8 @@ impl Coordinator {
             };
             let active = id == self.active;
             let activity = activity(live).filter(|_| !active);
-            let held = self.queue.is_held(id);
-            SessionView { session: live.session.clone(), active, state, pending, held, activity }
+            let (held, elsewhere) = (self.queue.is_held(id), live.elsewhere.is_some());
+            SessionView { session: live.session.clone(), active, state, elsewhere, pending, held, activity }
         };
         open.map(view).collect()
     }
@@ -355,5 +356,6 @@ impl Coordinator {
 }
 
 fn activity(live: &Live) -> Option<Activity> {
-    live.unseen.max(live.turn.as_ref().map(|_| Activity::Streaming))
+    let streams = live.turn.is_some() || live.elsewhere.is_some_and(|elsewhere| elsewhere.running.is_some());
+    live.unseen.max(streams.then_some(Activity::Streaming))
 }

@@ -35,6 +35,10 @@ impl Coordinator {
                 }
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
             }
+            Err(StoreError::Leased(_)) => {
+                c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
+                c.look_at(session, false);
+            }
             Err(StoreError::NoEntry(_) | StoreError::WrongState { .. }) => {
                 // Another process has run it, dropped it, or deleted its session.
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
@@ -235,7 +239,7 @@ impl Coordinator {
 }
 
 /// What a turn is at once this piece of it has come.
-const fn progressed(before: Progress, delta: &Delta, now: Timestamp) -> Progress {
+pub(super) const fn progressed(before: Progress, delta: &Delta, now: Timestamp) -> Progress {
     match (before, delta) {
         (Progress::Thinks(since), Delta::Reasoning(_)) => Progress::Thinks(since),
         (_, Delta::Reasoning(_)) => Progress::Thinks(now),

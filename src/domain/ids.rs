@@ -31,3 +31,7 @@ id!(
     /// A message row's number; within a session it grows with time.
     MessageId
 );
+id!(
+    /// A process that works on the database, for as long as it is registered there.
+    ProcessId
+);

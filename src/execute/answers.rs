@@ -212,7 +212,7 @@ mod tests {
             notify: None,
         };
         let activity = (id > 1).then_some(Activity::Streaming);
-        SessionView { session, active: id == 1, state, pending, held, activity }
+        SessionView { session, active: id == 1, state, elsewhere: false, pending, held, activity }
     }
 
     #[test]

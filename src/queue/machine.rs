@@ -6,7 +6,7 @@ use super::gate::Lane;
 use super::own_clock::{Own, OwnClock};
 use super::rank::Rank;
 use super::session_queue::{Pending, Phase, Running, SessionQueue};
-use super::{Cause, Effect, Event, Limits, MAX_PREEMPTIONS, Refusal, Settings, Waiting};
+use super::{Cause, Effect, Event, Lease, Limits, MAX_PREEMPTIONS, Refusal, Settings, Waiting};
 use crate::domain::{EntryId, Priority, SessionId, Timestamp};
 
 /// All queues and the scheduler. The caller answers each [`Effect::Start`] and [`Effect::Settle`]; everything else is told.
@@ -104,6 +104,7 @@ impl Queue {
                 self.with(session, |queue| queue.provider = provider);
             }
             Event::SessionRemoved(session) => self.remove_session(session),
+            Event::Reread { session, waiting, lease } => self.reread(session, waiting, lease, effects),
             Event::Activated(session) => self.activate(session),
             Event::Enqueued { session, waiting } => self.enqueued(session, waiting, effects),
             Event::Found(all) => {
@@ -153,8 +154,34 @@ impl Queue {
             queue.reserved -= 1;
             self.pending_total -= 1;
         }
-        self.pending_total += 1;
+        // Another process's change may have been read between its commit and this.
+        if queue.remove(waiting.entry).is_none() {
+            self.pending_total += 1;
+        }
         queue.insert(Pending { waiting, arrival, due, preempted: 0 });
+        self.replace(session);
+        self.intervene(session, effects);
+    }
+
+    fn reread(&mut self, session: SessionId, waiting: Vec<Waiting>, lease: Lease, effects: &mut Vec<Effect>) {
+        let found = waiting.into_iter().map(|waiting| {
+            Pending { waiting, arrival: self.clock.past(waiting.since), due: self.due(&waiting), preempted: 0 }
+        });
+        let found = found.collect();
+        let Some(queue) = self.sessions.get_mut(&session) else { return };
+        self.pending_total -= queue.len();
+        queue.reread(found);
+        self.pending_total += queue.len();
+        match (&queue.phase, lease) {
+            (Phase::Idle | Phase::Elsewhere(_), Lease::Elsewhere(entry)) => queue.phase = Phase::Elsewhere(entry),
+            (Phase::Elsewhere(_), Lease::Here) => {
+                queue.phase = Phase::Idle;
+                queue.not_before = None;
+                effects.push(Effect::Idle(session));
+            }
+            // What is under way here finds out by its commits.
+            (Phase::Idle | Phase::Starting(_) | Phase::Running(_) | Phase::Settling(_) | Phase::Discarding, _) => {}
+        }
         self.replace(session);
         self.intervene(session, effects);
     }

@@ -42,6 +42,11 @@
 //! session whose next entry would go there, and says until when. In the slow start one turn at a time is asked, until its first content
 //! ([`Event::Accepted`]) or its end shows that the provider takes requests again.
 //!
+//! # Other processes
+//!
+//! A session whose lease another process has is known here with all that waits in it, and starts nothing ([`Event::Reread`]). It takes
+//! no slot. What a person changes of it is changed in the journal, which the other process reads.
+//!
 //! # Auto-replies
 //!
 //! [`auto_reply`] judges, at the end of each answer, whether a loop goes on; the entry that follows is committed with the answer,
@@ -179,6 +184,15 @@ pub enum Came {
     Text,
 }
 
+/// Who may start what waits in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    /// This process.
+    Here,
+    /// Another one, which runs this entry.
+    Elsewhere(Option<EntryId>),
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -200,6 +214,15 @@ pub enum Event {
     },
     /// A session is gone: what waits there is forgotten. It must have no running turn.
     SessionRemoved(SessionId),
+    /// A session was read anew from the journal, because another process has changed it: this is what waits there.
+    Reread {
+        /// Where.
+        session: SessionId,
+        /// All of it.
+        waiting: Vec<Waiting>,
+        /// Who may start what waits there. A turn that is under way here stays so.
+        lease: Lease,
+    },
     /// The person looks at this session.
     Activated(SessionId),
     /// An entry is committed as pending.

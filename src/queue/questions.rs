@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::own_clock::Own;
-use super::session_queue::SessionQueue;
+use super::session_queue::{Phase, SessionQueue};
 use super::{Queue, Waiting};
 use crate::domain::{EntryId, SessionId, Timestamp};
 
@@ -27,7 +27,7 @@ impl Queue {
 
     /// Turns that come before `waiting` in its session, the running one included.
     pub fn ahead(&self, session: SessionId, waiting: &Waiting) -> usize {
-        self.sessions.get(&session).map_or(0, |queue| queue.before(waiting) + usize::from(queue.running().is_some()))
+        self.sessions.get(&session).map_or(0, |queue| queue.before(waiting) + usize::from(queue.answered().is_some()))
     }
 
     /// Whether something will happen in `session` without the person.
@@ -35,9 +35,14 @@ impl Queue {
         self.sessions.get(&session).is_some_and(SessionQueue::is_busy)
     }
 
-    /// Whether a turn starts, runs or settles in `session`.
+    /// Whether a turn starts, runs or settles in `session`, here or in another process.
     pub fn running(&self, session: SessionId) -> Option<EntryId> {
-        self.sessions.get(&session)?.running().map(|running| running.pending.waiting.entry)
+        self.sessions.get(&session)?.answered()
+    }
+
+    /// Whether another process has the lease of `session`.
+    pub fn is_elsewhere(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|queue| matches!(queue.phase, Phase::Elsewhere(_)))
     }
 
     /// The entry of `session` that waits for its next attempt.
@@ -82,7 +87,7 @@ impl Queue {
         self.sessions.get(&session).is_some_and(|queue| queue.held)
     }
 
-    /// Turns that start, run or settle, in all.
+    /// Turns that start, run or settle here, in all.
     pub const fn running_total(&self) -> usize {
         self.taken
     }

@@ -19,6 +19,8 @@ pub(super) enum Phase {
     Settling(Running),
     /// The cancellation of an entry that waited for another attempt is being committed.
     Discarding,
+    /// Another process has the session's lease. It runs this entry.
+    Elsewhere(Option<EntryId>),
 }
 
 /// The entry whose turn it is.
@@ -193,19 +195,44 @@ impl SessionQueue {
 
     /// Whether something will happen here without the person: a turn runs, or an entry waits that is not held.
     pub(super) fn is_busy(&self) -> bool {
-        self.phase != Phase::Idle || self.reserved > 0 || (!self.held && self.next().is_some())
+        let runs = !matches!(self.phase, Phase::Idle | Phase::Elsewhere(None));
+        runs || self.reserved > 0 || (!self.held && self.next().is_some())
     }
 
+    /// The entry whose turn is under way, here or in another process.
+    pub(super) fn answered(&self) -> Option<EntryId> {
+        match &self.phase {
+            Phase::Elsewhere(entry) => *entry,
+            Phase::Idle | Phase::Discarding | Phase::Starting(_) | Phase::Running(_) | Phase::Settling(_) => {
+                self.running().map(|running| running.pending.waiting.entry)
+            }
+        }
+    }
+
+    /// All that waits, as the store has it. What is known already keeps what only the machine knows of it.
+    pub(super) fn reread(&mut self, found: Vec<Pending>) {
+        let known: BTreeMap<EntryId, Pending> =
+            self.places.keys().copied().collect::<Vec<_>>().into_iter().filter_map(|e| Some((e, self.remove(e)?))).collect();
+        for Pending { waiting, arrival, due, preempted } in found {
+            let pending = match known.get(&waiting.entry) {
+                Some(known) => Pending { waiting, due, ..*known },
+                None => Pending { waiting, arrival, due, preempted },
+            };
+            self.insert(pending);
+        }
+    }
+
+    /// The turn that is under way here.
     pub(super) const fn running(&self) -> Option<&Running> {
         match &self.phase {
-            Phase::Idle | Phase::Discarding => None,
+            Phase::Idle | Phase::Discarding | Phase::Elsewhere(_) => None,
             Phase::Starting(running) | Phase::Running(running) | Phase::Settling(running) => Some(running),
         }
     }
 
     pub(super) const fn running_mut(&mut self) -> Option<&mut Running> {
         match &mut self.phase {
-            Phase::Idle | Phase::Discarding => None,
+            Phase::Idle | Phase::Discarding | Phase::Elsewhere(_) => None,
             Phase::Starting(running) | Phase::Running(running) | Phase::Settling(running) => Some(running),
         }
     }

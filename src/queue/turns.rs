@@ -154,7 +154,7 @@ impl Queue {
     pub(super) fn interrupt(&mut self, session: SessionId, cause: Cause, effects: &mut Vec<Effect>) {
         let Some(queue) = self.sessions.get_mut(&session) else { return };
         let (running, tell) = match &mut queue.phase {
-            Phase::Idle | Phase::Discarding => return,
+            Phase::Idle | Phase::Discarding | Phase::Elsewhere(_) => return,
             Phase::Running(running) => (running, true),
             Phase::Starting(running) | Phase::Settling(running) => (running, false),
         };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql::{is_missing_parent, to_i64, to_u64};
-use super::{Enqueue, Read, StoreError, Write};
+use super::{Enqueue, Read, StoreError, Write, leases};
 use crate::domain::{AutoReply, Entry, EntryId, Origin, Priority, SessionId, SessionRef, Timestamp};
 
 const COLUMNS: &str = "session_id, text, max_turns, until, max_time_ms, max_tokens, stop_on_repeat, started_at_ms, turns, tokens, last_answer";
@@ -168,6 +168,7 @@ impl Write for BeginAutoReply {
             false => e.into(),
         })?;
         let cancelled = cancel(conn, auto.session, self.now)?;
+        leases::tell(conn, auto.session)?;
         let queued = if self.queue_now { Some(enqueue(conn, &auto, self.now)?) } else { None };
         Ok(AutoReplyBegun { queued, cancelled })
     }
@@ -217,6 +218,7 @@ impl Write for EndAutoReplies {
         for session in self.sessions {
             outcome.ended.extend(end(conn, session)?);
             outcome.cancelled.extend(cancel(conn, session, self.now)?.into_iter().map(|entry| (session, entry)));
+            leases::give_back_if_idle(conn, session)?;
         }
         Ok(outcome)
     }

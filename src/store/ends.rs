@@ -9,7 +9,7 @@ use super::auto_replies::{Follow, FollowUp};
 use super::entries::expect_state;
 use super::sql::{ChunkKind, ErrorColumns, to_i64};
 use super::stats::{self, Counted, Sample};
-use super::{StoreError, Write};
+use super::{StoreError, Write, leases};
 use crate::domain::{
     AnswerState, EndState, Entry, EntryId, EntryState, FinishReason, MessageId, SessionId, StoredError, Timestamp,
     Usage,
@@ -19,7 +19,8 @@ use crate::domain::{
 /// queues what follows, in one commit. Only after its reply is the session idle.
 ///
 /// Fails with [`StoreError::NoEntry`] when the session was deleted, with [`StoreError::WrongState`] when the entry
-/// does not run or is to be `Running` afterwards, and with [`StoreError::NotStreaming`] when the answer is not its.
+/// does not run or is to be `Running` afterwards, with [`StoreError::Leased`] when its session was taken over, and with
+/// [`StoreError::NotStreaming`] when the answer is not its.
 #[derive(Debug, Clone)]
 pub struct EndTurn {
     /// Whose turn.
@@ -91,9 +92,12 @@ impl Write for EndTurn {
             Some(Follow(follow)) if !self.again() => Some(follow(&text)),
             Some(_) | None => None,
         };
-        let Some(decided) = decided else { return Ok(TurnEnd { text, queued: None, follow_up: None }) };
-        let (done, queued) = decided.apply(conn, running.session, self.now)?;
-        Ok(TurnEnd { text, queued, follow_up: Some(done) })
+        let (follow_up, queued) = match decided {
+            Some(decided) => decided.apply(conn, running.session, self.now).map(|(done, queued)| (Some(done), queued))?,
+            None => (None, None),
+        };
+        leases::give_back_if_idle(conn, running.session)?;
+        Ok(TurnEnd { text, queued, follow_up })
     }
 }
 
@@ -117,6 +121,7 @@ impl EndTurn {
             .optional()?;
         let (running, state) = found.ok_or(StoreError::NoEntry(self.entry))?;
         expect_state(self.entry, state, EntryState::Running)?;
+        leases::expect_lease(conn, running.session)?;
         if self.entry_state == EntryState::Running {
             let (entry, found, expected) = (self.entry, EntryState::Running, EntryState::Done);
             return Err(StoreError::WrongState { entry, found, expected });

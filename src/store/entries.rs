@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::history::UNDONE;
 use super::sql::{is_missing_parent, stored_error};
-use super::{Read, StoreError, Write};
+use super::{Read, StoreError, Write, leases};
 use crate::domain::{Entry, EntryId, EntryState, Origin, Priority, SessionId, SessionRef, Timestamp};
 
 pub(super) const COLUMNS: &str = "id, session_id, priority, origin, state, text, attempts, held, not_before_ms, position, continues, \
@@ -73,8 +73,10 @@ impl Write for Enqueue {
             true => StoreError::NoSession(SessionRef::Id(self.session)),
             false => e.into(),
         })?;
+        let id = EntryId(conn.last_insert_rowid());
+        leases::claim(conn, self.session)?;
         Ok(Entry {
-            id: EntryId(conn.last_insert_rowid()),
+            id,
             session: self.session,
             priority: self.priority,
             origin: self.origin,
@@ -127,11 +129,12 @@ impl Write for CancelEntries {
     fn apply(self, conn: &Connection) -> Result<Vec<EntryId>, StoreError> {
         let mut cancel = conn.prepare_cached(
             "UPDATE entries SET state = 'cancelled', held = 0, continues = 0, not_before_ms = NULL, finished_at_ms = ?2 \
-             WHERE id = ?1 AND state IN ('pending', 'dead')",
+             WHERE id = ?1 AND state IN ('pending', 'dead') RETURNING session_id",
         )?;
         let mut cancelled = Vec::new();
         for id in self.ids {
-            if cancel.execute(params![id, self.now])? > 0 {
+            if let Some(session) = cancel.query_row(params![id, self.now], |row| row.get(0)).optional()? {
+                leases::give_back_if_idle(conn, session)?;
                 cancelled.push(id);
             }
         }
@@ -152,8 +155,12 @@ impl Write for HoldEntries {
     type Reply = Vec<Entry>;
 
     fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
-        let sql = "UPDATE entries SET held = ?2 WHERE id = ?1 AND state = 'pending' AND held <> ?2";
-        change_each(conn, sql, &self.ids, Some(&self.held))
+        let sql = "UPDATE entries SET held = ?2, set_aside = 0 WHERE id = ?1 AND state = 'pending' AND held <> ?2";
+        let changed = change_each(conn, sql, &self.ids, Some(&self.held))?;
+        for entry in &changed {
+            if self.held { leases::give_back_if_idle(conn, entry.session) } else { leases::claim(conn, entry.session) }?;
+        }
+        Ok(changed)
     }
 }
 
@@ -176,7 +183,9 @@ impl Write for RequeueEntries {
                        error_text = NULL, error_request_id = NULL, created_at_ms = ?2, \
                        position = (SELECT max(o.position) + 1 FROM entries o WHERE o.session_id = entries.session_id) \
                    WHERE id = ?1 AND state = 'dead'";
-        change_each(conn, sql, &self.ids, Some(&self.now))
+        let changed = change_each(conn, sql, &self.ids, Some(&self.now))?;
+        changed.iter().try_for_each(|entry| leases::claim(conn, entry.session))?;
+        Ok(changed)
     }
 }
 
@@ -193,7 +202,9 @@ impl Write for HurryEntries {
     fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
         let sql = "UPDATE entries SET not_before_ms = NULL \
                    WHERE id = ?1 AND state = 'pending' AND not_before_ms IS NOT NULL";
-        change_each(conn, sql, &self.ids, None)
+        let changed = change_each(conn, sql, &self.ids, None)?;
+        leases::tell_of(conn, &changed)?;
+        Ok(changed)
     }
 }
 
@@ -212,7 +223,9 @@ impl Write for SetPriority {
 
     fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
         let sql = "UPDATE entries SET priority = ?2 WHERE id = ?1 AND state = 'pending' AND priority <> ?2";
-        change_each(conn, sql, &self.ids, Some(&self.priority))
+        let changed = change_each(conn, sql, &self.ids, Some(&self.priority))?;
+        leases::tell_of(conn, &changed)?;
+        Ok(changed)
     }
 }
 
@@ -264,6 +277,7 @@ impl Write for MoveEntry {
                 changed.push(entry);
             }
         }
+        leases::tell_of(conn, &changed)?;
         Ok(changed)
     }
 }
@@ -310,6 +324,7 @@ impl Write for ContinueTurn {
                  position = (SELECT max(position) FROM entries WHERE session_id = ?3) + 1 WHERE id = ?1",
         )?
         .execute(params![cut, self.origin, self.session, self.now])?;
+        leases::claim(conn, self.session)?;
         by_id(conn, cut)
     }
 }

@@ -35,6 +35,9 @@ pub enum StoreError {
     /// The session has a turn under way, perhaps in another process.
     #[error("session {0} has a turn under way")]
     TurnRunning(crate::domain::SessionId),
+    /// Another process has the lease of the session, or has taken it over.
+    #[error("another chatmux answers in session {0}")]
+    Leased(crate::domain::SessionId),
     /// The entry is not in the state that the operation needs.
     #[error("entry #{entry} is {found}, not {expected}")]
     WrongState {

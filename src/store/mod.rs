@@ -8,15 +8,17 @@
 //! ```
 //!
 //! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
-//! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `listing`, `stats`, `recover`, `history`, `output`, `typed`, `undo`.
+//! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `leases`, `listing`, `stats`, `recover`, `history`, `output`, `typed`,
+//! `undo`.
 //! SQL stands nowhere else in the program.
 //!
 //! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
 //! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
 //! others came between gets new rows at the end, and takes along what there is of an answer that it continues ([`StartTurn`]).
 //!
-//! Who lives is known by a lock on `<db>.lock`: [`Store::open`] finds out whether it is alone, and only then repairs what
-//! a dead process left, before anyone else can start a turn. [`Store::visit`] takes no part in that.
+//! Several processes work on one database: who runs the turns of which session is a lease (`leases`), which each operation that
+//! gives a session something to run takes, if it is free. That a process is alone is known by a lock on `<db>.lock`, which the
+//! operating system takes from the dead. [`Store::visit`] takes no part in that.
 
 mod attachments;
 mod auto_replies;
@@ -26,9 +28,11 @@ mod error;
 mod gates;
 mod history;
 mod lane;
+mod leases;
 mod listing;
 mod open;
 mod output;
+mod process;
 mod reader;
 mod recover;
 mod sessions;
@@ -50,7 +54,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::domain::Timestamp;
+use crate::domain::{ProcessId, Timestamp};
 use lane::Lane;
 
 pub use attachments::{AttachFiles, Attached, Attachments, DropAttachments, EnqueueTyped};
@@ -66,8 +70,13 @@ pub use error::{StoreError, Trouble};
 pub use gates::{Gates, SetGate};
 pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
+pub use leases::{
+    Adopt, AskToCancel, Beat, EndedEntry, LastChange, Lease, LeasedElsewhere, LookAt, Looked, Other, Survey, Surveyed,
+    TakeOver,
+};
 pub use listing::{AnswerText, DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
 pub use output::{Behind, OutputSince};
+pub use process::Identity;
 pub use recover::{Interrupted, Recovery};
 pub use sessions::{
     ActiveSession, CloseSession, CreateSession, DeleteSession, FindSession, RenameSession, ReopenSession, SessionEnd,
@@ -118,7 +127,9 @@ pub struct Opening {
     pub sole: bool,
     /// There was no database before.
     pub created: bool,
-    /// What a process that ended without saying so had left; empty when not `sole`, for then nothing is repaired.
+    /// As whom this process is registered.
+    pub process: ProcessId,
+    /// What processes that ended without saying so had left, as far as nobody else has set it right.
     pub recovery: Recovery,
 }
 
@@ -144,21 +155,20 @@ pub struct Store {
 impl Store {
     /// Opens or creates the database for a process that runs turns. Missing folders are made 0700, the file 0600.
     ///
-    /// When no other chatmux lives on it, what a dead one left is repaired first ([`Recovery`]), under an exclusive lock:
-    /// no turn of another process can be mistaken for a dead one's.
+    /// It is registered there, and what dead ones left is repaired first ([`Recovery`]). When no other chatmux lives on it, that is
+    /// known from an exclusive lock; else who has ended is known from the operating system ([`Identity::is_gone`]), and of who
+    /// cannot be told the others' watch takes care ([`TakeOver`]).
     ///
     /// # Errors
     /// [`StoreError::Unusable`], which names the path and the remedy.
     pub fn open(path: &Path, now: Timestamp) -> Result<(Self, Opening), StoreError> {
         let mut found = open::open(path)?;
-        let recovery = match (found.sole, found.created) {
-            (true, false) => recover::recover(&mut found.conn, now).map_err(|e| e.at(&found.path))?,
-            _ => Recovery::default(),
-        };
+        let (process, recovery) = recover::enter(&mut found.conn, found.sole, now).map_err(|e| e.at(&found.path))?;
+        found.process = Some(process);
         if let Some(presence) = &found.presence {
             presence.share(&found.path)?;
         }
-        let opening = Opening { sole: found.sole, created: found.created, recovery };
+        let opening = Opening { sole: found.sole, created: found.created, process, recovery };
         Ok((Self::start(found)?, opening))
     }
 
@@ -172,10 +182,10 @@ impl Store {
     }
 
     fn start(found: open::Opened) -> Result<Self, StoreError> {
-        let open::Opened { conn, path, presence, .. } = found;
+        let open::Opened { conn, path, presence, process, .. } = found;
         let reader = reader::Reader { conn: open::reader(&path)?, path: path.clone() };
         let counters = Arc::new(writer::Counters::default());
-        let writer = writer::Writer { conn, path: path.clone(), counters: Arc::clone(&counters), presence };
+        let writer = writer::Writer { conn, path: path.clone(), counters: Arc::clone(&counters), presence, process };
         let failed = |e: std::io::Error| StoreError::io(&path, &e);
         Ok(Self {
             writer: Lane::start("chatmux-store", QUEUE_JOBS, move |mail| writer.run(&mail)).map_err(failed)?,

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-use super::{BUSY_TIMEOUT, StoreError, Trouble};
+use super::{BUSY_TIMEOUT, StoreError, Trouble, leases};
+use crate::domain::ProcessId;
 
 /// Every schema change since the first, in order. Released ones are never touched again.
 const STEPS: &[M<'static>] = &[
@@ -20,6 +21,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0003_cheaper_checks.sql")),
     M::up(include_str!("../../migrations/0004_settings_attachments.sql")),
     M::up(include_str!("../../migrations/0005_history.sql")),
+    M::up(include_str!("../../migrations/0006_leases.sql")),
 ];
 /// The same, as the migration crate takes them.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
@@ -51,6 +53,8 @@ pub(super) struct Opened {
     pub(super) sole: bool,
     pub(super) created: bool,
     pub(super) presence: Option<Presence>,
+    /// As whom this process is registered.
+    pub(super) process: Option<ProcessId>,
 }
 
 /// The lock on `<db>.lock` that says that a chatmux lives: exclusive while it opens alone, shared from then on.
@@ -104,14 +108,15 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
     let path = prepare(path)?;
     let (presence, sole) = Presence::take(&path)?;
     let (conn, created) = connect(&path)?;
-    Ok(Opened { conn, path, sole, created, presence: Some(presence) })
+    Ok(Opened { conn, path, sole, created, presence: Some(presence), process: None })
 }
 
 /// Opens for a process that only looks or enqueues.
 pub(super) fn visit(path: &Path) -> Result<Opened, StoreError> {
     let path = prepare(path)?;
     let (conn, created) = connect(&path)?;
-    Ok(Opened { conn, path, sole: false, created, presence: None })
+    leases::write_as(&conn, leases::VISITOR).map_err(|e| e.at(&path))?;
+    Ok(Opened { conn, path, sole: false, created, presence: None, process: None })
 }
 
 /// The read-only connection beside the writer's, which must stand already.

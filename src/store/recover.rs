@@ -7,8 +7,10 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::StoreError;
 use super::ends::take_chunks;
+use super::leases;
+use super::process::Identity;
 use super::stats::{self, Counted, Sample};
-use crate::domain::{EntryId, ErrorKind, MessageId, SessionId, Timestamp, Usage};
+use crate::domain::{EntryId, ErrorKind, MessageId, ProcessId, SessionId, Timestamp, Usage};
 
 /// The reason kept with an answer that a dead process streamed.
 const REASON: &str = "chatmux ended while this answer streamed";
@@ -20,7 +22,7 @@ pub struct Recovery {
     pub interrupted: Vec<Interrupted>,
     /// Entries whose turn had brought no text yet: they wait again, with their attempts counted, and are among `held`.
     pub requeued: Vec<(SessionId, EntryId)>,
-    /// Entries that waited, and are held from now on. What was held before is not among them.
+    /// Entries that waited, or were set aside, and are held from now on. What a person held before is not among them.
     pub held: BTreeMap<SessionId, Vec<EntryId>>,
 }
 
@@ -37,42 +39,76 @@ pub struct Interrupted {
     pub text_bytes: u64,
 }
 
-/// Repairs, in one transaction. Only for who knows that no other process lives.
-pub(super) fn recover(conn: &mut Connection, now: Timestamp) -> Result<Recovery, StoreError> {
+/// Registers this process and repairs what is left of dead ones, in one transaction. `sole`: no other lives.
+pub(super) fn enter(conn: &mut Connection, sole: bool, now: Timestamp) -> Result<(ProcessId, Recovery), StoreError> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut recovery = Recovery::default();
-    for cut in streaming(&transaction)? {
-        recovery.interrupted.extend(interrupt(&transaction, cut, now)?);
+    if sole {
+        // With their leases. Nobody is left who would look at what was changed.
+        transaction.execute("DELETE FROM processes", [])?;
+        transaction.execute("DELETE FROM changes", [])?;
+    } else {
+        leave_out_the_dead(&transaction)?;
     }
-    let mut requeue = transaction
-        .prepare_cached("UPDATE entries SET state = 'pending' WHERE state = 'running' RETURNING session_id, id")?;
+    let process = leases::register(&transaction, &Identity::of_this())?;
+    leases::write_as(&transaction, process)?;
+    let recovery = repair(&transaction, now)?;
+    transaction.commit()?;
+    Ok((process, recovery))
+}
+
+/// Those that have certainly ended have their leases no more.
+fn leave_out_the_dead(conn: &Connection) -> Result<(), StoreError> {
+    let mut processes = conn.prepare("SELECT id, pid, boot, started FROM processes")?;
+    let processes = processes.query_map([], |row| {
+        Ok((row.get::<_, ProcessId>(0)?, Identity { pid: row.get(1)?, boot: row.get(2)?, started: row.get(3)? }))
+    })?;
+    for (process, _) in processes.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|(_, known)| known.is_gone()) {
+        conn.execute("DELETE FROM processes WHERE id = ?1", [process])?;
+    }
+    Ok(())
+}
+
+/// Sets right what is under way, or waits, in sessions that nobody has the lease of.
+pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, StoreError> {
+    let mut recovery = Recovery::default();
+    for cut in streaming(conn)? {
+        recovery.interrupted.extend(interrupt(conn, cut, now)?);
+    }
+    let mut requeue = conn.prepare_cached(&format!(
+        "UPDATE entries SET state = 'pending' WHERE state = 'running' AND {UNLEASED} RETURNING session_id, id"
+    ))?;
     for row in requeue.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
         recovery.requeued.push(row?);
     }
-    drop(requeue);
     // What a loop had queued that was ended, and no commit came of that any more.
-    transaction.execute(
-        "UPDATE entries SET state = 'cancelled', held = 0, continues = 0, not_before_ms = NULL, finished_at_ms = ?1 \
-         WHERE state = 'pending' AND origin = 'auto' \
-             AND NOT EXISTS (SELECT 1 FROM auto_replies a WHERE a.session_id = entries.session_id)",
+    conn.execute(
+        &format!(
+            "UPDATE entries SET state = 'cancelled', held = 0, continues = 0, not_before_ms = NULL, finished_at_ms = ?1 \
+             WHERE state = 'pending' AND origin = 'auto' AND {UNLEASED} \
+                 AND NOT EXISTS (SELECT 1 FROM auto_replies a WHERE a.session_id = entries.session_id)"
+        ),
         params![now],
     )?;
-    let mut hold = transaction
-        .prepare_cached("UPDATE entries SET held = 1 WHERE state = 'pending' AND held = 0 RETURNING session_id, id")?;
+    let mut hold = conn.prepare_cached(&format!(
+        "UPDATE entries SET held = 1, set_aside = 0 WHERE state = 'pending' AND (held = 0 OR set_aside = 1) AND {UNLEASED} \
+         RETURNING session_id, id"
+    ))?;
     for row in hold.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
         let (session, entry) = row?;
         recovery.held.entry(session).or_default().push(entry);
     }
-    drop(hold);
-    transaction.commit()?;
     // RETURNING promises no order.
     recovery.requeued.sort();
     recovery.held.values_mut().for_each(|ids| ids.sort());
     Ok(recovery)
 }
 
+/// Of a session that no process has the lease of.
+const UNLEASED: &str = "session_id NOT IN (SELECT session_id FROM leases)";
+
 /// The answers to end. Without ORDER BY: with it SQLite would rather walk all messages in order than sort a few.
-pub(super) const STREAMING: &str = "SELECT session_id, entry_id, id FROM messages WHERE state = 'streaming'";
+pub(super) const STREAMING: &str = "SELECT session_id, entry_id, id FROM messages \
+     WHERE state = 'streaming' AND session_id NOT IN (SELECT session_id FROM leases)";
 
 fn streaming(conn: &Connection) -> Result<Vec<Interrupted>, StoreError> {
     let mut statement = conn.prepare_cached(STREAMING)?;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::sql::{is_unique_violation, seen, to_i64};
-use super::{Read, StoreError, Write, stats};
+use super::{Read, StoreError, Write, leases, stats};
 use crate::domain::{MessageId, ModelName, Notify, Seen, Session, SessionId, SessionName, SessionRef, Timestamp};
 
 /// The key in `state` under which the active session's number stands.
@@ -71,6 +71,7 @@ impl Write for CreateSession {
             let name = free_name(conn, id)?;
             change(conn, id, "UPDATE sessions SET name = ?2 WHERE id = ?1", params![id, name])?;
         }
+        leases::tell(conn, id)?;
         by_id(conn, id)
     }
 }
@@ -110,7 +111,10 @@ impl Write for RenameSession {
             .prepare_cached("UPDATE sessions SET name = ?2 WHERE id = ?1")?
             .execute(params![self.session, self.name])
             .map_err(|e| name_error(e, Some(&self.name)))?;
-        if outcome == 0 { Err(StoreError::NoSession(SessionRef::Id(self.session))) } else { Ok(()) }
+        if outcome == 0 {
+            return Err(StoreError::NoSession(SessionRef::Id(self.session)));
+        }
+        leases::tell(conn, self.session)
     }
 }
 
@@ -130,7 +134,8 @@ macro_rules! setter {
             type Reply = ();
 
             fn apply(self, conn: &Connection) -> Result<(), StoreError> {
-                change(conn, self.session, $sql, params![self.session, self.$field])
+                change(conn, self.session, $sql, params![self.session, self.$field])?;
+                leases::tell(conn, self.session)
             }
         }
     };
@@ -149,13 +154,6 @@ setter!(
     /// The instructions; empty: none.
     system: String,
     "UPDATE sessions SET system = ?2 WHERE id = ?1"
-);
-setter!(
-    /// Keeps what was left in the line.
-    SetDraft,
-    /// The line.
-    draft: String,
-    "UPDATE sessions SET draft = ?2 WHERE id = ?1"
 );
 setter!(
     /// Sets which of its lines a session tells while it is in the background.
@@ -183,7 +181,8 @@ impl Write for ReopenSession {
     type Reply = ();
 
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
-        change(conn, self.session, "UPDATE sessions SET closed_at_ms = NULL WHERE id = ?1", [self.session])
+        change(conn, self.session, "UPDATE sessions SET closed_at_ms = NULL WHERE id = ?1", [self.session])?;
+        leases::tell(conn, self.session)
     }
 }
 
@@ -200,7 +199,30 @@ impl Write for DeleteSession {
 
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
         change(conn, self.session, "DELETE FROM sessions WHERE id = ?1", [self.session])?;
+        leases::tell(conn, self.session)?;
         stats::forget(conn, self.session)
+    }
+}
+
+/// Keeps what was left in the line. Each process has lines of its own: the others are not told.
+#[derive(Debug, Clone)]
+pub struct SetDraft {
+    /// Which session.
+    pub session: SessionId,
+    /// The line.
+    pub draft: String,
+}
+
+impl Write for SetDraft {
+    type Reply = ();
+
+    fn apply(self, conn: &Connection) -> Result<(), StoreError> {
+        change(
+            conn,
+            self.session,
+            "UPDATE sessions SET draft = ?2 WHERE id = ?1",
+            params![self.session, self.draft],
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Enqueue, StoreError, Write};
+use super::{Enqueue, StoreError, Write, leases};
 use crate::domain::{Entry, SessionId};
 
 /// Acknowledges a message for several sessions: all or none. Fails with [`StoreError::NoSession`].
@@ -36,11 +36,16 @@ impl Write for HoldSessions {
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
         let mut hold = conn.prepare_cached("UPDATE sessions SET held = ?2 WHERE id = ?1")?;
         let mut release = conn
-            .prepare_cached("UPDATE entries SET held = 0 WHERE session_id = ?1 AND state = 'pending' AND held = 1")?;
+            .prepare_cached("UPDATE entries SET held = 0, set_aside = 0 WHERE session_id = ?1 AND state = 'pending' AND held = 1")?;
         for session in self.sessions {
             hold.execute(params![session, self.held])?;
-            if !self.held {
+            if self.held {
+                leases::give_back_if_idle(conn, session)?;
+            } else {
                 release.execute([session])?;
+                let waits = "SELECT 1 FROM entries WHERE session_id = ?1 AND state = 'pending'";
+                let waits = conn.prepare_cached(waits)?.exists([session])?;
+                if waits { leases::claim(conn, session) } else { leases::tell(conn, session) }?;
             }
         }
         Ok(())

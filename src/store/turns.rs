@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::entries::expect_state;
 use super::sql::{ChunkKind, is_missing_parent, is_unique_violation};
-use super::{StoreError, Write};
+use super::{StoreError, Write, leases};
 use crate::domain::{AnswerState, EntryId, EntryState, Kept, MessageId, ModelName, SessionId, Timestamp};
 
 /// Starts an entry's turn: pending → running, one attempt more.
@@ -14,8 +14,8 @@ use crate::domain::{AnswerState, EntryId, EntryState, Kept, MessageId, ModelName
 /// for dead; so ids grow with time. An entry that `continues` keeps its answer: rows at the session's end are used again, else the
 /// question and the partial get new ones there, and the old ones go. Where it is continued is a seam of the answer.
 ///
-/// Fails with [`StoreError::NoEntry`], [`StoreError::WrongState`], or [`StoreError::TurnRunning`] when the session has a
-/// turn under way in whatever process.
+/// Fails with [`StoreError::NoEntry`], [`StoreError::WrongState`], with [`StoreError::Leased`] when another process runs what is to be
+/// run in the session, and with [`StoreError::TurnRunning`] when the session has a turn under way.
 #[derive(Debug, Clone)]
 pub struct StartTurn {
     /// Whose turn.
@@ -72,6 +72,8 @@ impl Write for StartTurn {
         let Some((found, state)) = found else { return Err(StoreError::NoEntry(self.entry)) };
         expect_state(self.entry, state, EntryState::Pending)?;
         let Found { session, attempts, continues, model, text } = found;
+        leases::claim(conn, session)?;
+        leases::expect_lease(conn, session)?;
         conn.prepare_cached(
             "UPDATE entries SET state = 'running', attempts = attempts + 1, held = 0, continues = 0, not_before_ms = NULL, \
                  started_at_ms = coalesce(started_at_ms, ?2), error_kind = NULL, error_status = NULL, \
@@ -229,7 +231,8 @@ fn begin(conn: &Connection, answer: MessageId, model: &ModelName, partial: Optio
 
 /// A checkpoint: what an answer grew by. Neighbours of one kind become one row.
 ///
-/// Fails with [`StoreError::NoMessage`] when the session was deleted, and with [`StoreError::NotStreaming`].
+/// Fails with [`StoreError::NoMessage`] when the session was deleted, with [`StoreError::Leased`] when it was taken over, and with
+/// [`StoreError::NotStreaming`].
 #[derive(Debug, Clone)]
 pub struct AppendChunks {
     /// The answer.
@@ -242,14 +245,18 @@ impl Write for AppendChunks {
     type Reply = ();
 
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
-        let state: Option<AnswerState> = conn
-            .prepare_cached("SELECT state FROM messages WHERE id = ?1")?
-            .query_row([self.answer], |row| row.get(0))
+        let found = conn
+            .prepare_cached(
+                "SELECT m.state, m.session_id, l.process_id IS (SELECT process FROM me) \
+                 FROM messages m LEFT JOIN leases l ON l.session_id = m.session_id WHERE m.id = ?1",
+            )?
+            .query_row([self.answer], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        match state {
+        match found {
             None => return Err(StoreError::NoMessage(self.answer)),
-            Some(AnswerState::Streaming) => {}
-            Some(AnswerState::Complete | AnswerState::Interrupted | AnswerState::Failed) => {
+            Some((AnswerState::Streaming, _, true)) => {}
+            Some((AnswerState::Streaming, session, false)) => return Err(StoreError::Leased(session)),
+            Some((AnswerState::Complete | AnswerState::Interrupted | AnswerState::Failed, ..)) => {
                 return Err(StoreError::NotStreaming(self.answer));
             }
         }

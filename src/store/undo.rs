@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::entries::{COLUMNS, by_id, entry, expect_state};
 use super::history::UNDONE;
-use super::{Enqueue, Read, StoreError, Write};
+use super::{Enqueue, Read, StoreError, Write, leases};
 use crate::domain::{Entry, EntryId, EntryState, MessageId, Origin, Priority, SessionId, Timestamp};
 
 /// Turns that are over.
@@ -126,7 +126,9 @@ fn mark(conn: &Connection, id: EntryId, now: Timestamp) -> Result<Entry, StoreEr
              finished_at_ms = iif(state IN ('pending', 'dead'), ?2, finished_at_ms), \
              state = iif(state IN ('pending', 'dead'), 'cancelled', state) WHERE id = ?1 RETURNING {COLUMNS}"
     );
-    Ok(conn.prepare_cached(&sql)?.query_row(params![id, now], entry)?)
+    let marked = conn.prepare_cached(&sql)?.query_row(params![id, now], entry)?;
+    leases::give_back_if_idle(conn, marked.session)?;
+    Ok(marked)
 }
 
 /// Takes back a turn that is over and asks its question anew, with another text: both or neither. The reply is what was taken back,
@@ -173,6 +175,8 @@ impl Write for ChangeText {
         expect_state(self.entry, found.state, EntryState::Pending)?;
         conn.prepare_cached("DELETE FROM messages WHERE entry_id = ?1")?.execute([self.entry])?;
         let sql = format!("UPDATE entries SET text = ?2, continues = 0 WHERE id = ?1 RETURNING {COLUMNS}");
-        Ok(conn.prepare_cached(&sql)?.query_row(params![self.entry, self.text], entry)?)
+        let changed = conn.prepare_cached(&sql)?.query_row(params![self.entry, self.text], entry)?;
+        leases::tell(conn, changed.session)?;
+        Ok(changed)
     }
 }

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::lane::{Job, Mail};
 use super::open::Presence;
+use crate::domain::ProcessId;
 
 /// Operations in one transaction. More would only make the first of them wait longer.
 const BATCH_OPERATIONS: usize = 256;
@@ -30,6 +31,8 @@ pub(super) struct Writer {
     pub(super) counters: Arc<Counters>,
     /// Says to other processes that this one lives; let go after the connection.
     pub(super) presence: Option<Presence>,
+    /// As whom this process is registered, if it runs turns.
+    pub(super) process: Option<ProcessId>,
 }
 
 impl Writer {
@@ -53,10 +56,22 @@ impl Writer {
             }
             self.commit_all(batch);
         }
+        if self.process.is_some() {
+            self.leave();
+        }
         let Self { conn, presence, .. } = self;
         drop(conn);
         drop(presence);
         drop(closing);
+    }
+
+    /// Says to the others that this process ends. Where that fails, they find out by themselves.
+    fn leave(&self) {
+        let outcome = self.execute("BEGIN IMMEDIATE").and_then(|()| super::leases::leave(&self.conn));
+        if let Err(error) = outcome.and_then(|()| self.execute("COMMIT")) {
+            tracing::warn!(%error, "the others could not be told that this process ends");
+            self.leave_transaction();
+        }
     }
 
     /// Runs the batch in one transaction; in more than one only if SQLite ended the first by itself.

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(&str, u64)] = &[
     ("0003_cheaper_checks.sql", 0xe34b_b675_80a7_4bda),
     ("0004_settings_attachments.sql", 0x24da_5038_6cd5_55d9),
     ("0005_history.sql", 0xcd37_6766_7ac8_2809),
+    ("0006_leases.sql", 0xe34b_4d4a_7bd6_7a38),
 ];
 
 #[test]

@@ -101,6 +101,8 @@ fn bench(sessions: usize, slots: usize, replay_bytes: usize, front: Front) -> Be
         sessions: rows,
         ends: Vec::new(),
         pending: Vec::new(),
+        elsewhere: Vec::new(),
+        watch: None,
         model: "played:m".parse().unwrap(),
         replay_bytes,
         front,

@@ -1,0 +1,224 @@
+//! Other processes on the same database: who lives, what they have changed, and what becomes of the work of one that is gone.
+//!
+//! ```text
+//!  every check_interval (every heartbeat while this process is alone):
+//!    Survey ──► others ──► a beat that grows no more: quiet_period and certainly gone, or max_wait: TakeOver
+//!           ├─► changed sessions ──► look_at (mirror.rs)
+//!           └─► what nobody runs ──► Adopt, where that is this process's business (`chatmux work`)
+//!  every heartbeat, while there are others: Beat
+//! ```
+//!
+//! Time is measured here with the monotonic clock, which neither a person nor sleep moves: a machine that slept has nobody's lease
+//! taken over.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Coordinator, notices};
+use crate::domain::{ProcessId, SessionId};
+use crate::store::{Adopt, AskToCancel, Beat, HoldEntries, Identity, Other, Recovery, StoreError, Survey, Surveyed, TakeOver};
+
+/// How other processes are watched (`[lease]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// As whom this process is registered.
+    pub process: ProcessId,
+    /// The last change that was there when the sessions were read.
+    pub since: i64,
+    /// This process shows that it lives this often, while there are others.
+    pub heartbeat: Duration,
+    /// A process that is certainly gone keeps its leases this long after its last beat was seen.
+    pub quiet_period: Duration,
+    /// One that cannot be told to be gone (it was stopped, or hangs) keeps them this long.
+    pub max_wait: Duration,
+    /// Between two looks at the others.
+    pub check_interval: Duration,
+    /// What waits in a session that is taken over goes on by itself (`on_start = "resume"`).
+    pub resumes: bool,
+    /// What waits and nobody runs is this process's to run.
+    pub adopts: bool,
+}
+
+/// What is known of the others.
+pub(super) struct Watching {
+    watch: Watch,
+    identity: Identity,
+    /// The last change that was looked at.
+    last: i64,
+    others: BTreeMap<ProcessId, Seen>,
+    next_survey: Instant,
+    next_beat: Instant,
+    /// A survey is under way.
+    asked: bool,
+}
+
+/// Another process's beat, and since when it has been that.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    beat: i64,
+    since: Instant,
+    /// It was tried to take over from it.
+    tried: bool,
+}
+
+impl Watching {
+    pub(super) fn new(watch: Watch) -> Self {
+        let (now, last) = (Instant::now(), watch.since);
+        Self {
+            watch,
+            identity: Identity::of_this(),
+            last,
+            others: BTreeMap::new(),
+            next_survey: now,
+            next_beat: now,
+            asked: false,
+        }
+    }
+
+    /// Takes in who is registered; gives those whose work is to be taken over.
+    fn note(&mut self, found: Vec<Other>, now: Instant) -> Vec<(ProcessId, i64)> {
+        let mut lost = Vec::new();
+        let before = std::mem::take(&mut self.others);
+        for Other { process, identity, beat } in found {
+            let mut seen = before.get(&process).copied().filter(|seen| seen.beat == beat);
+            let seen = seen.get_or_insert(Seen { beat, since: now, tried: false });
+            let quiet = now.duration_since(seen.since);
+            let gone = quiet >= self.watch.max_wait || (quiet >= self.watch.quiet_period && identity.is_gone());
+            if gone && !seen.tried {
+                seen.tried = true;
+                lost.push((process, beat));
+            }
+            self.others.insert(process, *seen);
+        }
+        lost
+    }
+}
+
+impl Coordinator {
+    /// When the others are to be looked at next.
+    pub(super) fn next_survey(&self) -> Option<Instant> {
+        self.watching.as_ref().filter(|watching| !watching.asked && !self.quit_begun).map(|watching| watching.next_survey)
+    }
+
+    pub(super) fn survey(&mut self) {
+        let Some(watching) = &mut self.watching else { return };
+        watching.asked = true;
+        let (process, since) = (watching.watch.process, watching.last);
+        let now = Instant::now();
+        if now >= watching.next_beat && !watching.others.is_empty() {
+            watching.next_beat = now + watching.watch.heartbeat;
+            let commit = self.store.submit(Beat { process, identity: watching.identity.clone() });
+            self.after(commit, |c, alive| c.beaten(alive));
+        }
+        let read = self.store.query(Survey { process, since });
+        self.later(read, Self::surveyed);
+        self.follow_all();
+    }
+
+    /// One that was taken for dead has missed what became of its sessions.
+    fn beaten(&mut self, alive: Result<bool, StoreError>) {
+        if matches!(alive, Ok(false)) {
+            tracing::warn!("this process was silent for so long that others have taken over its sessions");
+            self.look_at_all();
+        }
+    }
+
+    fn surveyed(&mut self, found: Result<Surveyed, StoreError>) {
+        let Some(watching) = &mut self.watching else { return };
+        let now = Instant::now();
+        watching.asked = false;
+        let Ok(found) = found.inspect_err(|error| tracing::warn!(%error, "the others could not be looked at")) else {
+            watching.next_survey = now + watching.watch.heartbeat;
+            return;
+        };
+        watching.last = found.last;
+        let lost = watching.note(found.others, now);
+        let alone = watching.others.is_empty();
+        let pause = if alone { watching.watch.heartbeat } else { watching.watch.check_interval };
+        let adopts = watching.watch.adopts;
+        watching.next_survey = now + pause;
+        for (process, beat) in lost {
+            let commit = self.store.submit(TakeOver { process, beat, now: self.clock.now() });
+            self.after(commit, move |c, result| c.taken_over(process, result));
+        }
+        if found.missed {
+            self.look_at_all();
+        }
+        for (session, cancel) in found.changed {
+            self.look_at(session, cancel);
+        }
+        if found.orphans && adopts && !self.quit_begun {
+            let commit = self.store.submit(Adopt { set_aside: false });
+            self.after(commit, |c, adopted| {
+                adopted.unwrap_or_default().into_iter().for_each(|session| c.look_at(session, false));
+            });
+        }
+    }
+
+    fn look_at_all(&mut self) {
+        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
+        all.into_iter().for_each(|session| self.look_at(session, false));
+    }
+
+    fn taken_over(&mut self, process: ProcessId, result: Result<Option<Recovery>, StoreError>) {
+        let recovery = match result {
+            Ok(Some(recovery)) => recovery,
+            Ok(None) => return,
+            Err(error) => {
+                self.store_trouble(&error);
+                // As if it had just been seen for the first time.
+                if let Some(watching) = &mut self.watching {
+                    watching.others.remove(&process);
+                }
+                return;
+            }
+        };
+        let held: Vec<_> = recovery.held.values().flatten().copied().collect();
+        let resumes = self.watching.as_ref().is_some_and(|watching| watching.watch.resumes);
+        if resumes && !held.is_empty() {
+            let commit = self.store.submit(HoldEntries { ids: held.clone(), held: false });
+            self.quietly(commit);
+        }
+        let its = |live: &&super::Live| live.elsewhere.is_some_and(|elsewhere| elsewhere.process == process);
+        let mut sessions: Vec<SessionId> = self.sessions.values().filter(its).map(|live| live.session.id).collect();
+        sessions.extend(recovery.held.keys().chain(recovery.interrupted.iter().map(|cut| &cut.session)));
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions.into_iter().for_each(|session| self.look_at(session, false));
+        let name = |id: SessionId| match self.sessions.get(&id) {
+            Some(live) => format!("{id} {}", live.session.name),
+            None => id.to_string(),
+        };
+        for line in gone(&recovery, if resumes { 0 } else { held.len() }, name) {
+            self.notice(line);
+        }
+    }
+
+    /// Asks the process that answers in `session`, if it is another one, to end that.
+    pub(super) fn cancel_elsewhere(&mut self, session: SessionId) {
+        if self.queue.is_elsewhere(session) && self.queue.is_busy(session) {
+            let commit = self.store.submit(AskToCancel { session });
+            self.quietly(commit);
+        }
+    }
+}
+
+/// What another process has left that is gone, in a few lines: its answers that were cut, and how many messages of its are `held` from now
+/// on. `name`: a session as `2 docs`.
+pub fn gone(recovery: &Recovery, held: usize, name: impl Fn(SessionId) -> String) -> Vec<String> {
+    let mut lines = Vec::new();
+    for cut in &recovery.interrupted {
+        lines.push(format!(
+            "[{}] the chatmux that answered here is gone: {} bytes of the answer are kept, marked interrupted",
+            name(cut.session),
+            cut.text_bytes
+        ));
+    }
+    if held > 0 {
+        let names: Vec<_> = recovery.held.keys().map(|session| name(*session)).collect();
+        lines.push(notices::held(held, &names));
+    }
+    lines
+}

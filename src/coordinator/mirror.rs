@@ -1,0 +1,236 @@
+//! Sessions that another process works in, or has changed: read from the store, and shown as if it happened here. What has been read is
+//! kept in the replay buffer like all output, so a switch, a prompt's signs and a script's events know no difference.
+
+use super::{Coordinator, Elsewhere, Front, Live};
+use crate::domain::{
+    AnswerState, Delta, EndState, Entry, EntryId, EntryState, Event, Output, ProcessId, Progress, ReplayBuffer, Seen, Session,
+    SessionId, Show,
+};
+use crate::queue;
+use crate::store::{Behind, EndedEntry, LookAt, Looked, OutputSince, StoreError};
+
+use super::ends::whole_ms;
+use super::queueing::waiting;
+use super::turns::progressed;
+
+/// Output that is read at once. More is passed over in memory, and read from the store by who wants to see it.
+const READ_BYTES: u64 = 256 << 10;
+/// A look is repeated this often when something was asked of the store meanwhile, which it cannot know of.
+const LOOKS: u32 = 4;
+
+impl Coordinator {
+    /// Reads a session anew, because another process has changed it. `cancel`: and ends its turn here, if there is one.
+    pub(super) fn look_at(&mut self, session: SessionId, cancel: bool) {
+        self.look(session, cancel, LOOKS);
+    }
+
+    fn look(&mut self, session: SessionId, cancel: bool, looks: u32) {
+        let live = self.sessions.get(&session);
+        let seen = live.map_or(Seen::START, |live| live.replay.end());
+        // Of one that is new here nothing is in memory.
+        let max_bytes = if live.is_some() { READ_BYTES } else { 0 };
+        let known = self.entries.iter().filter(|(_, tracked)| tracked.session == session).map(|(id, _)| *id).collect();
+        let commit = self.store.submit(LookAt { session, known, seen, max_bytes });
+        let asked = self.asked + 1;
+        self.after(commit, move |c, looked| match looked {
+            Ok(_) if c.asked > asked && looks > 1 && !c.quit_begun => c.look(session, cancel, looks - 1),
+            Ok(Some(looked)) => c.looked(looked, seen, cancel),
+            Ok(None) => drop(c.vanish(session)),
+            Err(error) => c.store_trouble(&error),
+        });
+    }
+
+    fn looked(&mut self, looked: Looked, seen: Seen, cancel: bool) {
+        let Looked { session: row, lease, running, pending, ended, auto, behind } = looked;
+        let session = row.id;
+        if !self.sessions.contains_key(&session) {
+            self.admit(row.clone(), behind.end);
+            self.touch_prompt();
+        }
+        self.take_row(row);
+        let theirs = lease.filter(|lease| !lease.is_ours);
+        let here = self.queue.running(session).is_some() && !self.queue.is_elsewhere(session);
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        // A loop of a turn under way here counts here.
+        let same = |a: &crate::domain::AutoReply, b: &crate::domain::AutoReply| a.started_at == b.started_at;
+        if !(here && matches!((&live.auto, &auto), (Some(a), Some(b)) if same(a, b))) {
+            live.auto = auto;
+        }
+        for entry in pending.iter().chain(&running) {
+            if !self.entries.contains_key(&entry.id) {
+                self.track(entry);
+            }
+        }
+        if !here {
+            self.note_elsewhere(session, theirs.map(|lease| lease.process), running.as_ref());
+            self.mirror(session, seen, behind);
+            ended.into_iter().for_each(|ended| self.ended_elsewhere(ended));
+        }
+        let lease = match theirs {
+            Some(_) => queue::Lease::Elsewhere(running.map(|entry| entry.id)),
+            None => queue::Lease::Here,
+        };
+        let waiting = pending.iter().map(waiting).collect();
+        self.tell(queue::Event::Reread { session, waiting, lease });
+        if cancel {
+            self.tell(queue::Event::Cancel(session));
+        }
+        self.touch(session);
+        self.touch_prompt();
+    }
+
+    /// What others have changed of a session itself. Its draft and how far it was seen are each process's own.
+    fn take_row(&mut self, row: Session) {
+        let (session, held, provider) = (row.id, row.held, row.model.provider.clone());
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let (was_held, was_open) = (live.session.held, live.session.closed_at.is_none());
+        let moved = live.session.model.provider != provider;
+        let (draft, seen) = (std::mem::take(&mut live.session.draft), live.session.seen);
+        let archived = row.closed_at.is_some();
+        live.session = Session { draft, seen, ..row };
+        if moved {
+            self.tell(queue::Event::ProviderChanged { session, provider });
+        }
+        if was_held != held {
+            self.tell(queue::Event::Hold { session, held, release: false });
+        }
+        // What is archived asks for nothing more.
+        if was_open && archived {
+            self.tell(queue::Event::Hold { session, held: true, release: false });
+            self.tell(queue::Event::Cancel(session));
+        }
+    }
+
+    fn note_elsewhere(
+        &mut self,
+        session: SessionId,
+        process: Option<ProcessId>,
+        running: Option<&Entry>,
+    ) {
+        let now = self.clock.now();
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let before = live.elsewhere.and_then(|elsewhere| elsewhere.running);
+        let runs = running.map(|entry| match before {
+            Some((before, progress)) if before == entry.id => (entry.id, progress),
+            Some(_) | None => (entry.id, Progress::Asked(entry.started_at.unwrap_or(now))),
+        });
+        let asked = live.elsewhere.is_some_and(|elsewhere| elsewhere.asked);
+        live.elsewhere = process.map(|process| Elsewhere { process, running: runs, asked });
+        let Some(entry) = running.filter(|entry| before.is_none_or(|(before, _)| before != entry.id)) else { return };
+        if let Some(tracked) = self.entries.get_mut(&entry.id) {
+            tracked.first_start.get_or_insert(now);
+        }
+        if self.tells_of(entry.id) {
+            let attempt = entry.attempts;
+            self.emit(Event::Started { session, entry: entry.id, attempt }, Some(entry.id));
+        }
+    }
+
+    /// Whether what another process does of an entry is told: a script hears of what it has asked for.
+    fn tells_of(&self, entry: EntryId) -> bool {
+        matches!(self.front, Front::Terminal(_)) || self.entries.get(&entry).is_some_and(|tracked| tracked.ours)
+    }
+
+    /// Reads on in every session in which another process answers.
+    pub(super) fn follow_all(&mut self) {
+        let follows = |live: &&mut Live| live.elsewhere.is_some_and(|e| e.running.is_some() && !e.asked);
+        let mut reads = Vec::new();
+        for live in self.sessions.values_mut().filter(follows) {
+            let (session, seen) = (live.session.id, live.replay.end());
+            if let Some(elsewhere) = &mut live.elsewhere {
+                elsewhere.asked = true;
+            }
+            reads.push((session, seen, self.store.query(OutputSince { session, seen, max_bytes: READ_BYTES })));
+        }
+        for (session, seen, read) in reads {
+            self.later(read, move |c, behind| c.followed(session, seen, behind));
+        }
+    }
+
+    fn followed(&mut self, session: SessionId, seen: Seen, behind: Result<Behind, StoreError>) {
+        let Some(elsewhere) = self.sessions.get_mut(&session).and_then(|live| live.elsewhere.as_mut()) else { return };
+        elsewhere.asked = false;
+        match behind {
+            Ok(behind) => self.mirror(session, seen, behind),
+            Err(error) => tracing::warn!(%session, %error, "what another process answers could not be read"),
+        }
+    }
+
+    /// Takes in what was put out behind `seen`, unless that was taken in already.
+    fn mirror(&mut self, session: SessionId, seen: Seen, behind: Behind) {
+        let now = self.clock.now();
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        if live.replay.end() != seen || behind.end == seen {
+            return;
+        }
+        let deltas: Vec<Delta> = behind.outputs.iter().filter_map(delta).collect();
+        if let Some(Elsewhere { running: Some((_, progress)), .. }) = &mut live.elsewhere {
+            *progress = deltas.iter().fold(*progress, |before, delta| progressed(before, delta, now));
+        }
+        let running = live.elsewhere.and_then(|elsewhere| elsewhere.running).map(|(entry, _)| entry);
+        if behind.cut_bytes > 0 {
+            live.replay = ReplayBuffer::new(self.replay_bytes, behind.end);
+            live.follows = false;
+        } else {
+            behind.outputs.into_iter().for_each(|output| live.replay.push(output));
+        }
+        if let Some(entry) = running.filter(|entry| self.entries.get(entry).is_some_and(|tracked| tracked.ours))
+            && matches!(self.front, Front::Script(_))
+        {
+            for delta in deltas {
+                self.emit(Event::Delta { session, entry, delta }, Some(entry));
+            }
+        }
+        self.touch(session);
+    }
+
+    /// Another process has ended this.
+    fn ended_elsewhere(&mut self, ended: EndedEntry) {
+        let EndedEntry { entry, answer, text, usage, first_at } = ended;
+        let (id, session, now) = (entry.id, entry.session, self.clock.now());
+        let Some(tracked) = self.entries.get(&id) else { return };
+        let state = how(&entry, answer);
+        let since = tracked.since;
+        let start = entry.started_at.or(tracked.first_start);
+        let event = Event::Finished {
+            session,
+            entry: id,
+            state,
+            text,
+            tokens: usage,
+            wait_ms: whole_ms(start.unwrap_or(now).since(since)),
+            first_ms: first_at.zip(start).map(|(first, start)| whole_ms(first.since(start))),
+            total_ms: start.map_or(0, |start| whole_ms(entry.finished_at.unwrap_or(now).since(start))),
+            error: entry.error.clone(),
+        };
+        if self.tells_of(id) {
+            self.emit(event, Some(id));
+        }
+        if answer.is_none() && state == EndState::Cancelled && session == self.active {
+            self.show(Show::Notice(format!("#{id} is cancelled")));
+        }
+        if answer.is_some() {
+            self.alert(session, state, entry.error.as_ref());
+            self.note_end(session, state);
+        }
+        self.finish_entry(id, state, entry.error);
+    }
+}
+
+/// How an entry that has ended is told.
+const fn how(entry: &Entry, answer: Option<AnswerState>) -> EndState {
+    match (entry.state, answer) {
+        (EntryState::Cancelled, _) => EndState::Cancelled,
+        (EntryState::Dead, _) | (_, Some(AnswerState::Failed)) => EndState::Failed,
+        (_, Some(AnswerState::Complete)) => EndState::Complete,
+        (_, Some(AnswerState::Interrupted | AnswerState::Streaming) | None) => EndState::Interrupted,
+    }
+}
+
+fn delta(output: &Output) -> Option<Delta> {
+    match output {
+        Output::Text { text, .. } => Some(Delta::Text(text.clone())),
+        Output::Reasoning { text, .. } => Some(Delta::Reasoning(text.clone())),
+        Output::Question { .. } | Output::End { .. } => None,
+    }
+}

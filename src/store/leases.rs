@@ -1,0 +1,411 @@
+//! Several processes on one database. Each is registered (`processes`), and a session in which one has something to run is leased
+//! to it (`leases`): nobody else starts a turn there, and what the former holder of a lease still wants to write is refused.
+//!
+//! A lease is taken by the commit that gives a session something to run, and given back by the commit after which there is nothing
+//! left: it costs no commit of its own. What one process changes of what others have in memory is told by a row in `changes`, in the
+//! same commit, and only while there are others; each looks there in short intervals ([`Survey`]) and then at the session
+//! ([`LookAt`]).
+//!
+//! Whether another lives is never told by a clock that can be set: it is watched whether its `beat` grows.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::auto_replies::AutoReplies;
+use super::entries::{COLUMNS, SERVICE_ORDER, by_id, entry};
+use super::output::OutputSince;
+use super::process::Identity;
+use super::recover::{self, Recovery};
+use super::sessions;
+use super::{Behind, Read, StoreError, Write};
+use crate::domain::{
+    AnswerState, AutoReply, Entry, EntryId, EntryState, ProcessId, Seen, Session, SessionId, Timestamp, Usage,
+};
+
+/// Rows of `changes` that are kept. Who has missed more looks at everything anew.
+const KEPT_CHANGES: i64 = 10_000;
+
+/// Who runs no turns, and takes no lease: no process has this number.
+pub(super) const VISITOR: ProcessId = ProcessId(0);
+
+/// Registers this process.
+pub(super) fn register(conn: &Connection, identity: &Identity) -> Result<ProcessId, StoreError> {
+    let sql = "INSERT INTO processes (pid, boot, started) VALUES (?1, ?2, ?3)";
+    conn.execute(sql, params![identity.pid, identity.boot, identity.started])?;
+    Ok(ProcessId(conn.last_insert_rowid()))
+}
+
+/// Tells the connection for which process it writes, as the view `me`.
+pub(super) fn write_as(conn: &Connection, process: ProcessId) -> Result<(), StoreError> {
+    // Not a parameter: a view takes none.
+    conn.execute_batch(&format!("DROP VIEW IF EXISTS temp.me; CREATE TEMP VIEW me AS SELECT {process} AS process"))?;
+    Ok(())
+}
+
+/// Tells the others, if there are any, that something of `session` is another now.
+pub(super) fn tell(conn: &Connection, session: SessionId) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO changes (session_id, process_id) SELECT ?1, process FROM me \
+         WHERE EXISTS (SELECT 1 FROM processes WHERE id <> process)",
+    )?
+    .execute([session])?;
+    Ok(())
+}
+
+/// [`tell`], once a session.
+pub(super) fn tell_of(conn: &Connection, changed: &[Entry]) -> Result<(), StoreError> {
+    let mut sessions: Vec<SessionId> = changed.iter().map(|entry| entry.session).collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    sessions.into_iter().try_for_each(|session| tell(conn, session))
+}
+
+/// There is something to run in `session`: where nobody has the lease, it is this process's from now on. Tells the others too.
+pub(super) fn claim(conn: &Connection, session: SessionId) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO leases (session_id, process_id) SELECT ?1, process FROM me WHERE true ON CONFLICT DO NOTHING",
+    )?
+    .execute([session])?;
+    tell(conn, session)
+}
+
+/// Fails with [`StoreError::Leased`] unless this process has the lease of `session`.
+pub(super) fn expect_lease(conn: &Connection, session: SessionId) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM leases WHERE session_id = ?1 AND process_id = (SELECT process FROM me)";
+    if conn.prepare_cached(sql)?.exists([session])? { Ok(()) } else { Err(StoreError::Leased(session)) }
+}
+
+/// Gives the lease of `session` back if this process has nothing to run there any more. Tells the others too.
+pub(super) fn give_back_if_idle(conn: &Connection, session: SessionId) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "DELETE FROM leases WHERE session_id = ?1 AND process_id = (SELECT process FROM me) \
+             AND NOT EXISTS (SELECT 1 FROM entries WHERE session_id = ?1 AND state = 'running') \
+             AND NOT EXISTS (SELECT 1 FROM entries e JOIN sessions s ON s.id = e.session_id \
+                             WHERE e.session_id = ?1 AND e.state = 'pending' AND e.held = 0 AND s.held = 0)",
+    )?
+    .execute([session])?;
+    tell(conn, session)
+}
+
+/// This process ends: what it has not begun is set aside while others live, who would not know why it waits; its leases go. A turn whose
+/// end could not be committed is left to the others, or to the next start, as a dead process's would be.
+pub(super) fn leave(conn: &Connection) -> Result<(), StoreError> {
+    let mut unfinished = conn.prepare(
+        "SELECT 1 FROM entries WHERE state = 'running' \
+             AND session_id IN (SELECT session_id FROM leases WHERE process_id = (SELECT process FROM me))",
+    )?;
+    if unfinished.exists([])? {
+        return Ok(());
+    }
+    conn.execute(
+        "UPDATE entries SET held = 1, set_aside = 1 WHERE state = 'pending' AND held = 0 \
+             AND session_id IN (SELECT session_id FROM leases WHERE process_id = (SELECT process FROM me)) \
+             AND EXISTS (SELECT 1 FROM processes WHERE id <> (SELECT process FROM me))",
+        [],
+    )?;
+    let sql = "SELECT session_id FROM leases WHERE process_id = (SELECT process FROM me)";
+    let mut leased = conn.prepare(sql)?;
+    let leased = leased.query_map([], |row| row.get(0))?.collect::<Result<Vec<SessionId>, _>>()?;
+    leased.into_iter().try_for_each(|session| tell(conn, session))?;
+    // With its leases.
+    conn.execute("DELETE FROM processes WHERE id = (SELECT process FROM me)", [])?;
+    Ok(())
+}
+
+/// Shows the others that this process lives. One that was taken for dead (it was stopped for long) is registered again; the leases
+/// that it had are not its any more.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// As whom it was registered.
+    pub process: ProcessId,
+    /// What it is known by.
+    pub identity: Identity,
+}
+
+impl Write for Beat {
+    /// Whether it was registered still.
+    type Reply = bool;
+
+    fn apply(self, conn: &Connection) -> Result<bool, StoreError> {
+        let alive = conn.prepare_cached("UPDATE processes SET beat = beat + 1 WHERE id = ?1")?.execute([self.process])?;
+        let Identity { pid, boot, started } = self.identity;
+        if alive == 0 {
+            conn.prepare_cached("INSERT INTO processes (id, pid, boot, started) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![self.process, pid, boot, started])?;
+        }
+        conn.prepare_cached("DELETE FROM changes WHERE id <= (SELECT max(id) FROM changes) - ?1")?
+            .execute([KEPT_CHANGES])?;
+        Ok(alive > 0)
+    }
+}
+
+/// Sets right what a process that is dead, or silent for too long, has left, if its beat is still the one that was seen last. The
+/// reply is what was repaired; `None` when it lives after all, or somebody was quicker.
+#[derive(Debug, Clone, Copy)]
+pub struct TakeOver {
+    /// Whose.
+    pub process: ProcessId,
+    /// Its last beat.
+    pub beat: i64,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Write for TakeOver {
+    type Reply = Option<Recovery>;
+
+    fn apply(self, conn: &Connection) -> Result<Option<Recovery>, StoreError> {
+        let mut leased = conn.prepare_cached("SELECT session_id FROM leases WHERE process_id = ?1")?;
+        let leased = leased.query_map([self.process], |row| row.get(0))?.collect::<Result<Vec<SessionId>, _>>()?;
+        let gone = conn
+            .prepare_cached("DELETE FROM processes WHERE id = ?1 AND beat = ?2")?
+            .execute(params![self.process, self.beat])?;
+        if gone == 0 {
+            return Ok(None);
+        }
+        let recovery = recover::repair(conn, self.now)?;
+        leased.into_iter().try_for_each(|session| tell(conn, session))?;
+        Ok(Some(recovery))
+    }
+}
+
+/// Asks who has the lease of a session to end the turn under way.
+#[derive(Debug, Clone, Copy)]
+pub struct AskToCancel {
+    /// Which session.
+    pub session: SessionId,
+}
+
+impl Write for AskToCancel {
+    type Reply = ();
+
+    fn apply(self, conn: &Connection) -> Result<(), StoreError> {
+        conn.prepare_cached("INSERT INTO changes (session_id, process_id, cancel) SELECT ?1, process, 1 FROM me")?
+            .execute([self.session])?;
+        Ok(())
+    }
+}
+
+/// Takes the lease of each session in which something waits that nobody runs, and that no person held; what was set aside goes on.
+/// The reply has the sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct Adopt {
+    /// Also what was set aside when its process ended.
+    pub set_aside: bool,
+}
+
+/// Sessions without a lease in which something waits that nobody held.
+const ORPHANED: &str = "SELECT DISTINCT e.session_id FROM entries e JOIN sessions s ON s.id = e.session_id \
+     WHERE e.state = 'pending' AND (e.held = 0 OR (?1 AND e.set_aside = 1)) AND s.held = 0 AND s.closed_at_ms IS NULL \
+         AND e.session_id NOT IN (SELECT session_id FROM leases)";
+
+impl Write for Adopt {
+    type Reply = Vec<SessionId>;
+
+    fn apply(self, conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
+        let mut orphaned = conn.prepare_cached(ORPHANED)?;
+        let orphaned = orphaned.query_map([self.set_aside], |row| row.get(0))?.collect::<Result<Vec<SessionId>, _>>()?;
+        let mut release = conn.prepare_cached(
+            "UPDATE entries SET held = 0, set_aside = 0 WHERE session_id = ?1 AND state = 'pending' AND set_aside = 1",
+        )?;
+        for &session in &orphaned {
+            if self.set_aside {
+                release.execute([session])?;
+            }
+            claim(conn, session)?;
+        }
+        Ok(orphaned)
+    }
+}
+
+/// What there is of others: who lives, and what they have changed since.
+#[derive(Debug, Clone, Copy)]
+pub struct Survey {
+    /// Who looks.
+    pub process: ProcessId,
+    /// The last change that it knows; what comes later is given.
+    pub since: i64,
+}
+
+/// Another process that is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// As whom.
+    pub process: ProcessId,
+    /// What it is known by.
+    pub identity: Identity,
+    /// Grows while it lives.
+    pub beat: i64,
+}
+
+/// What a survey found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surveyed {
+    /// Who else is registered.
+    pub others: Vec<Other>,
+    /// Sessions that others have changed, each once, and whether one of them asks that the turn there ends.
+    pub changed: BTreeMap<SessionId, bool>,
+    /// The last change, to ask from next time.
+    pub last: i64,
+    /// Changes are missing: everything may be another.
+    pub missed: bool,
+    /// Something waits that nobody runs ([`Adopt`]).
+    pub orphans: bool,
+}
+
+impl Read for Survey {
+    type Reply = Surveyed;
+
+    fn fetch(self, conn: &Connection) -> Result<Surveyed, StoreError> {
+        let mut found = Surveyed { last: self.since, ..Surveyed::default() };
+        let mut others = conn.prepare_cached("SELECT id, pid, boot, started, beat FROM processes WHERE id <> ?1")?;
+        let others = others.query_map([self.process], |row| {
+            let identity = Identity { pid: row.get(1)?, boot: row.get(2)?, started: row.get(3)? };
+            Ok(Other { process: row.get(0)?, identity, beat: row.get(4)? })
+        })?;
+        found.others = others.collect::<Result<_, _>>()?;
+        let mut changes =
+            conn.prepare_cached("SELECT id, session_id, process_id, cancel FROM changes WHERE id > ?1 ORDER BY id")?;
+        let mut rows = changes.query([self.since])?;
+        while let Some(row) = rows.next()? {
+            let (id, session): (i64, SessionId) = (row.get(0)?, row.get(1)?);
+            found.missed |= found.last == self.since && id > self.since + 1;
+            found.last = id;
+            if row.get::<_, ProcessId>(2)? != self.process {
+                *found.changed.entry(session).or_default() |= row.get::<_, bool>(3)?;
+            }
+        }
+        found.orphans = conn.prepare_cached(ORPHANED)?.exists([false])?;
+        Ok(found)
+    }
+}
+
+/// The number of the last change, for [`Survey::since`]: to be asked before what is in memory is read.
+#[derive(Debug, Clone, Copy)]
+pub struct LastChange;
+
+impl Read for LastChange {
+    type Reply = i64;
+
+    fn fetch(self, conn: &Connection) -> Result<i64, StoreError> {
+        Ok(conn.query_row("SELECT coalesce(max(id), 0) FROM changes", [], |row| row.get(0))?)
+    }
+}
+
+/// Sessions that other processes have the lease of.
+#[derive(Debug, Clone, Copy)]
+pub struct LeasedElsewhere(pub ProcessId);
+
+impl Read for LeasedElsewhere {
+    type Reply = Vec<SessionId>;
+
+    fn fetch(self, conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
+        let mut statement = conn.prepare_cached("SELECT session_id FROM leases WHERE process_id <> ?1")?;
+        Ok(statement.query_map([self.0], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+}
+
+/// A session as it is now. An operation of the writer although it changes nothing: so it stands in the order of what this process
+/// has asked for, and tells of exactly that and of what others have done.
+#[derive(Debug, Clone)]
+pub struct LookAt {
+    /// Which.
+    pub session: SessionId,
+    /// Entries of it whose end is not known yet.
+    pub known: Vec<EntryId>,
+    /// Where its output ends as far as it is known.
+    pub seen: Seen,
+    /// Of what comes behind that, this much at most.
+    pub max_bytes: u64,
+}
+
+/// What a look found.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// The session.
+    pub session: Session,
+    /// Who has its lease.
+    pub lease: Option<Lease>,
+    /// The entry whose turn is under way.
+    pub running: Option<Entry>,
+    /// What waits, in the order of service.
+    pub pending: Vec<Entry>,
+    /// Of those that were known, what has ended.
+    pub ended: Vec<EndedEntry>,
+    /// Its auto-reply loop.
+    pub auto: Option<AutoReply>,
+    /// What came behind what was known.
+    pub behind: Behind,
+}
+
+/// Who has a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// As whom it is registered.
+    pub process: ProcessId,
+    /// It is the one that asks.
+    pub is_ours: bool,
+}
+
+/// An entry that has ended, with its answer if it has one.
+#[derive(Debug, Clone)]
+pub struct EndedEntry {
+    /// The entry; its session may be gone.
+    pub entry: Entry,
+    /// How its answer stands.
+    pub answer: Option<AnswerState>,
+    /// Its answer's text.
+    pub text: String,
+    /// Tokens.
+    pub usage: Usage,
+    /// When the first of it came.
+    pub first_at: Option<Timestamp>,
+}
+
+impl Write for LookAt {
+    /// `None`: there is no such session.
+    type Reply = Option<Looked>;
+
+    fn apply(self, conn: &Connection) -> Result<Option<Looked>, StoreError> {
+        let session = match sessions::by_id(conn, self.session) {
+            Ok(session) => session,
+            Err(StoreError::NoSession(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let sql = "SELECT process_id, process_id = (SELECT process FROM me) FROM leases WHERE session_id = ?1";
+        let lease = conn.prepare_cached(sql)?.query_row([self.session], |row| {
+            Ok(Lease { process: row.get(0)?, is_ours: row.get(1)? })
+        });
+        let in_state = |state: &str| -> Result<Vec<Entry>, StoreError> {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM entries WHERE session_id = ?1 AND state = '{state}' ORDER BY {SERVICE_ORDER}"
+            );
+            Ok(conn.prepare_cached(&sql)?.query_map([self.session], entry)?.collect::<Result<_, _>>()?)
+        };
+        let (running, pending) = (in_state("running")?.pop(), in_state("pending")?);
+        let mut ended = Vec::new();
+        for &known in &self.known {
+            ended.extend(ended_entry(conn, known)?);
+        }
+        let auto = AutoReplies.fetch(conn)?.into_iter().find(|auto| auto.session == self.session);
+        let output = OutputSince { session: self.session, seen: self.seen, max_bytes: self.max_bytes };
+        let (lease, behind) = (lease.optional()?, output.fetch(conn)?);
+        Ok(Some(Looked { session, lease, running, pending, ended, auto, behind }))
+    }
+}
+
+fn ended_entry(conn: &Connection, id: EntryId) -> Result<Option<EndedEntry>, StoreError> {
+    let is_over = |state| matches!(state, EntryState::Done | EntryState::Cancelled | EntryState::Dead);
+    let Some(entry) = by_id(conn, id)?.filter(|entry| is_over(entry.state)) else { return Ok(None) };
+    let sql = "SELECT state, text, input_tokens, output_tokens, first_at_ms FROM messages \
+               WHERE entry_id = ?1 AND role = 'assistant'";
+    let answer = conn.prepare_cached(sql)?.query_row([id], |row| {
+        let tokens = |at| row.get::<_, Option<i64>>(at).map(|tokens| tokens.map(i64::unsigned_abs));
+        Ok((row.get(0)?, row.get(1)?, Usage { input: tokens(2)?, output: tokens(3)? }, row.get(4)?))
+    });
+    Ok(Some(match answer.optional()? {
+        Some((state, text, usage, first_at)) => EndedEntry { entry, answer: Some(state), text, usage, first_at },
+        None => EndedEntry { entry, answer: None, text: String::new(), usage: Usage::default(), first_at: None },
+    }))
+}
