@@ -7,10 +7,10 @@ use std::io::{self, IsTerminal, Read};
 use tokio::sync::mpsc;
 
 use super::exit::Failed;
-use super::open::{self, Opened};
+use super::open::{self, Opened, Purpose};
 use super::script::Play;
 use crate::cli::args::Args;
-use crate::config::{Config, Places};
+use crate::config::{Config, OnStart, Places};
 use crate::domain::attachment::with_context;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::script::lines::ScriptLine;
@@ -19,7 +19,7 @@ use crate::store::{CloseSession, CreateSession, Gates, LastChange};
 pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String]) -> Result<u8, Failed> {
     let question = question(words)?;
     let opened =
-        if args.session.is_some() { open::open(args, config, places, true)? } else { fresh(args, config, places)? };
+        if args.session.is_some() { open::open(args, config, places, Purpose::Visit)? } else { fresh(args, config, places)? };
     let (sender, input) = mpsc::channel(1);
     // A question that begins with a slash is a question all the same.
     let line = if question.starts_with('/') { format!("/{question}") } else { question };
@@ -30,13 +30,13 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String
     let opened = Opened { pending: Vec::new(), auto_replies: Vec::new(), ..opened };
     let notices = open::recovery_report(&opened);
     let play = Play { json: args.json, fail_fast: false, numbered: false, notices };
-    play.run(opened, config, input)
+    play.run(args, opened, config, input)
 }
 
 /// A database with a session for this question alone.
 fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed> {
     let now = open::CLOCK.now();
-    let (store, opening) = open::open_store(args, config, places, now)?;
+    let (store, opening) = open::open_store(args, config.on_start == OnStart::Resume, places, now)?;
     if opening.created {
         // The first session of a database is the prompt's own.
         store.write_blocking(CreateSession { name: None, model: config.model.clone(), system: String::new(), now })?;

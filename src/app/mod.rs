@@ -3,12 +3,14 @@
 
 mod ask;
 mod exit;
+mod guardian;
 mod listing;
 mod open;
 mod prompt;
 mod script;
 mod signals;
 mod time_of_day;
+mod work;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -46,7 +48,17 @@ fn run(args: Args) -> Result<u8, Failed> {
         Some(Sub::Completions { shell }) => return print(&render_completions(*shell)),
         Some(Sub::Man) => return print(&render_man()),
         Some(Sub::Config { action }) => return configure(*action, &args, &places),
-        Some(Sub::Ask { .. } | Sub::Sessions | Sub::Queue { .. } | Sub::Stats) | None => {}
+        Some(Sub::Ask { .. } | Sub::Sessions | Sub::Queue { .. } | Sub::Stats | Sub::Work { .. }) | None => {}
+    }
+    let prompts = args.command.is_none() && io::stdin().is_terminal() && !args.json;
+    match args.guardian {
+        Some(guardian) => guardian::obey(guardian),
+        None if prompts => {
+            if let Some(code) = guardian::guard() {
+                return Ok(code);
+            }
+        }
+        None => {}
     }
     let config = load(&args)?;
     if let Some(log) = places.log() {
@@ -57,8 +69,9 @@ fn run(args: Args) -> Result<u8, Failed> {
         Some(Sub::Sessions) => listing::sessions(&args, &places),
         Some(Sub::Queue { dead }) => listing::queue(&args, &config, &places, *dead),
         Some(Sub::Stats) => listing::stats(&args, &config, &places),
+        Some(Sub::Work { watch, detached }) => work::run(&args, &config, &places, *watch, *detached),
         Some(Sub::Completions { .. } | Sub::Man | Sub::Config { .. }) => Ok(OK),
-        None if io::stdin().is_terminal() && !args.json => prompt::run(&args, &config, &places),
+        None if prompts => prompt::run(&args, &config, &places),
         None => script::run(&args, &config, &places),
     }
 }

@@ -20,12 +20,23 @@ use crate::execute::Executor;
 use crate::provider::Providers;
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
-    ActiveSession, AutoReplies, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere, Opening, PendingEntries,
+    ActiveSession, Adopt, AutoReplies, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere, Opening, PendingEntries,
     QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
 };
 
 /// Characters of an auto-reply in the report of a start.
 const REPORT_CHARS: usize = 40;
+
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be in its sessions: where one is is kept.
+    Sessions,
+    /// `chatmux ask`: leaves no trace in where the prompt begins next time, nor in what is archived.
+    Visit,
+    /// `chatmux work`: what waits is to be run, also what the last exit left. Leaves no other trace.
+    Work,
+}
 
 /// The system's clock.
 pub(super) const CLOCK: Clock = Clock(|| {
@@ -58,11 +69,13 @@ pub(super) fn database_path(args: &Args, places: &Places) -> Result<PathBuf, Fai
 
 /// Opens the database and finds the session to begin with: the one that `--session` names (a name not known yet is created),
 /// else the one that was active last, else a first one.
-///
-/// A `visit` (`chatmux ask`) leaves no trace in where the prompt begins next time, nor in what is archived.
-pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -> Result<Opened, Failed> {
-    let now = CLOCK.now();
-    let (store, opening) = open_store(args, config, places, now)?;
+pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpose) -> Result<Opened, Failed> {
+    let (now, visit) = (CLOCK.now(), purpose != Purpose::Sessions);
+    let resumes = config.on_start == OnStart::Resume || purpose == Purpose::Work;
+    let (store, opening) = open_store(args, resumes, places, now)?;
+    if purpose == Purpose::Work {
+        store.write_blocking(Adopt { set_aside: true })?;
+    }
     // What is changed from here on is looked at anew.
     let since = store.read_blocking(LastChange)?;
     let mut sessions = store.read_blocking(Sessions { closed: true })?;
@@ -105,7 +118,7 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, visit: bool) -
     pending.retain(|entry| is_ours(entry.session));
     let mut auto_replies = store.read_blocking(AutoReplies)?;
     auto_replies.retain(|auto| is_ours(auto.session));
-    let (gates, resumes) = (store.read_blocking(Gates)?, config.on_start == OnStart::Resume);
+    let gates = store.read_blocking(Gates)?;
     let first = known < sessions.len();
     let watch = watch(config, &opening, since);
     Ok(Opened { store, opening, sessions, ends, pending, elsewhere, watch, auto_replies, resumes, gates, active, first })
@@ -121,12 +134,12 @@ pub(super) fn watch(config: &Config, opening: &Opening, since: i64) -> Watch {
 /// Opens the database. Where what waits shall go on by itself, nothing stays held that the last exit left, whoever comes next.
 pub(super) fn open_store(
     args: &Args,
-    config: &Config,
+    resumes: bool,
     places: &Places,
     now: Timestamp,
 ) -> Result<(Store, Opening), Failed> {
     let (store, opening) = Store::open(&database_path(args, places)?, now)?;
-    if config.on_start == OnStart::Resume {
+    if resumes {
         // What the last exit left, and not what the person had held.
         let ids = opening.recovery.held.values().flatten().copied().collect();
         store.write_blocking(HoldEntries { ids, held: false })?;
@@ -296,6 +309,10 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
         let sessions: std::collections::BTreeSet<_> = held.iter().map(|entry| entry.session).collect();
         let names: Vec<_> = sessions.into_iter().map(name).collect();
         lines.push(notices::held(held.len(), &names));
+    }
+    let elsewhere: Vec<_> = opened.elsewhere.iter().copied().filter(|&id| is_open(id)).map(name).collect();
+    if !elsewhere.is_empty() {
+        lines.push(format!("another chatmux is at work ({}): what it answers is shown here too", elsewhere.join(", ")));
     }
     lines.extend(opened.auto_replies.iter().map(|auto| loop_report(auto, &name(auto.session), opened.resumes)));
     lines

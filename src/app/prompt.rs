@@ -3,7 +3,8 @@
 use tokio::sync::watch;
 
 use super::exit::{FAILED, Failed, OK, SIGNAL};
-use super::{color_choice, env, open, signals};
+use super::open::{self, Purpose};
+use super::{color_choice, env, guardian, signals, work};
 use crate::cli::args::Args;
 use crate::config::{Config, EditMode, Places};
 use crate::coordinator::Front;
@@ -12,7 +13,7 @@ use crate::repl::{Completer, End, Names, Repl};
 use crate::ui;
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
-    let opened = open::open(args, config, places, false)?;
+    let opened = open::open(args, config, places, Purpose::Sessions)?;
     let greeting = greeting(&opened);
     let runtime = open::runtime()?;
     let store = opened.store.clone();
@@ -22,6 +23,8 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, F
     store.close();
     match outcome? {
         End::Left => Ok(OK),
+        // It was handed over, for there is no guardian.
+        End::Detached => work::start(args).map(|()| OK),
         End::Signal(signal) => Ok(SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0))),
         End::Failed(why) => {
             Failed::Other(anyhow::anyhow!("the terminal failed: {why}; all is saved")).tell();
@@ -58,11 +61,22 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
     let (store, draft) = (opened.store.clone(), opened.active.draft.clone());
     let front = Front::terminal(display.frames, display.ready);
     let handle = open::coordinate(opened, config, &open::providers(config), front);
-    let mut executor = open::executor(handle, store, config, Origin::User, columns);
+    let mut executor = open::executor(handle.clone(), store, config, Origin::User, columns);
     executor.has_line = input.has_line;
     executor.words = plain;
     let repl = Repl { executor, names, signals: signals::listen(), greeting, draft };
-    Ok(repl.run(input).await)
+    let end = repl.run(input).await;
+    if end != End::Detached {
+        return Ok(end);
+    }
+    if args.guardian.is_none() {
+        if let Err(error) = handle.hand_over().await {
+            tracing::error!(%error, "the end could not be committed");
+        }
+        return Ok(end);
+    }
+    guardian::leave_terminal(args.guardian).map_err(anyhow::Error::new)?;
+    Ok(work::serve(&handle, false).await.map_or(End::Left, End::Signal))
 }
 
 /// Terminals that join, as far as they can be told by what they say of themselves. A line in the prompt is laid out by that, and one

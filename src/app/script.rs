@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{FAILED, Failed, OK, SIGNAL};
-use super::{open, signals};
+use super::open::{self, Purpose};
+use super::{signals, work};
 use crate::cli::args::Args;
 use crate::config::{Config, Places};
 use crate::coordinator::{Front, Handle, ScriptItem};
@@ -22,16 +23,16 @@ use crate::store::Store;
 /// Columns that lists for people take where there is no terminal.
 const SCRIPT_COLUMNS: usize = 100;
 /// Loads that wait for the writer: one; what comes meanwhile is merged into the next.
-const LOADS: usize = 1;
+pub(super) const LOADS: usize = 1;
 /// After a signal the last words may take this long.
 const IMPATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
-    let opened = open::open(args, config, places, false)?;
+    let opened = open::open(args, config, places, Purpose::Sessions)?;
     let notices = open::recovery_report(&opened);
     let input = lines::spawn(BufReader::new(io::stdin())).map_err(anyhow::Error::new)?;
     let play = Play { json: args.json, fail_fast: args.fail_fast, numbered: true, notices };
-    play.run(opened, config, input)
+    play.run(args, opened, config, input)
 }
 
 /// A script to be run on a database that is open.
@@ -46,6 +47,7 @@ impl Play {
     /// Runs it to its end; the exit code.
     pub(super) fn run(
         self,
+        args: &Args,
         opened: open::Opened,
         config: &Config,
         input: mpsc::Receiver<ScriptLine>,
@@ -56,6 +58,9 @@ impl Play {
         runtime.shutdown_background();
         store.close();
         let Outcome { verdict, written, signal } = outcome?;
+        if verdict.detached {
+            work::start(args)?;
+        }
         Ok(match signal {
             Some(signal) => SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)),
             // Who closes the pipe has read enough.
@@ -99,7 +104,7 @@ impl Play {
                     let impatient = signal.replace(number).is_some();
                     enough.cancel();
                     if impatient {
-                        break Verdict { failed: true };
+                        break Verdict { failed: true, detached: false };
                     }
                 }
             }

@@ -69,6 +69,10 @@ pub struct Args {
     #[arg(long)]
     pub fail_fast: bool,
 
+    /// The prompt is guarded by the process of this number, which started it
+    #[arg(long, value_name = "PID", hide = true)]
+    pub guardian: Option<u32>,
+
     /// What to do; none: the prompt, or the script on stdin
     #[command(subcommand)]
     pub command: Option<Sub>,
@@ -107,6 +111,19 @@ pub enum Sub {
     },
     /// Show counts, times and tokens, of all sessions or of one
     Stats,
+    /// Answer what is queued, without a prompt, until nothing is left
+    ///
+    /// Runs what waits in any session that no person has held and no other chatmux runs; what came is there at the next start. Says on
+    /// stderr what has ended. Stops as the prompt does at a signal, and keeps all.
+    Work {
+        /// Go on when nothing is left, and serve what is queued later, until a signal comes
+        #[arg(long)]
+        watch: bool,
+
+        /// Leave the terminal that it was started from
+        #[arg(long, hide = true)]
+        detached: bool,
+    },
     /// Show, check or make the configuration
     #[command(disable_help_subcommand = true)]
     Config {

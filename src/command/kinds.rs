@@ -188,6 +188,8 @@ pub enum Command {
     },
     /// `/quit`: leave now and keep all.
     Quit,
+    /// `/detach`: leave, and let the work go on.
+    Detach,
 }
 
 impl Command {
@@ -231,6 +233,7 @@ impl Command {
             Self::Echo { .. } => "echo",
             Self::Help { .. } => "help",
             Self::Quit => "quit",
+            Self::Detach => "detach",
         }
     }
 }

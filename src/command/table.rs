@@ -333,6 +333,13 @@ static LEAVING: &[Spec] = &[
         build: |_| Some(Command::Quit),
     },
     Spec {
+        name: "detach",
+        args: &[],
+        help: "leave; the work goes on",
+        detail: "what is under way and what waits is answered without a prompt; the next start shows what came, and follows",
+        build: |_| Some(Command::Detach),
+    },
+    Spec {
         name: "help",
         args: &[optional("command", "COMMAND", Kind::Command)],
         help: "show the commands, or more about one",

@@ -191,9 +191,9 @@ impl Coordinator {
             Some(live) => format!("{id} {}", live.session.name),
             None => id.to_string(),
         };
-        for line in gone(&recovery, if resumes { 0 } else { held.len() }, name) {
-            self.notice(line);
-        }
+        let lines = gone(&recovery, if resumes { 0 } else { held.len() }, name);
+        // Behind what there is of those answers.
+        self.after(std::future::ready(Ok(())), move |c, _| lines.into_iter().for_each(|line| c.notice(line)));
     }
 
     /// Asks the process that answers in `session`, if it is another one, to end that.

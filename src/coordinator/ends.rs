@@ -122,7 +122,7 @@ impl Coordinator {
                 let text = format!("{named} #{entry} gave its slot to session {} and {how}", self.active);
                 self.notice_of(session, Told::Step, text);
             }
-            Settlement::Requeue { cause: Cause::Quit, .. } => {}
+            Settlement::Requeue { cause: Cause::Quit | Cause::HandOver, .. } => {}
             Settlement::Requeue { .. } => {
                 let text = format!("#{entry} was interrupted before anything came of it, and waits again");
                 self.notice_of(session, Told::Step, text);

@@ -63,6 +63,8 @@ pub enum Front {
     Terminal(TerminalFront),
     /// A script's stdout.
     Script(ScriptFront),
+    /// Nobody any more: the terminal was left, or the script's reader has gone.
+    Nobody,
 }
 
 /// What waits for a terminal.
@@ -93,6 +95,8 @@ pub struct ScriptFront {
     bytes: usize,
     /// Who waits until less waits here; one at most, for a script does one thing at a time.
     held_up: Vec<oneshot::Sender<()>>,
+    /// Who reads it has seen what came.
+    pub(super) is_seen: bool,
     /// Every delta is wanted (`--json`), not just those of messages that are waited for.
     all_deltas: bool,
 }
@@ -114,7 +118,12 @@ impl Front {
 
     /// A script's writer behind `items`, whose channel holds one.
     pub const fn script(items: mpsc::Sender<Vec<ScriptItem>>, all_deltas: bool) -> Self {
-        Self::Script(ScriptFront { items, waiting: Vec::new(), bytes: 0, held_up: Vec::new(), all_deltas })
+        Self::Script(ScriptFront { items, waiting: Vec::new(), bytes: 0, held_up: Vec::new(), is_seen: true, all_deltas })
+    }
+
+    /// The same where nobody reads the answers: they wait for the person.
+    pub const fn log(items: mpsc::Sender<Vec<ScriptItem>>, all_deltas: bool) -> Self {
+        Self::Script(ScriptFront { items, waiting: Vec::new(), bytes: 0, held_up: Vec::new(), is_seen: false, all_deltas })
     }
 
     /// Whether a person looks at it.
@@ -125,7 +134,7 @@ impl Front {
     /// Whether the streams shall wait.
     pub(super) const fn is_saturated(&self) -> bool {
         match self {
-            Self::Terminal(_) => false,
+            Self::Terminal(_) | Self::Nobody => false,
             Self::Script(script) => script.bytes >= SCRIPT_BYTES,
         }
     }
@@ -135,6 +144,7 @@ impl Front {
         match self {
             Self::Terminal(terminal) => terminal.dirty,
             Self::Script(script) => !script.waiting.is_empty(),
+            Self::Nobody => false,
         }
     }
 }

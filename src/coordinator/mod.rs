@@ -187,6 +187,8 @@ struct Tracked {
 /// Somebody who waits until these sessions are quiet.
 struct Waiter {
     sessions: BTreeSet<SessionId>,
+    /// What others have queued for another process is not waited for.
+    ours: bool,
     /// One of these that was busy when last looked: while it is, the others need no look, however often the loop wakes up.
     busy: Option<SessionId>,
     reply: request::Reply<Quiet>,
@@ -228,6 +230,8 @@ struct Coordinator {
     watching: Option<elsewhere::Watching>,
     /// Commits asked for so far.
     asked: u64,
+    /// Who waits for the terminal's last frame.
+    leaving: Option<request::Reply<()>>,
     /// Who waits for the end of everything.
     quitting: Option<request::Reply<()>>,
     quit_begun: bool,
@@ -266,6 +270,7 @@ impl Coordinator {
             report_receiver: Some(report_receiver),
             watching: setup.watch.map(elsewhere::Watching::new),
             asked: 0,
+            leaving: None,
             quitting: None,
             quit_begun: false,
             trouble: None,

@@ -252,7 +252,8 @@ pub(super) enum Request {
     KeepDraft(String),
     Script(ScriptItem, oneshot::Sender<()>),
     Prompt { reply: Reply<PromptState> },
-    Quit { draft: Option<String>, reply: Reply<()> },
+    LeaveTerminal { draft: Option<String>, reply: Reply<()> },
+    Quit { draft: Option<String>, hand_over: bool, reply: Reply<()> },
 }
 
 /// The way to the coordinator. Cheap to clone; when the last one is gone, the coordinator ends.
@@ -381,7 +382,8 @@ impl Handle {
         self.ask(|reply| Request::Views { reply }).await
     }
 
-    /// Answers when nothing runs and nothing that is not held waits in these sessions.
+    /// Answers when nothing runs and nothing that is not held waits in these sessions. Of sessions in which another process answers,
+    /// with [`Which::All`], only what was queued here is waited for.
     ///
     /// # Errors
     /// There is no such session.
@@ -417,12 +419,30 @@ impl Handle {
         let _ = answer.await;
     }
 
+    /// Gives the terminal a last frame, and nothing more: the work goes on without it. `draft` is kept. Answers when all of that is
+    /// committed.
+    ///
+    /// # Errors
+    /// The coordinator has ended.
+    pub async fn leave_terminal(&self, draft: Option<String>) -> Result<(), Error> {
+        self.ask(|reply| Request::LeaveTerminal { draft, reply }).await
+    }
+
     /// Ends everything: running turns are interrupted and their partials kept, what waits stays, `draft` is kept, and all
     /// is committed when this answers.
     ///
     /// # Errors
     /// What could not be committed.
     pub async fn quit(&self, draft: Option<String>) -> Result<(), Error> {
-        self.ask(|reply| Request::Quit { draft, reply }).await
+        self.ask(|reply| Request::Quit { draft, hand_over: false, reply }).await
+    }
+
+    /// Ends everything, as [`Handle::quit`], for another process to go on with: running turns go back to their queues, to go on from
+    /// their partials.
+    ///
+    /// # Errors
+    /// What could not be committed.
+    pub async fn hand_over(&self) -> Result<(), Error> {
+        self.ask(|reply| Request::Quit { draft: None, hand_over: true, reply }).await
     }
 }

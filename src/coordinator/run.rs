@@ -35,12 +35,11 @@ impl Coordinator {
         let Some(mut reports) = self.report_receiver.take() else { return };
         let mut batch = Vec::with_capacity(REPORTS_AT_ONCE);
         let mut open = true;
-        let mut display = true;
         while !self.is_done() {
-            let news = display && self.front.has_news();
+            let news = self.front.has_news();
             let (wakeup, survey) = (self.until_wakeup(), self.next_survey());
             // At the end what is under way is taken in whatever waits: it is bounded by the reports that can wait.
-            let saturated = display && !self.quit_begun && self.front.is_saturated();
+            let saturated = !self.quit_begun && self.front.is_saturated();
             let woken = tokio::select! {
                 biased;
                 Some(then) = self.commits.next() => Woken::Then(then),
@@ -58,7 +57,7 @@ impl Coordinator {
                 Woken::Request(Some(request)) => self.answer(request),
                 Woken::Request(None) => {
                     open = false;
-                    self.begin_to_quit();
+                    self.begin_to_quit(Event::Quit);
                 }
                 Woken::Tick => self.tell(Event::Tick),
                 Woken::Survey => self.survey(),
@@ -69,20 +68,26 @@ impl Coordinator {
                         // There is room, for it was asked for; without a printer nobody misses it.
                         let _ = terminal.frames.try_send(frame);
                     }
+                    if let Some(reply) = self.leaving.take() {
+                        self.left_alone(Some(reply));
+                    }
                 }
                 Woken::Items(permit) => {
                     if let Front::Script(script) = &mut self.front {
                         permit.send(script.take());
                     }
                 }
-                Woken::DisplayGone => display = false,
+                Woken::DisplayGone => {
+                    let reply = self.leaving.take();
+                    self.left_alone(reply);
+                }
             }
             self.answer_waiters();
         }
         if let Some(reply) = self.quitting.take() {
             let _ = reply.send(Ok(()));
         }
-        self.hand_over_the_rest(display).await;
+        self.hand_over_the_rest().await;
     }
 
     fn is_done(&self) -> bool {
@@ -94,10 +99,8 @@ impl Coordinator {
     }
 
     /// The last load, so that a script loses no event. A terminal's last frame may be lost: the store has what is in it.
-    async fn hand_over_the_rest(&mut self, display: bool) {
-        if let Front::Script(script) = &mut self.front
-            && display
-        {
+    async fn hand_over_the_rest(&mut self) {
+        if let Front::Script(script) = &mut self.front {
             let rest = script.take();
             // However slowly its reader reads; who does not want to wait for that ends the runtime.
             let _ = script.items.send(rest).await;
@@ -169,14 +172,16 @@ impl Coordinator {
             Request::Prompt { reply } => {
                 let _ = reply.send(Ok(self.prompt()));
             }
-            Request::Quit { draft, reply } => self.quit(draft, reply),
+            Request::LeaveTerminal { draft, reply } => self.leave_terminal(draft, reply),
+            Request::Quit { draft, hand_over, reply } => self.quit(draft, hand_over, reply),
         }
     }
 
     fn wait(&mut self, which: &Which, reply: super::request::Reply<super::Quiet>) {
         match self.find_all(which) {
             Ok(sessions) => {
-                self.waiters.push(super::Waiter { sessions: sessions.into_iter().collect(), busy: None, reply })
+                let ours = *which == Which::All;
+                self.waiters.push(super::Waiter { sessions: sessions.into_iter().collect(), ours, busy: None, reply })
             }
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -189,10 +194,13 @@ impl Coordinator {
             return;
         }
         self.waiters.retain(|waiter| !waiter.reply.is_closed());
-        let queue = &self.queue;
+        let (queue, entries) = (&self.queue, &self.entries);
+        let ours = |session| entries.values().any(|tracked| tracked.session == session && tracked.ours);
         let quiet = |waiter: &mut super::Waiter| {
-            let before = waiter.busy.filter(|&session| queue.is_busy(session));
-            waiter.busy = before.or_else(|| waiter.sessions.iter().copied().find(|&session| queue.is_busy(session)));
+            let all = !waiter.ours;
+            let is_busy = |&session: &_| queue.is_busy(session) && (all || !queue.is_elsewhere(session) || ours(session));
+            let before = waiter.busy.filter(is_busy);
+            waiter.busy = before.or_else(|| waiter.sessions.iter().copied().find(is_busy));
             waiter.busy.is_none()
         };
         let ready: Vec<_> = self.waiters.extract_if(.., quiet).collect();
@@ -203,7 +211,30 @@ impl Coordinator {
         }
     }
 
-    fn quit(&mut self, draft: Option<String>, reply: super::request::Reply<()>) {
+    fn leave_terminal(&mut self, draft: Option<String>, reply: super::request::Reply<()>) {
+        if let Some(draft) = draft {
+            self.save_draft(draft);
+        }
+        match self.front {
+            Front::Terminal(_) => self.leaving = Some(reply),
+            Front::Script(_) | Front::Nobody => self.left_alone(Some(reply)),
+        }
+        self.touch_prompt();
+    }
+
+    /// Nobody looks any more.
+    fn left_alone(&mut self, reply: Option<super::request::Reply<()>>) {
+        self.front = Front::Nobody;
+        self.save_seen(self.active);
+        // Behind that.
+        self.after(std::future::ready(Ok(())), move |_, _| {
+            if let Some(reply) = reply {
+                let _ = reply.send(Ok(()));
+            }
+        });
+    }
+
+    fn quit(&mut self, draft: Option<String>, hand_over: bool, reply: super::request::Reply<()>) {
         if self.quitting.is_some() {
             let _ = reply.send(Err(Error::Ending));
             return;
@@ -212,7 +243,7 @@ impl Coordinator {
         if let Some(draft) = draft {
             self.save_draft(draft);
         }
-        self.begin_to_quit();
+        self.begin_to_quit(if hand_over { Event::HandOver } else { Event::Quit });
     }
 }
 
@@ -224,6 +255,8 @@ async fn hand_over(front: &mut Front) -> Woken {
             Ok(permit) => Woken::Items(permit),
             Err(_) => Woken::DisplayGone,
         },
+        // It has no news.
+        Front::Nobody => pending().await,
     }
 }
 

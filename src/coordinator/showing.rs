@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::front::{Front, ScriptItem};
+use super::front::{Front, ScriptFront, ScriptItem};
 use super::{Coordinator, notices};
 use crate::domain::attachment::folded;
 use crate::domain::limits::CHECKPOINT_INTERVAL;
@@ -40,6 +40,7 @@ impl Coordinator {
                     self.show(show);
                 }
             }
+            Front::Nobody => {}
         }
     }
 
@@ -73,6 +74,7 @@ impl Coordinator {
         match &mut self.front {
             // Of a background session the prompt alone tells, and that changes when a turn begins or ends.
             Front::Terminal(terminal) => terminal.dirty |= session == self.active,
+            Front::Script(ScriptFront { is_seen: false, .. }) => {}
             Front::Script(_) => {
                 // A script has been given all of it.
                 if let Some(live) = self.sessions.get_mut(&session)
@@ -82,6 +84,7 @@ impl Coordinator {
                     live.unseen = None;
                 }
             }
+            Front::Nobody => {}
         }
     }
 
@@ -234,12 +237,13 @@ impl Coordinator {
         self.quit_begun
     }
 
-    pub(super) fn begin_to_quit(&mut self) {
+    /// `how`: [`queue::Event::Quit`] or [`queue::Event::HandOver`].
+    pub(super) fn begin_to_quit(&mut self, how: queue::Event) {
         if self.quit_begun {
             return;
         }
         self.quit_begun = true;
-        self.tell(queue::Event::Quit);
+        self.tell(how);
         let sessions: Vec<_> = self.sessions.keys().copied().collect();
         sessions.into_iter().for_each(|session| self.save_seen(session));
     }

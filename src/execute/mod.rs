@@ -88,6 +88,8 @@ pub enum Done {
     Sleep(Duration),
     /// The caller shall end.
     Quit,
+    /// The caller shall end, and what there is to do shall go on without it.
+    Detach,
 }
 
 /// What a command answers.
@@ -255,6 +257,7 @@ impl Executor {
             Command::Echo { text } => Ok(Done::Answered(answers::echo(text))),
             Command::Help { command } => answers::help(command, (self.width)()).map(Done::Answered),
             Command::Quit => Ok(Done::Quit),
+            Command::Detach => Ok(Done::Detach),
         }
     }
 

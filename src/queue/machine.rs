@@ -124,7 +124,8 @@ impl Queue {
             Event::Hurry(session) => self.hurry(session, effects),
             Event::Gate { provider, until } => self.gate_found(provider, until),
             Event::Dropped { session, entry } => self.forget(session, entry),
-            Event::Quit => self.quit(effects),
+            Event::Quit => self.quit(Cause::Quit, effects),
+            Event::HandOver => self.quit(Cause::HandOver, effects),
             Event::Tick => self.tick(),
         }
         self.schedule(effects);
@@ -281,10 +282,10 @@ impl Queue {
         }
     }
 
-    fn quit(&mut self, effects: &mut Vec<Effect>) {
+    fn quit(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
         self.quitting = true;
         let ids: Vec<_> = self.sessions.keys().copied().collect();
-        ids.into_iter().for_each(|session| self.interrupt(session, Cause::Quit, effects));
+        ids.into_iter().for_each(|session| self.interrupt(session, cause, effects));
     }
 
     fn tick(&mut self) {

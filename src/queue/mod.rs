@@ -160,6 +160,8 @@ pub enum Cause {
     Preemption,
     /// chatmux ends.
     Quit,
+    /// chatmux ends, and another process goes on with what it was at.
+    HandOver,
 }
 
 /// How a worker's attempt ended.
@@ -298,6 +300,8 @@ pub enum Event {
     },
     /// chatmux ends: nothing is started any more, and what runs is interrupted.
     Quit,
+    /// The same, and what runs goes back to its queue, for another process to go on with.
+    HandOver,
     /// Time went by ([`Queue::next_wakeup`]).
     Tick,
 }

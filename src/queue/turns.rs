@@ -160,7 +160,8 @@ impl Queue {
         };
         let first = running.cause.is_none();
         // What a person has ended is not asked again because chatmux ends too.
-        if first || cause == Cause::Person || (cause == Cause::Quit && running.cause != Some(Cause::Person)) {
+        let is_end = matches!(cause, Cause::Quit | Cause::HandOver);
+        if first || cause == Cause::Person || (is_end && running.cause != Some(Cause::Person)) {
             running.cause = Some(cause);
         }
         let entry = running.pending.waiting.entry;
@@ -251,7 +252,7 @@ fn settlement(retry: &RetryPolicy, running: &Running, attempt: &Attempt) -> Sett
 fn stopped(cause: Option<Cause>, came: Came) -> Settlement {
     match cause {
         // It had to give way, and goes on later. Reasoning alone cannot be gone on from.
-        Some(cause @ Cause::Preemption) => Settlement::Requeue { continues: came == Came::Text, cause },
+        Some(cause @ (Cause::Preemption | Cause::HandOver)) => Settlement::Requeue { continues: came == Came::Text, cause },
         // Nothing came of it, and nobody wanted that.
         Some(cause) if came == Came::Nothing => Settlement::Requeue { continues: false, cause },
         None if came == Came::Nothing => Settlement::Requeue { continues: false, cause: Cause::Quit },

@@ -50,6 +50,8 @@ pub struct Repl {
 pub enum End {
     /// The person left.
     Left,
+    /// The person left, and the work goes on: nothing was ended.
+    Detached,
     /// This signal came.
     Signal(i32),
     /// The terminal cannot be read.
@@ -134,8 +136,13 @@ impl Repl {
             }
         };
         // Who leaves by hand leaves an empty line; one that was cut off from outside is there again next time.
-        let draft = if end == End::Left { has_line.then(String::new) } else { cut_off(&mut reads, &line) };
-        if let Err(error) = self.executor.handle.quit(draft).await {
+        let draft = match end {
+            End::Left | End::Detached => has_line.then(String::new),
+            End::Signal(_) | End::Failed(_) => cut_off(&mut reads, &line),
+        };
+        let handle = &self.executor.handle;
+        let left = if end == End::Detached { handle.leave_terminal(draft).await } else { handle.quit(draft).await };
+        if let Err(error) = left {
             tracing::error!(%error, "the end could not be committed");
         }
         drop((next, self));
@@ -182,6 +189,7 @@ impl Repl {
             Done::Wait { which, timeout } => self.say_when_quiet(which, timeout),
             Done::Sleep(length) => self.say_after(length),
             Done::Quit => return After::End(End::Left),
+            Done::Detach => return self.detach().await,
         }
         After::Line(String::new())
     }
@@ -274,24 +282,35 @@ impl Repl {
         After::Line(line)
     }
 
-    /// Ctrl-D: leaves, but asks once when that stops something.
-    async fn leave(&self) -> After {
+    /// What is under way here, in words, and how many that are; none: leaving stops nothing. What another process is at goes on anyway.
+    async fn under_way(&self) -> Option<(String, usize)> {
         let views = self.executor.handle.views().await.unwrap_or_default();
-        let streams = views.iter().filter(|view| view.state == SessionState::Streaming).count();
-        let waits: usize = views.iter().filter(|view| view.state != SessionState::Held).map(|view| view.pending).sum();
-        if streams + waits == 0 {
-            return After::End(End::Left);
-        }
+        let here = || views.iter().filter(|view| !view.elsewhere);
+        let streams = here().filter(|view| view.state == SessionState::Streaming).count();
+        let waits: usize = here().filter(|view| view.state != SessionState::Held).map(|view| view.pending).sum();
         let what: Vec<String> =
             [(streams, "answer is under way", "answers are under way"), (waits, "message waits", "messages wait")]
                 .into_iter()
                 .filter(|(count, ..)| *count > 0)
                 .map(|(count, one, many)| counted(count, one, many))
                 .collect();
-        let text =
-            format!("{}: Ctrl-D again leaves and keeps what came; /wait says when all is answered", what.join(" and "));
+        (streams + waits > 0).then(|| (what.join(" and "), streams + waits))
+    }
+
+    /// Ctrl-D: leaves, but asks once when that stops something.
+    async fn leave(&self) -> After {
+        let Some((what, _)) = self.under_way().await else { return After::End(End::Left) };
+        let text = format!("{what}: Ctrl-D again leaves and keeps what came; /detach leaves and lets it go on");
         self.show(Show::Notice(text)).await;
         After::Line(String::new())
+    }
+
+    /// `/detach`: where nothing is under way, it is `/quit`.
+    async fn detach(&self) -> After {
+        let Some((what, count)) = self.under_way().await else { return After::End(End::Left) };
+        let goes = if count == 1 { "it goes on" } else { "they go on" };
+        self.show(Show::Notice(format!("{what}: {goes} without a prompt, and chatmux comes back to it"))).await;
+        After::End(End::Detached)
     }
 
     async fn show(&self, show: Show) {

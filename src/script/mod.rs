@@ -45,6 +45,8 @@ pub struct Script {
 pub struct Verdict {
     /// A line was wrong, or its message failed.
     pub failed: bool,
+    /// What was under way is handed over: another process is to go on with it.
+    pub detached: bool,
 }
 
 /// Messages that nobody waited for yet, each with its line.
@@ -55,19 +57,21 @@ impl Script {
     pub async fn run(self, mut lines: mpsc::Receiver<ScriptLine>) -> Verdict {
         let mut state = State { failed: false, unwaited: Unwaited::new(), prune_at: PRUNE_AT };
         let enough = self.enough.clone();
-        tokio::select! {
+        let detached = tokio::select! {
             biased;
-            () = enough.cancelled() => {}
-            () = self.play(&mut lines, &mut state) => {}
-        }
-        if let Err(error) = self.executor.handle.quit(None).await {
+            () = enough.cancelled() => false,
+            detached = self.play(&mut lines, &mut state) => detached,
+        };
+        let handle = &self.executor.handle;
+        if let Err(error) = if detached { handle.hand_over().await } else { handle.quit(None).await } {
             tracing::error!(%error, "the end could not be committed");
             state.failed = true;
         }
-        Verdict { failed: state.failed }
+        Verdict { failed: state.failed, detached }
     }
 
-    async fn play(&self, lines: &mut mpsc::Receiver<ScriptLine>, state: &mut State) {
+    /// Whether what it began shall go on without it.
+    async fn play(&self, lines: &mut mpsc::Receiver<ScriptLine>, state: &mut State) -> bool {
         while let Some(ScriptLine { number, line }) = lines.recv().await {
             let went_well = match line {
                 Ok(line) => self.line(number, &line, state).await,
@@ -78,16 +82,18 @@ impl Script {
             };
             match went_well {
                 Flow::On => {}
-                Flow::End => return,
+                Flow::End => return false,
+                Flow::Detach => return true,
                 Flow::Failed => {
                     state.failed = true;
                     if self.fail_fast {
-                        return;
+                        return false;
                     }
                 }
             }
         }
         self.wait_for_the_rest(state).await;
+        false
     }
 
     async fn line(&self, number: u64, line: &str, state: &mut State) -> Flow {
@@ -137,6 +143,7 @@ impl Script {
                 Flow::On
             }
             Done::Quit => Flow::End,
+            Done::Detach => Flow::Detach,
         }
     }
 
@@ -255,4 +262,5 @@ enum Flow {
     On,
     Failed,
     End,
+    Detach,
 }

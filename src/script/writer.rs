@@ -69,13 +69,22 @@ pub struct Writer<O, E> {
     open: Option<(EntryId, Sanitizer, bool)>,
     /// Whole answers that ended while another was being written.
     waiting: Vec<String>,
+    /// Answers are written. Else every end is said in a line.
+    answers: bool,
     written: Written,
 }
 
 impl<O: Write, E: Write> Writer<O, E> {
     /// A writer of text, or of JSON lines. `names`: of the sessions there are.
     pub const fn new(out: O, err: E, json: bool, names: BTreeMap<SessionId, SessionName>) -> Self {
-        Self { out, err, json, names, open: None, waiting: Vec::new(), written: Written { closed: false, failed: 0 } }
+        let written = Written { closed: false, failed: 0 };
+        Self { out, err, json, names, open: None, waiting: Vec::new(), answers: true, written }
+    }
+
+    /// Says of each answer that it has ended, and does not write it.
+    #[must_use]
+    pub fn without_answers(self) -> Self {
+        Self { answers: false, ..self }
     }
 
     /// Writes what came, and flushes it.
@@ -115,6 +124,7 @@ impl<O: Write, E: Write> Writer<O, E> {
     fn event(&mut self, event: Event, foreground: bool) -> io::Result<()> {
         match &event {
             Event::Delta { entry, delta: Delta::Text(text), .. } if foreground => self.stream(*entry, text),
+            Event::Finished { .. } if !self.answers => self.say(&event),
             Event::Finished { entry, state, text, .. } => {
                 self.finish(*entry, foreground, text)?;
                 let said = foreground && *state != EndState::Cancelled || *state == EndState::Complete;
