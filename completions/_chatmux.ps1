@@ -39,6 +39,7 @@ Register-ArgumentCompleter -Native -CommandName 'chatmux' -ScriptBlock {
             [CompletionResult]::new('sessions', 'sessions', [CompletionResultType]::ParameterValue, 'List sessions')
             [CompletionResult]::new('queue', 'queue', [CompletionResultType]::ParameterValue, 'Show what waits, runs and failed')
             [CompletionResult]::new('stats', 'stats', [CompletionResultType]::ParameterValue, 'Show counts, times and tokens, of all sessions or of one')
+            [CompletionResult]::new('work', 'work', [CompletionResultType]::ParameterValue, 'Answer what is queued, without a prompt, until nothing is left')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show, check or make the configuration')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completions for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the man page, as roff')
@@ -92,6 +93,20 @@ Register-ArgumentCompleter -Native -CommandName 'chatmux' -ScriptBlock {
             [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;work' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--watch', '--watch', [CompletionResultType]::ParameterName, 'Go on when nothing is left, and serve what is queued later, until a signal comes')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

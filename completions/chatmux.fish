@@ -40,6 +40,7 @@ complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "ask" -d 'Ask one qu
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "sessions" -d 'List sessions'
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "queue" -d 'Show what waits, runs and failed'
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "stats" -d 'Show counts, times and tokens, of all sessions or of one'
+complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "work" -d 'Answer what is queued, without a prompt, until nothing is left'
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "config" -d 'Show, check or make the configuration'
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "completions" -d 'Print the completions for a shell'
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "man" -d 'Print the man page, as roff'
@@ -80,6 +81,16 @@ always\t'Always'
 never\t'Never'"
 complete -c chatmux -n "__fish_chatmux_using_subcommand stats" -l json -d 'One JSON object a line on stdout'
 complete -c chatmux -n "__fish_chatmux_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c chatmux -n "__fish_chatmux_using_subcommand work" -s s -l session -d 'Start in that session; a NAME not known yet is created' -r
+complete -c chatmux -n "__fish_chatmux_using_subcommand work" -s m -l model -d 'Model for sessions created from now on' -r
+complete -c chatmux -n "__fish_chatmux_using_subcommand work" -l db -d 'The database' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand work" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand work" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
+always\t'Always'
+never\t'Never'"
+complete -c chatmux -n "__fish_chatmux_using_subcommand work" -l watch -d 'Go on when nothing is left, and serve what is queued later, until a signal comes'
+complete -c chatmux -n "__fish_chatmux_using_subcommand work" -l json -d 'One JSON object a line on stdout'
+complete -c chatmux -n "__fish_chatmux_using_subcommand work" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and not __fish_seen_subcommand_from path show init check" -s s -l session -d 'Start in that session; a NAME not known yet is created' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and not __fish_seen_subcommand_from path show init check" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and not __fish_seen_subcommand_from path show init check" -l db -d 'The database' -r -F

@@ -18,8 +18,11 @@ use crate::store::{CloseSession, CreateSession, Gates, LastChange};
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String]) -> Result<u8, Failed> {
     let question = question(words)?;
-    let opened =
-        if args.session.is_some() { open::open(args, config, places, Purpose::Visit)? } else { fresh(args, config, places)? };
+    let opened = if args.session.is_some() {
+        open::open(args, config, places, Purpose::Visit)?
+    } else {
+        fresh(args, config, places)?
+    };
     let (sender, input) = mpsc::channel(1);
     // A question that begins with a slash is a question all the same.
     let line = if question.starts_with('/') { format!("/{question}") } else { question };
@@ -50,7 +53,20 @@ fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed
     let watch = open::watch(config, &opening, store.read_blocking(LastChange)?);
     let (elsewhere, ends, pending, auto_replies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (resumes, first) = (false, true);
-    Ok(Opened { store, opening, sessions, ends, pending, elsewhere, watch, auto_replies, resumes, gates, active, first })
+    Ok(Opened {
+        store,
+        opening,
+        sessions,
+        ends,
+        pending,
+        elsewhere,
+        watch,
+        auto_replies,
+        resumes,
+        gates,
+        active,
+        first,
+    })
 }
 
 /// The words, and what was piped in before them as context.

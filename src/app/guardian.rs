@@ -10,6 +10,11 @@
 //! prompt (`PR_SET_PDEATHSIG`), as if they were one. When the prompt is killed, it restores the terminal's modes. This is Linux's way;
 //! elsewhere there is no guardian, and `/detach` hands over to `chatmux work`.
 
+/// The first argument of a prompt that has a guardian, whose number is the second.
+pub(super) const GUARDIAN: &str = "--guardian";
+/// The first argument of who is started by a process that leaves.
+pub(super) const LEFT: &str = "--left";
+
 #[cfg(target_os = "linux")]
 pub(super) use linux::{guard, leave_terminal, obey};
 
@@ -39,7 +44,9 @@ mod linux {
     pub(in super::super) fn guard() -> Option<u8> {
         let modes = tcgetattr(io::stdin()).ok();
         let mut signals = SigSet::empty();
-        for signal in [Signal::SIGCHLD, Signal::SIGUSR1, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+        for signal in
+            [Signal::SIGCHLD, Signal::SIGUSR1, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM]
+        {
             signals.add(signal);
         }
         let own = SigSet::thread_get_mask().ok()?;
@@ -68,7 +75,7 @@ mod linux {
     }
 
     fn arguments() -> impl Iterator<Item = std::ffi::OsString> {
-        let guardian = ["--guardian".into(), std::process::id().to_string().into()];
+        let guardian = [super::GUARDIAN.into(), std::process::id().to_string().into()];
         guardian.into_iter().chain(std::env::args_os().skip(1))
     }
 

@@ -25,10 +25,22 @@ use crate::logging;
 
 use exit::{Failed, OK, USAGE};
 
+/// Who started this process. Chatmux itself says so by its first argument, which is no option that a person is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StartedBy {
+    /// Anybody.
+    Anyone,
+    /// The guardian of that number: this is its prompt.
+    Guardian(u32),
+    /// One that has handed its work over, in whose terminal this is.
+    Leaver,
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let code = match Args::try_parse_from(arguments()) {
-        Ok(args) => run(args).unwrap_or_else(|failed| failed.tell()),
+    let (started_by, arguments) = arguments();
+    let code = match Args::try_parse_from(arguments) {
+        Ok(args) => run(args, started_by).unwrap_or_else(|failed| failed.tell()),
         Err(error) => {
             // Help and version are no failure. A closed stdout or stderr is not worth a word.
             let _ = error.print();
@@ -38,11 +50,22 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn arguments() -> impl Iterator<Item = OsString> {
-    std::env::args_os()
+fn arguments() -> (StartedBy, Vec<OsString>) {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let is = |nth: usize, what: &str| arguments.get(nth).is_some_and(|argument| argument == what);
+    let guardian = arguments.get(2).and_then(|pid| pid.to_str()?.parse().ok()).filter(|_| is(1, guardian::GUARDIAN));
+    let (started_by, own) = match guardian {
+        Some(pid) => (StartedBy::Guardian(pid), 2),
+        None if is(1, guardian::LEFT) => (StartedBy::Leaver, 1),
+        None => (StartedBy::Anyone, 0),
+    };
+    if own > 0 {
+        arguments.drain(1..=own);
+    }
+    (started_by, arguments)
 }
 
-fn run(args: Args) -> Result<u8, Failed> {
+fn run(args: Args, started_by: StartedBy) -> Result<u8, Failed> {
     let places = Places::of_this_user();
     match &args.command {
         Some(Sub::Completions { shell }) => return print(&render_completions(*shell)),
@@ -51,14 +74,15 @@ fn run(args: Args) -> Result<u8, Failed> {
         Some(Sub::Ask { .. } | Sub::Sessions | Sub::Queue { .. } | Sub::Stats | Sub::Work { .. }) | None => {}
     }
     let prompts = args.command.is_none() && io::stdin().is_terminal() && !args.json;
-    match args.guardian {
-        Some(guardian) => guardian::obey(guardian),
-        None if prompts => {
+    match started_by {
+        StartedBy::Guardian(pid) => guardian::obey(pid),
+        StartedBy::Leaver => guardian::leave_terminal(None).map_err(anyhow::Error::new)?,
+        StartedBy::Anyone if prompts => {
             if let Some(code) = guardian::guard() {
                 return Ok(code);
             }
         }
-        None => {}
+        StartedBy::Anyone => {}
     }
     let config = load(&args)?;
     if let Some(log) = places.log() {
@@ -69,9 +93,9 @@ fn run(args: Args) -> Result<u8, Failed> {
         Some(Sub::Sessions) => listing::sessions(&args, &places),
         Some(Sub::Queue { dead }) => listing::queue(&args, &config, &places, *dead),
         Some(Sub::Stats) => listing::stats(&args, &config, &places),
-        Some(Sub::Work { watch, detached }) => work::run(&args, &config, &places, *watch, *detached),
+        Some(Sub::Work { watch }) => work::run(&args, &config, &places, *watch),
         Some(Sub::Completions { .. } | Sub::Man | Sub::Config { .. }) => Ok(OK),
-        None if prompts => prompt::run(&args, &config, &places),
+        None if prompts => prompt::run(&args, &config, &places, started_by),
         None => script::run(&args, &config, &places),
     }
 }

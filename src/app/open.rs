@@ -20,8 +20,8 @@ use crate::execute::Executor;
 use crate::provider::Providers;
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
-    ActiveSession, Adopt, AutoReplies, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere, Opening, PendingEntries,
-    QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
+    ActiveSession, Adopt, AutoReplies, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere, Opening,
+    PendingEntries, QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
 };
 
 /// Characters of an auto-reply in the report of a start.
@@ -121,7 +121,20 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
     let gates = store.read_blocking(Gates)?;
     let first = known < sessions.len();
     let watch = watch(config, &opening, since);
-    Ok(Opened { store, opening, sessions, ends, pending, elsewhere, watch, auto_replies, resumes, gates, active, first })
+    Ok(Opened {
+        store,
+        opening,
+        sessions,
+        ends,
+        pending,
+        elsewhere,
+        watch,
+        auto_replies,
+        resumes,
+        gates,
+        active,
+        first,
+    })
 }
 
 /// How other processes are watched from here.

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::exit::{FAILED, Failed, OK, SIGNAL};
 use super::open::{self, Purpose};
-use super::{color_choice, env, guardian, signals, work};
+use super::{StartedBy, color_choice, env, guardian, signals, work};
 use crate::cli::args::Args;
 use crate::config::{Config, EditMode, Places};
 use crate::coordinator::Front;
@@ -12,12 +12,12 @@ use crate::domain::{Origin, PromptState};
 use crate::repl::{Completer, End, Names, Repl};
 use crate::ui;
 
-pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
+pub(super) fn run(args: &Args, config: &Config, places: &Places, started_by: StartedBy) -> Result<u8, Failed> {
     let opened = open::open(args, config, places, Purpose::Sessions)?;
     let greeting = greeting(&opened);
     let runtime = open::runtime()?;
     let store = opened.store.clone();
-    let outcome = runtime.block_on(converse(args, config, opened, greeting));
+    let outcome = runtime.block_on(converse(args, config, opened, greeting, started_by));
     // The reader waits for a line that will not come.
     runtime.shutdown_background();
     store.close();
@@ -33,7 +33,13 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, F
     }
 }
 
-async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: Vec<String>) -> Result<End, Failed> {
+async fn converse(
+    args: &Args,
+    config: &Config,
+    opened: open::Opened,
+    greeting: Vec<String>,
+    started_by: StartedBy,
+) -> Result<End, Failed> {
     let (names, names_seen) = watch::channel(Names { models: open::models(config), ..Names::default() });
     let prompt = PromptState {
         session: opened.active.id,
@@ -69,13 +75,13 @@ async fn converse(args: &Args, config: &Config, opened: open::Opened, greeting: 
     if end != End::Detached {
         return Ok(end);
     }
-    if args.guardian.is_none() {
+    let StartedBy::Guardian(guardian) = started_by else {
         if let Err(error) = handle.hand_over().await {
             tracing::error!(%error, "the end could not be committed");
         }
         return Ok(end);
-    }
-    guardian::leave_terminal(args.guardian).map_err(anyhow::Error::new)?;
+    };
+    guardian::leave_terminal(Some(guardian)).map_err(anyhow::Error::new)?;
     Ok(work::serve(&handle, false).await.map_or(End::Left, End::Signal))
 }
 

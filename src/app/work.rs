@@ -18,10 +18,7 @@ use crate::domain::Event;
 use crate::script::writer::{self, Writer, Written};
 
 /// `chatmux work`: runs what is queued and nobody runs, until nothing is left; with `watch`, until a signal comes.
-pub(super) fn run(args: &Args, config: &Config, places: &Places, watch: bool, detached: bool) -> Result<u8, Failed> {
-    if detached {
-        guardian::leave_terminal(None).map_err(anyhow::Error::new)?;
-    }
+pub(super) fn run(args: &Args, config: &Config, places: &Places, watch: bool) -> Result<u8, Failed> {
     let mut opened = open::open(args, config, places, Purpose::Work)?;
     opened.watch.adopts = watch;
     let notices = open::recovery_report(&opened);
@@ -76,13 +73,14 @@ pub(super) async fn serve(handle: &Handle, watch: bool) -> Option<i32> {
 pub(super) fn start(args: &Args) -> Result<(), Failed> {
     let program = std::env::current_exe().map_err(anyhow::Error::new)?;
     let mut work = Command::new(program);
-    work.args(["work", "--detached"]);
+    work.args([guardian::LEFT, "work"]);
     for (option, file) in [("--db", &args.db), ("--config", &args.config)] {
         if let Some(file) = file {
             work.arg(option).arg(file);
         }
     }
     work.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    work.spawn().map_err(|error| anyhow::Error::new(error).context("no process could be started that goes on with it"))?;
+    work.spawn()
+        .map_err(|error| anyhow::Error::new(error).context("no process could be started that goes on with it"))?;
     Ok(())
 }

@@ -69,10 +69,6 @@ pub struct Args {
     #[arg(long)]
     pub fail_fast: bool,
 
-    /// The prompt is guarded by the process of this number, which started it
-    #[arg(long, value_name = "PID", hide = true)]
-    pub guardian: Option<u32>,
-
     /// What to do; none: the prompt, or the script on stdin
     #[command(subcommand)]
     pub command: Option<Sub>,
@@ -119,10 +115,6 @@ pub enum Sub {
         /// Go on when nothing is left, and serve what is queued later, until a signal comes
         #[arg(long)]
         watch: bool,
-
-        /// Leave the terminal that it was started from
-        #[arg(long, hide = true)]
-        detached: bool,
     },
     /// Show, check or make the configuration
     #[command(disable_help_subcommand = true)]

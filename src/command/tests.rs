@@ -249,7 +249,7 @@ fn usages_are_those_of_the_contract() {
     let expected = "/new [NAME];/switch N|NAME|-;/sessions;/rename NAME;/close [N];/delete N;/send N[,N…]|all TEXT;/bg TEXT;\
         /now TEXT;/later TEXT;/cancel [N];/stop [N|all];/continue;/retry;/undo;/edit;/queue [N|all];/drop ID…;/move ID before|after ID;\
         /priority ID high|normal|low;/hold [N|#ID…];/resume [N|all|#ID…];/dead [N|all];/requeue ID…|all;\
-        /auto [--max N] [--until WORD] [--for DURATION] [TEXT|off];/history [COUNT];/replay;/stats [N|all];/model [NAME];/system [TEXT];/set [KEY VALUE];/attach [FILE…|off];/wait [N|all] [--timeout DURATION];/sleep DURATION;/echo TEXT;/quit;\
+        /auto [--max N] [--until WORD] [--for DURATION] [TEXT|off];/history [COUNT];/replay;/stats [N|all];/model [NAME];/system [TEXT];/set [KEY VALUE];/attach [FILE…|off];/wait [N|all] [--timeout DURATION];/sleep DURATION;/echo TEXT;/quit;/detach;\
         /help [COMMAND]";
     assert_eq!(usages, expected.split(';').collect::<Vec<_>>());
 }

@@ -18,7 +18,9 @@ use tokio::time::Instant;
 
 use super::{Coordinator, notices};
 use crate::domain::{ProcessId, SessionId};
-use crate::store::{Adopt, AskToCancel, Beat, HoldEntries, Identity, Other, Recovery, StoreError, Survey, Surveyed, TakeOver};
+use crate::store::{
+    Adopt, AskToCancel, Beat, HoldEntries, Identity, Other, Recovery, StoreError, Survey, Surveyed, TakeOver,
+};
 
 /// How other processes are watched (`[lease]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +101,10 @@ impl Watching {
 impl Coordinator {
     /// When the others are to be looked at next.
     pub(super) fn next_survey(&self) -> Option<Instant> {
-        self.watching.as_ref().filter(|watching| !watching.asked && !self.quit_begun).map(|watching| watching.next_survey)
+        self.watching
+            .as_ref()
+            .filter(|watching| !watching.asked && !self.quit_begun)
+            .map(|watching| watching.next_survey)
     }
 
     pub(super) fn survey(&mut self) {

@@ -118,12 +118,26 @@ impl Front {
 
     /// A script's writer behind `items`, whose channel holds one.
     pub const fn script(items: mpsc::Sender<Vec<ScriptItem>>, all_deltas: bool) -> Self {
-        Self::Script(ScriptFront { items, waiting: Vec::new(), bytes: 0, held_up: Vec::new(), is_seen: true, all_deltas })
+        Self::Script(ScriptFront {
+            items,
+            waiting: Vec::new(),
+            bytes: 0,
+            held_up: Vec::new(),
+            is_seen: true,
+            all_deltas,
+        })
     }
 
     /// The same where nobody reads the answers: they wait for the person.
     pub const fn log(items: mpsc::Sender<Vec<ScriptItem>>, all_deltas: bool) -> Self {
-        Self::Script(ScriptFront { items, waiting: Vec::new(), bytes: 0, held_up: Vec::new(), is_seen: false, all_deltas })
+        Self::Script(ScriptFront {
+            items,
+            waiting: Vec::new(),
+            bytes: 0,
+            held_up: Vec::new(),
+            is_seen: false,
+            all_deltas,
+        })
     }
 
     /// Whether a person looks at it.

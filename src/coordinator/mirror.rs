@@ -2,9 +2,10 @@
 //! kept in the replay buffer like all output, so a switch, a prompt's signs and a script's events know no difference.
 
 use super::{Coordinator, Elsewhere, Front, Live};
+use crate::domain::limits::MAX_ANSWER_BYTES;
 use crate::domain::{
-    AnswerState, Delta, EndState, Entry, EntryId, EntryState, Event, Output, ProcessId, Progress, ReplayBuffer, Seen, Session,
-    SessionId, Show,
+    AnswerState, Delta, EndState, Entry, EntryId, EntryState, Event, Output, ProcessId, Progress, ReplayBuffer, Seen,
+    Session, SessionId, Show,
 };
 use crate::queue;
 use crate::store::{Behind, EndedEntry, LookAt, Looked, OutputSince, StoreError};
@@ -28,16 +29,28 @@ impl Coordinator {
         let live = self.sessions.get(&session);
         let seen = live.map_or(Seen::START, |live| live.replay.end());
         // Of one that is new here nothing is in memory.
-        let max_bytes = if live.is_some() { READ_BYTES } else { 0 };
+        let max_bytes = if live.is_some() { self.read_bytes(session) } else { 0 };
         let known = self.entries.iter().filter(|(_, tracked)| tracked.session == session).map(|(id, _)| *id).collect();
         let commit = self.store.submit(LookAt { session, known, seen, max_bytes });
         let asked = self.asked + 1;
-        self.after(commit, move |c, looked| match looked {
-            Ok(_) if c.asked > asked && looks > 1 && !c.quit_begun => c.look(session, cancel, looks - 1),
-            Ok(Some(looked)) => c.looked(looked, seen, cancel),
-            Ok(None) => drop(c.vanish(session)),
-            Err(error) => c.store_trouble(&error),
+        self.after(commit, move |c, looked| {
+            let read_on = || c.sessions.get(&session).is_some_and(|live| live.replay.end() != seen);
+            match looked {
+                Ok(Some(_)) if looks > 1 && !c.quit_begun && (c.asked > asked || read_on()) => {
+                    c.look(session, cancel, looks - 1);
+                }
+                Ok(Some(looked)) => c.looked(looked, seen, cancel),
+                Ok(None) => drop(c.vanish(session)),
+                Err(error) => c.store_trouble(&error),
+            }
         });
+    }
+
+    /// How much of a session's output is read at once: a script that waits for it there gets all of it.
+    fn read_bytes(&self, session: SessionId) -> u64 {
+        let waits = matches!(self.front, Front::Script(_))
+            && self.entries.values().any(|tracked| tracked.session == session && tracked.ours);
+        if waits { 2 * MAX_ANSWER_BYTES as u64 } else { READ_BYTES }
     }
 
     fn looked(&mut self, looked: Looked, seen: Seen, cancel: bool) {
@@ -101,12 +114,7 @@ impl Coordinator {
         }
     }
 
-    fn note_elsewhere(
-        &mut self,
-        session: SessionId,
-        process: Option<ProcessId>,
-        running: Option<&Entry>,
-    ) {
+    fn note_elsewhere(&mut self, session: SessionId, process: Option<ProcessId>, running: Option<&Entry>) {
         let now = self.clock.now();
         let Some(live) = self.sessions.get_mut(&session) else { return };
         let before = live.elsewhere.and_then(|elsewhere| elsewhere.running);
@@ -114,15 +122,25 @@ impl Coordinator {
             Some((before, progress)) if before == entry.id => (entry.id, progress),
             Some(_) | None => (entry.id, Progress::Asked(entry.started_at.unwrap_or(now))),
         });
-        let asked = live.elsewhere.is_some_and(|elsewhere| elsewhere.asked);
-        live.elsewhere = process.map(|process| Elsewhere { process, running: runs, asked });
+        let old = live.elsewhere;
+        live.elsewhere = process.map(|process| Elsewhere {
+            process,
+            running: runs,
+            answered: old.and_then(|old| old.answered).or(runs.map(|(entry, _)| entry)),
+            asked: old.is_some_and(|old| old.asked),
+        });
         let Some(entry) = running.filter(|entry| before.is_none_or(|(before, _)| before != entry.id)) else { return };
-        if let Some(tracked) = self.entries.get_mut(&entry.id) {
-            tracked.first_start.get_or_insert(now);
-        }
-        if self.tells_of(entry.id) {
-            let attempt = entry.attempts;
-            self.emit(Event::Started { session, entry: entry.id, attempt }, Some(entry.id));
+        self.begun_elsewhere(session, entry.id, entry.attempts);
+    }
+
+    /// Another process has begun this: said once an attempt.
+    fn begun_elsewhere(&mut self, session: SessionId, entry: EntryId, attempt: u32) {
+        let now = self.clock.now();
+        let Some(tracked) = self.entries.get_mut(&entry) else { return };
+        let first = tracked.first_start.is_none();
+        tracked.first_start.get_or_insert(now);
+        if (first || attempt > 1) && self.tells_of(entry) {
+            self.emit(Event::Started { session, entry, attempt }, Some(entry));
         }
     }
 
@@ -140,9 +158,11 @@ impl Coordinator {
             if let Some(elsewhere) = &mut live.elsewhere {
                 elsewhere.asked = true;
             }
-            reads.push((session, seen, self.store.query(OutputSince { session, seen, max_bytes: READ_BYTES })));
+            reads.push((session, seen));
         }
-        for (session, seen, read) in reads {
+        for (session, seen) in reads {
+            let max_bytes = self.read_bytes(session);
+            let read = self.store.query(OutputSince { session, seen, max_bytes });
             self.later(read, move |c, behind| c.followed(session, seen, behind));
         }
     }
@@ -163,22 +183,45 @@ impl Coordinator {
         if live.replay.end() != seen || behind.end == seen {
             return;
         }
-        let deltas: Vec<Delta> = behind.outputs.iter().filter_map(delta).collect();
-        if let Some(Elsewhere { running: Some((_, progress)), .. }) = &mut live.elsewhere {
-            *progress = deltas.iter().fold(*progress, |before, delta| progressed(before, delta, now));
+        let mut answered = live.elsewhere.and_then(|elsewhere| elsewhere.answered);
+        let mut told = Vec::new();
+        for output in &behind.outputs {
+            match output {
+                Output::Question { entry, .. } => {
+                    answered = Some(*entry);
+                    told.push((*entry, None));
+                }
+                Output::Text { text, .. } => {
+                    told.extend(answered.map(|entry| (entry, Some(Delta::Text(text.clone())))))
+                }
+                Output::Reasoning { text, .. } => {
+                    told.extend(answered.map(|entry| (entry, Some(Delta::Reasoning(text.clone())))));
+                }
+                Output::End { .. } => answered = None,
+            }
         }
-        let running = live.elsewhere.and_then(|elsewhere| elsewhere.running).map(|(entry, _)| entry);
+        if let Some(elsewhere) = &mut live.elsewhere {
+            elsewhere.answered = answered;
+            for (_, delta) in &told {
+                if let (Some((_, progress)), Some(delta)) = (&mut elsewhere.running, delta) {
+                    *progress = progressed(*progress, delta, now);
+                }
+            }
+        }
         if behind.cut_bytes > 0 {
             live.replay = ReplayBuffer::new(self.replay_bytes, behind.end);
             live.follows = false;
         } else {
             behind.outputs.into_iter().for_each(|output| live.replay.push(output));
         }
-        if let Some(entry) = running.filter(|entry| self.entries.get(entry).is_some_and(|tracked| tracked.ours))
-            && matches!(self.front, Front::Script(_))
-        {
-            for delta in deltas {
-                self.emit(Event::Delta { session, entry, delta }, Some(entry));
+        let is_script = matches!(self.front, Front::Script(_));
+        for (entry, delta) in told {
+            match delta {
+                None => self.begun_elsewhere(session, entry, 1),
+                Some(delta) if is_script && self.tells_of(entry) => {
+                    self.emit(Event::Delta { session, entry, delta }, Some(entry));
+                }
+                Some(_) => {}
             }
         }
         self.touch(session);
@@ -224,13 +267,5 @@ const fn how(entry: &Entry, answer: Option<AnswerState>) -> EndState {
         (EntryState::Dead, _) | (_, Some(AnswerState::Failed)) => EndState::Failed,
         (_, Some(AnswerState::Complete)) => EndState::Complete,
         (_, Some(AnswerState::Interrupted | AnswerState::Streaming) | None) => EndState::Interrupted,
-    }
-}
-
-fn delta(output: &Output) -> Option<Delta> {
-    match output {
-        Output::Text { text, .. } => Some(Delta::Text(text.clone())),
-        Output::Reasoning { text, .. } => Some(Delta::Reasoning(text.clone())),
-        Output::Question { .. } | Output::End { .. } => None,
     }
 }

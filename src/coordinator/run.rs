@@ -198,7 +198,8 @@ impl Coordinator {
         let ours = |session| entries.values().any(|tracked| tracked.session == session && tracked.ours);
         let quiet = |waiter: &mut super::Waiter| {
             let all = !waiter.ours;
-            let is_busy = |&session: &_| queue.is_busy(session) && (all || !queue.is_elsewhere(session) || ours(session));
+            let is_busy =
+                |&session: &_| queue.is_busy(session) && (all || !queue.is_elsewhere(session) || ours(session));
             let before = waiter.busy.filter(is_busy);
             waiter.busy = before.or_else(|| waiter.sessions.iter().copied().find(is_busy));
             waiter.busy.is_none()

@@ -165,8 +165,11 @@ impl Queue {
     }
 
     fn reread(&mut self, session: SessionId, waiting: Vec<Waiting>, lease: Lease, effects: &mut Vec<Effect>) {
-        let found = waiting.into_iter().map(|waiting| {
-            Pending { waiting, arrival: self.clock.past(waiting.since), due: self.due(&waiting), preempted: 0 }
+        let found = waiting.into_iter().map(|waiting| Pending {
+            waiting,
+            arrival: self.clock.past(waiting.since),
+            due: self.due(&waiting),
+            preempted: 0,
         });
         let found = found.collect();
         let Some(queue) = self.sessions.get_mut(&session) else { return };

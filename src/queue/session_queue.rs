@@ -211,8 +211,14 @@ impl SessionQueue {
 
     /// All that waits, as the store has it. What is known already keeps what only the machine knows of it.
     pub(super) fn reread(&mut self, found: Vec<Pending>) {
-        let known: BTreeMap<EntryId, Pending> =
-            self.places.keys().copied().collect::<Vec<_>>().into_iter().filter_map(|e| Some((e, self.remove(e)?))).collect();
+        let known: BTreeMap<EntryId, Pending> = self
+            .places
+            .keys()
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .filter_map(|e| Some((e, self.remove(e)?)))
+            .collect();
         for Pending { waiting, arrival, due, preempted } in found {
             let pending = match known.get(&waiting.entry) {
                 Some(known) => Pending { waiting, due, ..*known },

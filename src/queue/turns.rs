@@ -252,7 +252,9 @@ fn settlement(retry: &RetryPolicy, running: &Running, attempt: &Attempt) -> Sett
 fn stopped(cause: Option<Cause>, came: Came) -> Settlement {
     match cause {
         // It had to give way, and goes on later. Reasoning alone cannot be gone on from.
-        Some(cause @ (Cause::Preemption | Cause::HandOver)) => Settlement::Requeue { continues: came == Came::Text, cause },
+        Some(cause @ (Cause::Preemption | Cause::HandOver)) => {
+            Settlement::Requeue { continues: came == Came::Text, cause }
+        }
         // Nothing came of it, and nobody wanted that.
         Some(cause) if came == Came::Nothing => Settlement::Requeue { continues: false, cause },
         None if came == Came::Nothing => Settlement::Requeue { continues: false, cause: Cause::Quit },

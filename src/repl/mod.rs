@@ -140,15 +140,19 @@ impl Repl {
             End::Left | End::Detached => has_line.then(String::new),
             End::Signal(_) | End::Failed(_) => cut_off(&mut reads, &line),
         };
-        let handle = &self.executor.handle;
-        let left = if end == End::Detached { handle.leave_terminal(draft).await } else { handle.quit(draft).await };
-        if let Err(error) = left {
-            tracing::error!(%error, "the end could not be committed");
-        }
+        self.end(&end, draft).await;
         drop((next, self));
         // Waits for the printer, half a second at most.
         exit.finish();
         end
+    }
+
+    async fn end(&self, end: &End, draft: Option<String>) {
+        let handle = &self.executor.handle;
+        let left = if *end == End::Detached { handle.leave_terminal(draft).await } else { handle.quit(draft).await };
+        if let Err(error) = left {
+            tracing::error!(%error, "the end could not be committed");
+        }
     }
 
     async fn line(&self, line: String) -> After {

@@ -93,7 +93,9 @@ impl Write for EndTurn {
             Some(_) | None => None,
         };
         let (follow_up, queued) = match decided {
-            Some(decided) => decided.apply(conn, running.session, self.now).map(|(done, queued)| (Some(done), queued))?,
+            Some(decided) => {
+                decided.apply(conn, running.session, self.now).map(|(done, queued)| (Some(done), queued))?
+            }
             None => (None, None),
         };
         leases::give_back_if_idle(conn, running.session)?;

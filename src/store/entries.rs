@@ -158,7 +158,11 @@ impl Write for HoldEntries {
         let sql = "UPDATE entries SET held = ?2, set_aside = 0 WHERE id = ?1 AND state = 'pending' AND held <> ?2";
         let changed = change_each(conn, sql, &self.ids, Some(&self.held))?;
         for entry in &changed {
-            if self.held { leases::give_back_if_idle(conn, entry.session) } else { leases::claim(conn, entry.session) }?;
+            if self.held {
+                leases::give_back_if_idle(conn, entry.session)
+            } else {
+                leases::claim(conn, entry.session)
+            }?;
         }
         Ok(changed)
     }

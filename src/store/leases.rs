@@ -128,7 +128,8 @@ impl Write for Beat {
     type Reply = bool;
 
     fn apply(self, conn: &Connection) -> Result<bool, StoreError> {
-        let alive = conn.prepare_cached("UPDATE processes SET beat = beat + 1 WHERE id = ?1")?.execute([self.process])?;
+        let alive =
+            conn.prepare_cached("UPDATE processes SET beat = beat + 1 WHERE id = ?1")?.execute([self.process])?;
         let Identity { pid, boot, started } = self.identity;
         if alive == 0 {
             conn.prepare_cached("INSERT INTO processes (id, pid, boot, started) VALUES (?1, ?2, ?3, ?4)")?
@@ -205,7 +206,8 @@ impl Write for Adopt {
 
     fn apply(self, conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
         let mut orphaned = conn.prepare_cached(ORPHANED)?;
-        let orphaned = orphaned.query_map([self.set_aside], |row| row.get(0))?.collect::<Result<Vec<SessionId>, _>>()?;
+        let orphaned =
+            orphaned.query_map([self.set_aside], |row| row.get(0))?.collect::<Result<Vec<SessionId>, _>>()?;
         let mut release = conn.prepare_cached(
             "UPDATE entries SET held = 0, set_aside = 0 WHERE session_id = ?1 AND state = 'pending' AND set_aside = 1",
         )?;
@@ -374,9 +376,9 @@ impl Write for LookAt {
             Err(error) => return Err(error),
         };
         let sql = "SELECT process_id, process_id = (SELECT process FROM me) FROM leases WHERE session_id = ?1";
-        let lease = conn.prepare_cached(sql)?.query_row([self.session], |row| {
-            Ok(Lease { process: row.get(0)?, is_ours: row.get(1)? })
-        });
+        let lease = conn
+            .prepare_cached(sql)?
+            .query_row([self.session], |row| Ok(Lease { process: row.get(0)?, is_ours: row.get(1)? }));
         let in_state = |state: &str| -> Result<Vec<Entry>, StoreError> {
             let sql = format!(
                 "SELECT {COLUMNS} FROM entries WHERE session_id = ?1 AND state = '{state}' ORDER BY {SERVICE_ORDER}"

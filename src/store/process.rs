@@ -28,7 +28,8 @@ impl Identity {
     /// Whether it has certainly ended. `false`: it lives, or that cannot be told from here.
     pub fn is_gone(&self) -> bool {
         let Some(here) = boot() else { return false };
-        let (Some((machine, space)), Some((this_machine, this_space))) = (self.boot.split_once(' '), here.split_once(' '))
+        let (Some((machine, space)), Some((this_machine, this_space))) =
+            (self.boot.split_once(' '), here.split_once(' '))
         else {
             return false;
         };

@@ -217,12 +217,7 @@ impl Write for SetDraft {
     type Reply = ();
 
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
-        change(
-            conn,
-            self.session,
-            "UPDATE sessions SET draft = ?2 WHERE id = ?1",
-            params![self.session, self.draft],
-        )
+        change(conn, self.session, "UPDATE sessions SET draft = ?2 WHERE id = ?1", params![self.session, self.draft])
     }
 }
 

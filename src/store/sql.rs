@@ -4,8 +4,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{ErrorCode, Row, ffi};
 
 use crate::domain::{
-    AnswerState, EntryId, EntryState, ErrorKind, FinishReason, MessageId, ModelName, Notify, Origin, Priority, ProcessId,
-    Role, Seen, SessionId, SessionName, StoredError, Timestamp,
+    AnswerState, EntryId, EntryState, ErrorKind, FinishReason, MessageId, ModelName, Notify, Origin, Priority,
+    ProcessId, Role, Seen, SessionId, SessionName, StoredError, Timestamp,
 };
 
 macro_rules! as_integer {

@@ -36,7 +36,10 @@ impl Fresh {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, opening) = Store::open(&folder.path().join("chatmux.db"), NOW).unwrap();
-        assert_eq!(opening, Opening { sole: true, created: true, process: opening.process, recovery: Recovery::default() });
+        assert_eq!(
+            opening,
+            Opening { sole: true, created: true, process: opening.process, recovery: Recovery::default() }
+        );
         Self { folder, store }
     }
 

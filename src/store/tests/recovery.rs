@@ -56,7 +56,10 @@ fn another_living_process_is_left_alone() {
     fresh.enqueue(session, "waits");
 
     let (other, opening) = Store::open(&fresh.path(), NOW).unwrap();
-    assert_eq!(opening, Opening { sole: false, created: false, process: opening.process, recovery: Recovery::default() });
+    assert_eq!(
+        opening,
+        Opening { sole: false, created: false, process: opening.process, recovery: Recovery::default() }
+    );
     assert!(other.read_blocking(PendingEntries).unwrap().iter().all(|e| !e.held));
     fresh.write(EndTurn { chunks: text("f"), ..completed(&turn) });
     assert_eq!(other.read_blocking(FindMessage(turn.answer)).unwrap().unwrap().text, "half");

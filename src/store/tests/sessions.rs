@@ -18,7 +18,10 @@ fn a_session_is_kept_as_it_was_made() {
     assert_eq!(fresh.read(FindSession("docs".parse().unwrap())), Some(made.clone()));
     assert_eq!(fresh.read(FindSession("other".parse().unwrap())), None);
     let (fresh, opening) = fresh.reopened(NOW);
-    assert_eq!(opening, Opening { sole: true, created: false, process: opening.process, recovery: Recovery::default() });
+    assert_eq!(
+        opening,
+        Opening { sole: true, created: false, process: opening.process, recovery: Recovery::default() }
+    );
     assert_eq!(fresh.read(Sessions { closed: false }), [made]);
 }
 
