@@ -14,14 +14,14 @@ use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, Setup, UiDefaul
 use crate::domain::limits::REPLAY_BUFFER_BYTES;
 use crate::domain::text::one_line;
 use crate::domain::{
-    AutoReply, Clock, Entry, EntryState, Look, ModelName, Origin, Session, SessionId, SessionRef, Timestamp,
+    AutoReply, Clock, Entry, EntryState, Look, ModelName, Origin, Seen, Session, SessionId, SessionRef, Timestamp,
 };
 use crate::execute::Executor;
 use crate::provider::Providers;
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
-    ActiveSession, Adopt, AutoReplies, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere, Opening,
-    PendingEntries, QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
+    ActiveSession, Adopt, AutoReplies, BeforeRunning, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere,
+    Opening, PendingEntries, QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
 };
 
 /// Characters of an auto-reply in the report of a start.
@@ -114,6 +114,12 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
     // What another process runs is read from what it has written, once it is known that it does.
     let elsewhere = store.read_blocking(LeasedElsewhere(opening.process))?;
     let is_ours = |session: SessionId| !elsewhere.contains(&session);
+    if let Some(before) = store.read_blocking(BeforeRunning(active.id))?.filter(|before| active.seen.message > *before)
+    {
+        // An answer that goes on is shown from its question on, whoever saw the beginning of it.
+        active.seen = Seen::whole(before);
+        sessions.iter_mut().filter(|session| session.id == active.id).for_each(|session| session.seen = active.seen);
+    }
     let mut pending = store.read_blocking(PendingEntries)?;
     pending.retain(|entry| is_ours(entry.session));
     let mut auto_replies = store.read_blocking(AutoReplies)?;

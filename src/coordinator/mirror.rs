@@ -64,6 +64,10 @@ impl Coordinator {
         let theirs = lease.filter(|lease| !lease.is_ours);
         let here = self.queue.running(session).is_some() && !self.queue.is_elsewhere(session);
         let Some(live) = self.sessions.get_mut(&session) else { return };
+        // This process was silent for so long that its lease was taken: what still comes of its turn is nobody's.
+        if let Some(turn) = live.turn.as_ref().filter(|_| lease.is_none_or(|lease| !lease.is_ours)) {
+            turn.cancel.cancel();
+        }
         // A loop of a turn under way here counts here.
         let same = |a: &crate::domain::AutoReply, b: &crate::domain::AutoReply| a.started_at == b.started_at;
         if !(here && matches!((&live.auto, &auto), (Some(a), Some(b)) if same(a, b))) {

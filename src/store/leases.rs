@@ -20,7 +20,8 @@ use super::recover::{self, Recovery};
 use super::sessions;
 use super::{Behind, Read, StoreError, Write};
 use crate::domain::{
-    AnswerState, AutoReply, Entry, EntryId, EntryState, ProcessId, Seen, Session, SessionId, Timestamp, Usage,
+    AnswerState, AutoReply, Entry, EntryId, EntryState, MessageId, ProcessId, Seen, Session, SessionId, Timestamp,
+    Usage,
 };
 
 /// Rows of `changes` that are kept. Who has missed more looks at everything anew.
@@ -305,6 +306,21 @@ impl Read for LeasedElsewhere {
     fn fetch(self, conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
         let mut statement = conn.prepare_cached("SELECT session_id FROM leases WHERE process_id <> ?1")?;
         Ok(statement.query_map([self.0], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+}
+
+/// The last message before the question that is being answered in a session; `None`: none is.
+#[derive(Debug, Clone, Copy)]
+pub struct BeforeRunning(pub SessionId);
+
+impl Read for BeforeRunning {
+    type Reply = Option<MessageId>;
+
+    fn fetch(self, conn: &Connection) -> Result<Option<MessageId>, StoreError> {
+        let sql = "SELECT coalesce((SELECT max(m.id) FROM messages m WHERE m.session_id = ?1 AND m.id < q.id), 0) \
+                   FROM messages q JOIN entries e ON e.id = q.entry_id \
+                   WHERE e.session_id = ?1 AND e.state = 'running' AND q.role = 'user'";
+        Ok(conn.prepare_cached(sql)?.query_row([self.0], |row| row.get(0)).optional()?)
     }
 }
 

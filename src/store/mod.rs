@@ -71,8 +71,8 @@ pub use gates::{Gates, SetGate};
 pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
 pub use leases::{
-    Adopt, AskToCancel, Beat, EndedEntry, LastChange, Lease, LeasedElsewhere, LookAt, Looked, Other, Survey, Surveyed,
-    TakeOver,
+    Adopt, AskToCancel, Beat, BeforeRunning, EndedEntry, LastChange, Lease, LeasedElsewhere, LookAt, Looked, Other,
+    Survey, Surveyed, TakeOver,
 };
 pub use listing::{AnswerText, DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
 pub use output::{Behind, OutputSince};

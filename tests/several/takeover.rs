@@ -1,0 +1,100 @@
+//! One of them dies, or falls silent.
+
+use nix::sys::signal::Signal;
+
+use super::*;
+
+fn cut_off(home: &Home, server: &Server) -> Program {
+    let gate = gated(server, "long", &["one", " two", " three"]);
+    let mut owner = home.start(&["--json"]);
+    ["/bg long", "/bg waits"].iter().for_each(|line| owner.send(line));
+    gate.release(2);
+    owner.wait_text(1, "one two");
+    wait_of(&owner, 2, "queued");
+    home.wait_query("SELECT group_concat(text, '') FROM (SELECT text FROM chunks ORDER BY id)", "one two");
+    owner
+}
+
+#[test]
+fn a_dead_ones_work_is_taken_over_by_one_that_lives_and_nothing_is_sent_unasked() {
+    let server = Server::start();
+    let home = home(&server);
+    let owner = cut_off(&home, &server);
+    let mut others = [home.start(&["--json"]), home.start(&["--json"])];
+    others.iter().for_each(|other| wait_said(other, "another chatmux is at work"));
+    owner.kill();
+    home.wait_query("SELECT count(*) FROM entries WHERE state = 'running'", "0");
+    home.wait_query("SELECT held FROM entries WHERE id = 2", "1");
+    assert_eq!(home.query("SELECT state, text FROM messages WHERE role = 'assistant'"), [["interrupted", "one two"]]);
+    // One of the two has done it, and says so.
+    let said = |other: &Program| other.events().iter().any(|e| e.to_string().contains("is gone: 7 bytes"));
+    while !others.iter().any(said) {
+        std::thread::yield_now();
+    }
+    others[0].send("/resume");
+    home.wait_query("SELECT state FROM entries WHERE id = 2", "done");
+    others.into_iter().for_each(|other| drop(other.finish().code(0)));
+    assert_eq!(asked(&server), ["long", "waits"]);
+    assert_nobody_is_left(&home);
+    home.assert_sound();
+}
+
+#[test]
+fn what_waits_goes_on_by_itself_where_that_is_wished() {
+    let server = Server::start();
+    let home = Home::configured(&server, Format::OpenAi, "", QUICK);
+    let owner = cut_off(&home, &server);
+    let config = std::fs::read_to_string(home.path("config/chatmux/config.toml")).unwrap();
+    home.configure(&format!("on_start = \"resume\"\n{config}"));
+    let other = home.start(&["--json"]);
+    wait_said(&other, "another chatmux is at work");
+    owner.kill();
+    home.wait_query("SELECT state FROM entries WHERE id = 2", "done");
+    other.finish().code(0);
+    assert_eq!(asked(&server), ["long", "waits"]);
+}
+
+#[test]
+fn one_that_was_stopped_finds_its_session_taken_over_and_writes_nothing_there() {
+    let server = Server::start();
+    let home = Home::configured(&server, Format::OpenAi, "", &format!("{QUICK}max_wait = \"400ms\"\n"));
+    let mut owner = cut_off(&home, &server);
+    let mut other = home.start(&["--json"]);
+    wait_said(&other, "another chatmux is at work");
+    // The owner knows of the other now, and beats.
+    home.wait_query("SELECT max(beat) > 0 FROM processes", "1");
+    owner.signal(Signal::SIGSTOP);
+    wait_said(&other, "is gone: 7 bytes");
+    other.send("/resume");
+    wait_of(&other, 2, "started");
+    owner.signal(Signal::SIGCONT);
+    home.wait_query("SELECT state FROM entries WHERE id = 2", "done");
+    owner.send("/bg again");
+    wait_of(&owner, 3, "finished");
+    other.finish().code(0);
+    owner.finish();
+    assert_eq!(
+        home.query("SELECT state, text FROM messages WHERE entry_id = 1 AND role = 'assistant'")[0][1],
+        "one two"
+    );
+    assert_eq!(asked(&server), ["long", "waits", "again"]);
+    assert_nobody_is_left(&home);
+    home.assert_sound();
+}
+
+#[test]
+fn the_next_start_repairs_at_once_what_a_dead_one_left_although_another_lives() {
+    let server = Server::start();
+    let home = home(&server);
+    // The other's own leases are slow: it takes nothing over before the start does.
+    home.configure(&std::fs::read_to_string(home.path("config/chatmux/config.toml")).unwrap().replace("100ms", "4s"));
+    let other = home.start(&["--json"]);
+    other.wait_event("its session", |e| e["event"] == "session");
+    let owner = cut_off(&home, &server);
+    owner.kill();
+    let next = home.run(&["--json"], "/history\n").code(0);
+    let said = next.named("notice").iter().map(Value::to_string).collect::<String>();
+    assert!(said.contains("7 bytes of it are kept") && said.contains("1 message waits, held"), "{said}");
+    other.finish().code(0);
+    assert_nobody_is_left(&home);
+}
