@@ -21,7 +21,7 @@ use crate::provider::Providers;
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
     ActiveSession, Adopt, AutoReplies, BeforeRunning, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere,
-    Opening, PendingEntries, QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
+    LookAt, Looked, Opening, PendingEntries, QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
 };
 
 /// Characters of an auto-reply in the report of a start.
@@ -52,7 +52,7 @@ pub(super) struct Opened {
     pub(super) ends: Vec<(SessionId, crate::domain::Seen)>,
     pub(super) pending: Vec<Entry>,
     /// Sessions that other processes have the lease of.
-    pub(super) elsewhere: Vec<SessionId>,
+    pub(super) elsewhere: Vec<Looked>,
     pub(super) watch: Watch,
     pub(super) auto_replies: Vec<AutoReply>,
     /// They go on by themselves.
@@ -110,7 +110,7 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
     if !visit {
         store.write_blocking(SetActive { session: active.id })?;
     }
-    let ends = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end)).collect();
+    let ends: Vec<_> = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end)).collect();
     // What another process runs is read from what it has written, once it is known that it does.
     let elsewhere = store.read_blocking(LeasedElsewhere(opening.process))?;
     let is_ours = |session: SessionId| !elsewhere.contains(&session);
@@ -127,6 +127,12 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
     let gates = store.read_blocking(Gates)?;
     let first = known < sessions.len();
     let watch = watch(config, &opening, since);
+    let mut looked = Vec::new();
+    for session in elsewhere {
+        let seen = ends.iter().find(|(id, _)| *id == session).map_or(Seen::START, |(_, end)| *end);
+        looked.extend(store.write_blocking(LookAt { session, known: Vec::new(), seen, max_bytes: 0 })?);
+    }
+    let elsewhere = looked;
     Ok(Opened {
         store,
         opening,
@@ -329,7 +335,8 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
         let names: Vec<_> = sessions.into_iter().map(name).collect();
         lines.push(notices::held(held.len(), &names));
     }
-    let elsewhere: Vec<_> = opened.elsewhere.iter().copied().filter(|&id| is_open(id)).map(name).collect();
+    let elsewhere: Vec<_> =
+        opened.elsewhere.iter().map(|looked| looked.session.id).filter(|&id| is_open(id)).map(name).collect();
     if !elsewhere.is_empty() {
         lines.push(format!("another chatmux is at work ({}): what it answers is shown here too", elsewhere.join(", ")));
     }

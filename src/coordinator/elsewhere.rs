@@ -18,9 +18,7 @@ use tokio::time::Instant;
 
 use super::{Coordinator, notices};
 use crate::domain::{ProcessId, SessionId};
-use crate::store::{
-    Adopt, AskToCancel, Beat, HoldEntries, Identity, Other, Recovery, StoreError, Survey, Surveyed, TakeOver,
-};
+use crate::store::{Adopt, AskToCancel, Beat, HoldEntries, Other, Recovery, StoreError, Survey, Surveyed, TakeOver};
 
 /// How other processes are watched (`[lease]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +44,6 @@ pub struct Watch {
 /// What is known of the others.
 pub(super) struct Watching {
     watch: Watch,
-    identity: Identity,
     /// The last change that was looked at.
     last: i64,
     others: BTreeMap<ProcessId, Seen>,
@@ -68,15 +65,7 @@ struct Seen {
 impl Watching {
     pub(super) fn new(watch: Watch) -> Self {
         let (now, last) = (Instant::now(), watch.since);
-        Self {
-            watch,
-            identity: Identity::of_this(),
-            last,
-            others: BTreeMap::new(),
-            next_survey: now,
-            next_beat: now,
-            asked: false,
-        }
+        Self { watch, last, others: BTreeMap::new(), next_survey: now, next_beat: now, asked: false }
     }
 
     /// Takes in who is registered; gives those whose work is to be taken over.
@@ -107,6 +96,18 @@ impl Coordinator {
             .map(|watching| watching.next_survey)
     }
 
+    /// The last change of another process that was looked at.
+    pub(super) fn last_change(&self) -> i64 {
+        self.watching.as_ref().map_or(i64::MAX, |watching| watching.last)
+    }
+
+    /// There is something to be looked at.
+    pub(super) fn survey_now(&mut self) {
+        if let Some(watching) = &mut self.watching {
+            watching.next_survey = Instant::now();
+        }
+    }
+
     pub(super) fn survey(&mut self) {
         let Some(watching) = &mut self.watching else { return };
         watching.asked = true;
@@ -114,20 +115,12 @@ impl Coordinator {
         let now = Instant::now();
         if now >= watching.next_beat && !watching.others.is_empty() {
             watching.next_beat = now + watching.watch.heartbeat;
-            let commit = self.store.submit(Beat { process, identity: watching.identity.clone() });
-            self.after(commit, |c, alive| c.beaten(alive));
+            let commit = self.store.submit(Beat);
+            self.quietly(commit);
         }
         let read = self.store.query(Survey { process, since });
         self.later(read, Self::surveyed);
         self.follow_all();
-    }
-
-    /// One that was taken for dead has missed what became of its sessions.
-    fn beaten(&mut self, alive: Result<bool, StoreError>) {
-        if matches!(alive, Ok(false)) {
-            tracing::warn!("this process was silent for so long that others have taken over its sessions");
-            self.look_at_all();
-        }
     }
 
     fn surveyed(&mut self, found: Result<Surveyed, StoreError>) {

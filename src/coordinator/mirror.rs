@@ -53,6 +53,13 @@ impl Coordinator {
         if waits { 2 * MAX_ANSWER_BYTES as u64 } else { READ_BYTES }
     }
 
+    /// Takes in a session that another process works in, when this one starts.
+    pub(super) fn find_elsewhere(&mut self, looked: Looked) {
+        let Some(live) = self.sessions.get(&looked.session.id) else { return };
+        let seen = live.replay.end();
+        self.looked(looked, seen, false);
+    }
+
     fn looked(&mut self, looked: Looked, seen: Seen, cancel: bool) {
         let Looked { session: row, lease, running, pending, ended, auto, behind } = looked;
         let session = row.id;

@@ -51,7 +51,7 @@ use crate::domain::{
 };
 use crate::provider::Provider;
 use crate::queue::{self, Effect, Queue};
-use crate::store::{Store, StoreError};
+use crate::store::{Looked, Store, StoreError};
 use crate::worker::{Ended, Report};
 
 pub use auto_replies::AutoReplyDefaults;
@@ -92,8 +92,8 @@ pub struct Setup {
     pub auto_replies: Vec<AutoReply>,
     /// Those go on by themselves (`on_start = "resume"`); else when their session is resumed.
     pub resume_auto_replies: bool,
-    /// Sessions that other processes have the lease of.
-    pub elsewhere: Vec<SessionId>,
+    /// Sessions that other processes have the lease of, as they are.
+    pub elsewhere: Vec<Looked>,
     /// How other processes on the database are watched; `None`: there are none.
     pub watch: Option<Watch>,
     /// What an auto-reply loop is given that `/auto` does not say.
@@ -287,7 +287,7 @@ impl Coordinator {
         coordinator.tell(queue::Event::Activated(setup.active));
         coordinator.track_all(setup.pending);
         coordinator.find_loops(setup.auto_replies, setup.resume_auto_replies);
-        setup.elsewhere.into_iter().for_each(|session| coordinator.look_at(session, false));
+        setup.elsewhere.into_iter().for_each(|looked| coordinator.find_elsewhere(looked));
         coordinator.enter(setup.active, true);
         coordinator
     }

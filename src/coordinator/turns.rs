@@ -12,11 +12,13 @@ use crate::domain::{
     Told, Usage,
 };
 use crate::queue;
-use crate::store::{AnswerText, CancelEntries, StartTurn, StoreError, Turn};
+use crate::store::{AnswerText, CancelEntries, StartKnown, StartTurn, StoreError, Turn};
 use crate::worker::{self, Assignment, Report, What};
 
 /// Another process runs a turn of this session: look again after this (`lease.check_interval`).
 const BUSY_ELSEWHERE: Duration = Duration::from_millis(100);
+/// Another process has changed the session: this is what a look takes.
+const CHANGED: Duration = Duration::from_millis(20);
 /// The store cannot write (a full disk): try again after this.
 pub(super) const STORE_TROUBLE: Duration = Duration::from_secs(1);
 /// When chatmux ends, a turn's end is tried to be committed this often; then the program ends all the same.
@@ -24,7 +26,8 @@ pub(super) const LAST_ATTEMPTS: u32 = 4;
 
 impl Coordinator {
     pub(super) fn start_turn(&mut self, session: SessionId, entry: EntryId) {
-        let commit = self.store.submit(StartTurn { entry, now: self.clock.now() });
+        let start = StartTurn { entry, now: self.clock.now() };
+        let commit = self.store.submit(StartKnown { start, session, known: self.last_change() });
         self.after(commit, move |c, result| match result {
             Ok(turn) => c.turn_started(session, entry, turn),
             Err(StoreError::TurnRunning(_)) => {
@@ -34,6 +37,10 @@ impl Coordinator {
                     c.notice_of(session, Told::Step, text);
                 }
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
+            }
+            Err(StoreError::Changed(_)) => {
+                c.survey_now();
+                c.tell(queue::Event::StartRefused { session, wait: CHANGED });
             }
             Err(StoreError::Leased(_)) => {
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });

@@ -38,6 +38,9 @@ pub enum StoreError {
     /// Another process has the lease of the session, or has taken it over.
     #[error("another chatmux answers in session {0}")]
     Leased(crate::domain::SessionId),
+    /// Another process has changed the session since it was looked at.
+    #[error("another chatmux has changed session {0}")]
+    Changed(crate::domain::SessionId),
     /// The entry is not in the state that the operation needs.
     #[error("entry #{entry} is {found}, not {expected}")]
     WrongState {

@@ -18,7 +18,7 @@ use super::output::OutputSince;
 use super::process::Identity;
 use super::recover::{self, Recovery};
 use super::sessions;
-use super::{Behind, Read, StoreError, Write};
+use super::{Behind, Read, StartTurn, StoreError, Turn, Write};
 use crate::domain::{
     AnswerState, AutoReply, Entry, EntryId, EntryState, MessageId, ProcessId, Seen, Session, SessionId, Timestamp,
     Usage,
@@ -30,6 +30,9 @@ const KEPT_CHANGES: i64 = 10_000;
 /// Who runs no turns, and takes no lease: no process has this number.
 pub(super) const VISITOR: ProcessId = ProcessId(0);
 
+/// In a change: everything may be another.
+const EVERY_SESSION: SessionId = SessionId(0);
+
 /// Registers this process.
 pub(super) fn register(conn: &Connection, identity: &Identity) -> Result<ProcessId, StoreError> {
     let sql = "INSERT INTO processes (pid, boot, started) VALUES (?1, ?2, ?3)";
@@ -38,9 +41,30 @@ pub(super) fn register(conn: &Connection, identity: &Identity) -> Result<Process
 }
 
 /// Tells the connection for which process it writes, as the view `me`.
-pub(super) fn write_as(conn: &Connection, process: ProcessId) -> Result<(), StoreError> {
-    // Not a parameter: a view takes none.
-    conn.execute_batch(&format!("DROP VIEW IF EXISTS temp.me; CREATE TEMP VIEW me AS SELECT {process} AS process"))?;
+pub(super) fn write_as(conn: &Connection, process: ProcessId, identity: &Identity) -> Result<(), StoreError> {
+    // Not parameters: a view takes none.
+    let Identity { pid, boot, started } = identity;
+    conn.execute_batch(&format!(
+        "DROP VIEW IF EXISTS temp.me; \
+         CREATE TEMP VIEW me AS SELECT {process} AS process, {pid} AS pid, '{}' AS boot, {started} AS started",
+        boot.replace('\'', "''")
+    ))?;
+    Ok(())
+}
+
+/// One that was taken for dead, because it was silent for long, is registered again; the leases that it had are not its any more, and
+/// nobody has told it what was changed since.
+fn stay_registered(conn: &Connection) -> Result<(), StoreError> {
+    let added = conn
+        .prepare_cached(
+            "INSERT INTO processes (id, pid, boot, started) SELECT process, pid, boot, started FROM me \
+             WHERE NOT EXISTS (SELECT 1 FROM processes WHERE id = process)",
+        )?
+        .execute([])?;
+    if added > 0 {
+        let sql = "INSERT INTO changes (session_id, process_id) VALUES (?1, ?2)";
+        conn.prepare_cached(sql)?.execute(params![EVERY_SESSION, VISITOR])?;
+    }
     Ok(())
 }
 
@@ -64,6 +88,7 @@ pub(super) fn tell_of(conn: &Connection, changed: &[Entry]) -> Result<(), StoreE
 
 /// There is something to run in `session`: where nobody has the lease, it is this process's from now on. Tells the others too.
 pub(super) fn claim(conn: &Connection, session: SessionId) -> Result<(), StoreError> {
+    stay_registered(conn)?;
     conn.prepare_cached(
         "INSERT INTO leases (session_id, process_id) SELECT ?1, process FROM me WHERE true ON CONFLICT DO NOTHING",
     )?
@@ -114,31 +139,43 @@ pub(super) fn leave(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Shows the others that this process lives. One that was taken for dead (it was stopped for long) is registered again; the leases
-/// that it had are not its any more.
+/// [`StartTurn`], by who knows what others have changed up to there. Fails with [`StoreError::Changed`] when they have changed the session
+/// since: perhaps something else comes first now.
 #[derive(Debug, Clone)]
-pub struct Beat {
-    /// As whom it was registered.
-    pub process: ProcessId,
-    /// What it is known by.
-    pub identity: Identity,
+pub struct StartKnown {
+    /// The turn.
+    pub start: StartTurn,
+    /// Its session.
+    pub session: SessionId,
+    /// The last change that is known.
+    pub known: i64,
 }
 
-impl Write for Beat {
-    /// Whether it was registered still.
-    type Reply = bool;
+impl Write for StartKnown {
+    type Reply = Turn;
 
-    fn apply(self, conn: &Connection) -> Result<bool, StoreError> {
-        let alive =
-            conn.prepare_cached("UPDATE processes SET beat = beat + 1 WHERE id = ?1")?.execute([self.process])?;
-        let Identity { pid, boot, started } = self.identity;
-        if alive == 0 {
-            conn.prepare_cached("INSERT INTO processes (id, pid, boot, started) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![self.process, pid, boot, started])?;
+    fn apply(self, conn: &Connection) -> Result<Turn, StoreError> {
+        let news = "SELECT 1 FROM changes WHERE id > ?1 AND session_id = ?2 AND process_id <> (SELECT process FROM me)";
+        if conn.prepare_cached(news)?.exists(params![self.known, self.session])? {
+            return Err(StoreError::Changed(self.session));
         }
+        self.start.apply(conn)
+    }
+}
+
+/// Shows the others that this process lives.
+#[derive(Debug, Clone, Copy)]
+pub struct Beat;
+
+impl Write for Beat {
+    type Reply = ();
+
+    fn apply(self, conn: &Connection) -> Result<(), StoreError> {
+        stay_registered(conn)?;
+        conn.prepare_cached("UPDATE processes SET beat = beat + 1 WHERE id = (SELECT process FROM me)")?.execute([])?;
         conn.prepare_cached("DELETE FROM changes WHERE id <= (SELECT max(id) FROM changes) - ?1")?
             .execute([KEPT_CHANGES])?;
-        Ok(alive > 0)
+        Ok(())
     }
 }
 
@@ -160,15 +197,15 @@ impl Write for TakeOver {
     fn apply(self, conn: &Connection) -> Result<Option<Recovery>, StoreError> {
         let mut leased = conn.prepare_cached("SELECT session_id FROM leases WHERE process_id = ?1")?;
         let leased = leased.query_map([self.process], |row| row.get(0))?.collect::<Result<Vec<SessionId>, _>>()?;
+        // While it counts among the others still.
+        leased.iter().try_for_each(|&session| tell(conn, session))?;
         let gone = conn
             .prepare_cached("DELETE FROM processes WHERE id = ?1 AND beat = ?2")?
             .execute(params![self.process, self.beat])?;
         if gone == 0 {
             return Ok(None);
         }
-        let recovery = recover::repair(conn, self.now)?;
-        leased.into_iter().try_for_each(|session| tell(conn, session))?;
-        Ok(Some(recovery))
+        Ok(Some(recover::repair(conn, self.now)?))
     }
 }
 
@@ -275,7 +312,9 @@ impl Read for Survey {
             let (id, session): (i64, SessionId) = (row.get(0)?, row.get(1)?);
             found.missed |= found.last == self.since && id > self.since + 1;
             found.last = id;
-            if row.get::<_, ProcessId>(2)? != self.process {
+            if session == EVERY_SESSION {
+                found.missed = true;
+            } else if row.get::<_, ProcessId>(2)? != self.process {
                 *found.changed.entry(session).or_default() |= row.get::<_, bool>(3)?;
             }
         }

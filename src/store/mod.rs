@@ -72,7 +72,7 @@ pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
 pub use leases::{
     Adopt, AskToCancel, Beat, BeforeRunning, EndedEntry, LastChange, Lease, LeasedElsewhere, LookAt, Looked, Other,
-    Survey, Surveyed, TakeOver,
+    StartKnown, Survey, Surveyed, TakeOver,
 };
 pub use listing::{AnswerText, DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
 pub use output::{Behind, OutputSince};

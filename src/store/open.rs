@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
+use super::process::Identity;
 use super::{BUSY_TIMEOUT, StoreError, Trouble, leases};
 use crate::domain::ProcessId;
 
@@ -115,7 +116,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
 pub(super) fn visit(path: &Path) -> Result<Opened, StoreError> {
     let path = prepare(path)?;
     let (conn, created) = connect(&path)?;
-    leases::write_as(&conn, leases::VISITOR).map_err(|e| e.at(&path))?;
+    leases::write_as(&conn, leases::VISITOR, &Identity::of_this()).map_err(|e| e.at(&path))?;
     Ok(Opened { conn, path, sole: false, created, presence: None, process: None })
 }
 

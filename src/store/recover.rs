@@ -49,8 +49,9 @@ pub(super) fn enter(conn: &mut Connection, sole: bool, now: Timestamp) -> Result
     } else {
         leave_out_the_dead(&transaction)?;
     }
-    let process = leases::register(&transaction, &Identity::of_this())?;
-    leases::write_as(&transaction, process)?;
+    let identity = Identity::of_this();
+    let process = leases::register(&transaction, &identity)?;
+    leases::write_as(&transaction, process, &identity)?;
     let recovery = repair(&transaction, now)?;
     transaction.commit()?;
     Ok((process, recovery))
