@@ -16,10 +16,12 @@
 //! others came between gets new rows at the end, and takes along what there is of an answer that it continues ([`StartTurn`]).
 //!
 //! Who lives is known by a lock on `<db>.lock`: [`Store::open`] finds out whether it is alone, and only then repairs what
-//! a dead process left, before anyone else can start a turn. [`Store::visit`] takes no part in that.
+//! a dead process left, before anyone else can start a turn. [`Store::visit`] takes no part in that. An older schema is upgraded
+//! only by who is alone ([`Upgrade`]): a living chatmux knows the older one only.
 
 mod attachments;
 mod auto_replies;
+mod checkpoint;
 mod ends;
 mod entries;
 mod error;
@@ -32,12 +34,14 @@ mod output;
 mod reader;
 mod recover;
 mod sessions;
+mod snapshot;
 mod sql;
 mod stats;
 mod together;
 mod turns;
 mod typed;
 mod undo;
+mod upgrade;
 mod writer;
 
 #[cfg(test)]
@@ -80,6 +84,7 @@ pub use together::{EnqueueAll, HoldSessions};
 pub use turns::{AppendChunks, StartTurn, Turn};
 pub use typed::{KeepTyped, TypedEverywhere, TypedIn};
 pub use undo::{ChangeText, LastAsked, ReplaceTurn, TakeBackTurn, TakeBackWaiting, TakenBack};
+pub use upgrade::Upgrade;
 
 /// How long a transaction waits for another process's before it is an error. Theirs take milliseconds.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -139,6 +144,7 @@ pub struct Store {
     reader: Lane,
     counters: Arc<writer::Counters>,
     path: Arc<Path>,
+    upgraded: Option<Arc<Upgrade>>,
 }
 
 impl Store {
@@ -172,7 +178,7 @@ impl Store {
     }
 
     fn start(found: open::Opened) -> Result<Self, StoreError> {
-        let open::Opened { conn, path, presence, .. } = found;
+        let open::Opened { conn, path, presence, upgraded, .. } = found;
         let reader = reader::Reader { conn: open::reader(&path)?, path: path.clone() };
         let counters = Arc::new(writer::Counters::default());
         let writer = writer::Writer { conn, path: path.clone(), counters: Arc::clone(&counters), presence };
@@ -182,7 +188,13 @@ impl Store {
             reader: Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?,
             counters,
             path: PathBuf::from(&path).into(),
+            upgraded: upgraded.map(Arc::new),
         })
+    }
+
+    /// The upgrade that this opening or visit did, if the schema was an older one.
+    pub fn upgraded(&self) -> Option<&Upgrade> {
+        self.upgraded.as_deref()
     }
 
     /// The file.
