@@ -2,6 +2,7 @@
 //! waits for a line cannot be ended and must not be waited for.
 
 mod ask;
+mod db;
 mod exit;
 mod listing;
 mod open;
@@ -46,6 +47,8 @@ fn run(args: Args) -> Result<u8, Failed> {
         Some(Sub::Completions { shell }) => return print(&render_completions(*shell)),
         Some(Sub::Man) => return print(&render_man()),
         Some(Sub::Config { action }) => return configure(*action, &args, &places),
+        // A configuration that is wrong is no reason to leave the database without care.
+        Some(Sub::Db { action }) => return db::run(action, &args, &places),
         Some(Sub::Ask { .. } | Sub::Sessions | Sub::Queue { .. } | Sub::Stats) | None => {}
     }
     let config = load(&args)?;
@@ -57,7 +60,7 @@ fn run(args: Args) -> Result<u8, Failed> {
         Some(Sub::Sessions) => listing::sessions(&args, &places),
         Some(Sub::Queue { dead }) => listing::queue(&args, &config, &places, *dead),
         Some(Sub::Stats) => listing::stats(&args, &config, &places),
-        Some(Sub::Completions { .. } | Sub::Man | Sub::Config { .. }) => Ok(OK),
+        Some(Sub::Completions { .. } | Sub::Man | Sub::Config { .. } | Sub::Db { .. }) => Ok(OK),
         None if io::stdin().is_terminal() && !args.json => prompt::run(&args, &config, &places),
         None => script::run(&args, &config, &places),
     }

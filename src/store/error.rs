@@ -133,6 +133,9 @@ pub enum Trouble {
     /// Another program kept it to itself for longer than [`BUSY_TIMEOUT`](super::BUSY_TIMEOUT).
     #[error("is kept busy by another program: end that one, or use another with --db")]
     Busy,
+    /// Others use it, and what was wanted would keep them waiting for too long.
+    #[error("is in use, and who uses it cannot be kept waiting for so long: end the other chatmux, and try again")]
+    InUse,
     /// The operating system refused.
     #[error("cannot be read or written ({0}): mend that, or use another with --db")]
     Io(String),

@@ -21,6 +21,7 @@
 
 mod attachments;
 mod auto_replies;
+mod care;
 mod checkpoint;
 mod ends;
 mod entries;
@@ -61,6 +62,7 @@ pub use attachments::{AttachFiles, Attached, Attachments, DropAttachments, Enque
 pub use auto_replies::{
     AutoReplies, AutoRepliesEnded, AutoReplyBegun, BeginAutoReply, EndAutoReplies, Follow, FollowUp, QueueAutoReply,
 };
+pub use care::{BackupError, Checkup, Counts, Vacuumed, back_up, check, vacuum};
 pub use ends::{EndTurn, TurnEnd};
 pub use entries::{
     CancelEntries, ContinueTurn, Enqueue, FindEntry, HoldEntries, HurryEntries, MoveEntry, PendingEntries,

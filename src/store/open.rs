@@ -149,22 +149,29 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     let folder = path.parent().filter(|_| path.file_name().is_some());
     let Some(folder) = folder else { return Err(StoreError::unusable(&path, Trouble::NotAFile)) };
     create_folders(folder).map_err(|e| unwritable_folder(&path, &e))?;
-    let io = |e: std::io::Error| StoreError::io(&path, &e);
-    match fs::metadata(&path) {
-        Ok(meta) if !meta.is_file() => return Err(StoreError::unusable(&path, Trouble::NotAFile)),
+    may_be_written(&path)?;
+    create(&path, &path)?;
+    Ok(path)
+}
+
+/// Whether the file (if there is one) and its folder may be written, as their modes say.
+pub(super) fn may_be_written(path: &Path) -> Result<(), StoreError> {
+    let io = |e: std::io::Error| StoreError::io(path, &e);
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => return Err(StoreError::unusable(path, Trouble::NotAFile)),
         // Root could write it all the same; who took the bits away did not mean that.
         Ok(meta) if meta.permissions().mode() & WRITE_BITS == 0 => {
-            return Err(StoreError::unusable(&path, Trouble::ReadOnly));
+            return Err(StoreError::unusable(path, Trouble::ReadOnly));
         }
         Ok(_) => {}
         Err(e) if e.kind() == ErrorKind::NotFound => {}
         Err(e) => return Err(io(e)),
     }
+    let folder = path.parent().unwrap_or(path);
     if fs::metadata(folder).map_err(io)?.permissions().mode() & WRITE_BITS == 0 {
-        return Err(StoreError::unusable(&path, Trouble::FolderReadOnly));
+        return Err(StoreError::unusable(path, Trouble::FolderReadOnly));
     }
-    create(&path, &path)?;
-    Ok(path)
+    Ok(())
 }
 
 /// Makes the missing ones of `folder` and its parents; what exists keeps its mode.

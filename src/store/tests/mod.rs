@@ -2,6 +2,7 @@
 
 mod attachments;
 mod auto_replies;
+mod care;
 mod checkpoints;
 mod concurrency;
 mod continuing;
