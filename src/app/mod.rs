@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use nix::sys::resource::{Resource, setrlimit};
 
 use crate::cli::args::{Args, Color, ConfigAction, Sub, render_completions, render_man};
 use crate::config::{self, Config, Places};
@@ -26,6 +27,7 @@ use exit::{Failed, OK, USAGE};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    forbid_core_dumps();
     let code = match Args::try_parse_from(arguments()) {
         Ok(args) => run(args).unwrap_or_else(|failed| failed.tell()),
         Err(error) => {
@@ -52,9 +54,7 @@ fn run(args: Args) -> Result<u8, Failed> {
         Some(Sub::Ask { .. } | Sub::Sessions | Sub::Queue { .. } | Sub::Stats) | None => {}
     }
     let config = load(&args)?;
-    if let Some(log) = places.log() {
-        logging::start(&log);
-    }
+    start_log(&places);
     match &args.command {
         Some(Sub::Ask { text }) => ask::run(&args, &config, &places, text),
         Some(Sub::Sessions) => listing::sessions(&args, &places),
@@ -64,6 +64,21 @@ fn run(args: Args) -> Result<u8, Failed> {
         None if io::stdin().is_terminal() && !args.json => prompt::run(&args, &config, &places),
         None => script::run(&args, &config, &places),
     }
+}
+
+/// A folder that cannot be made leaves no log, which is no reason not to work.
+fn start_log(places: &Places) {
+    if let Some(log) = places.log()
+        && log.parent().is_some_and(|folder| config::create_private_folder(folder).is_ok())
+    {
+        logging::start(&log);
+    }
+}
+
+/// No core dump: it would hold every key and all that was said. What the program starts inherits it.
+fn forbid_core_dumps() {
+    // Where it is refused, nothing else is to be done about it.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
 fn env(name: &str) -> Option<String> {

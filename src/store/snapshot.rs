@@ -113,7 +113,7 @@ fn refused(error: rusqlite::Error) -> CopyError {
     match &error {
         StoreError::Unusable { trouble: Trouble::Full, .. } => CopyError::Target(NO_SPACE.to_owned()),
         StoreError::Unusable { trouble: Trouble::Io(why) | Trouble::Refused(why), .. } => {
-            CopyError::Target(format!("{why}: mend that"))
+            CopyError::Target(format!("{why}: is its disk full, or broken? Mend that"))
         }
         _ => CopyError::Source(error),
     }

@@ -76,7 +76,7 @@ const MODULES: &[Module] = &[
     module(
         "app",
         6,
-        &["anstream", "anyhow", "clap", "fastrand", "jiff", "serde_json", "tokio", "tokio_util", "tracing"],
+        &["anstream", "anyhow", "clap", "fastrand", "jiff", "nix", "serde_json", "tokio", "tokio_util", "tracing"],
     ),
 ];
 

@@ -217,16 +217,3 @@ fn space_is_given_back_later_where_somebody_reads() {
     drop(reader);
     assert!(!vacuum(&fresh.path()).unwrap().has_readers);
 }
-
-#[test]
-fn who_writes_for_long_is_said_to_be_in_the_way() {
-    let fresh = Fresh::new();
-    let session = fresh.session().id;
-    let writer = Connection::open(fresh.path()).unwrap();
-    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = vacuum(&fresh.path()).unwrap_err();
-    assert_eq!(error, StoreError::unusable(&fresh.path(), Trouble::InUse));
-    assert!(!error.to_string().contains("locked"), "{error}");
-    writer.execute_batch("ROLLBACK").unwrap();
-    fresh.turn(session, "q", "a");
-}

@@ -265,7 +265,8 @@ fn many_that_start_after_an_upgrade_agree_on_it() {
         let start = |i: usize| {
             let path = &path;
             scope.spawn(move || {
-                let store = if i % 2 == 0 { Store::visit(path).unwrap() } else { Store::open(path, NOW).unwrap().0 };
+                let store =
+                    if i.is_multiple_of(2) { Store::visit(path).unwrap() } else { Store::open(path, NOW).unwrap().0 };
                 let upgraded = usize::from(store.upgraded().is_some());
                 store.close();
                 upgraded
