@@ -16,7 +16,7 @@ use super::{BUSY_TIMEOUT, StoreError};
 /// How long one attempt waits for readers. Nobody can write meanwhile, here or elsewhere, so it is short beside the 100 ms that a
 /// partial may be behind.
 const READER_WAIT: Duration = Duration::from_millis(40);
-/// Between two attempts: what waits for them is at most a twenty-fifth of the time.
+/// Between two attempts, so that they take a small part of the time.
 const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Looks after the journal of the writer's database.

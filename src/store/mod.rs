@@ -9,7 +9,8 @@
 //!
 //! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
 //! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `listing`, `stats`, `recover`, `history`, `output`, `typed`, `undo`.
-//! SQL stands nowhere else in the program.
+//! SQL stands nowhere else in the program. What a person does with the file as a whole (`chatmux db`) is in `care`, a copy of
+//! it in `snapshot`, and `checkpoint` keeps its journal short.
 //!
 //! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
 //! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after

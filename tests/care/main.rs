@@ -4,6 +4,8 @@
 
 #[path = "../support/program.rs"]
 mod program;
+#[path = "../support/pty.rs"]
+mod pty;
 #[path = "../support/server.rs"]
 mod server;
 
@@ -15,7 +17,9 @@ mod upgrades;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use portable_pty::CommandBuilder;
 use program::{Home, Outcome, Program};
+use pty::{Pty, cells};
 
 /// Every file and folder below this one, by path.
 fn below(folder: &Path) -> Vec<PathBuf> {
@@ -46,4 +50,17 @@ fn start_after(home: &Home, first: &str, args: &[&str]) -> Program {
     command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("CHATMUX_LOG", "trace");
     Program::start(command)
+}
+
+/// The program at a prompt, wide enough for a path, with one more variable.
+fn at_a_prompt(home: &Home, name: &str, value: &str) -> Pty {
+    let own = home.command(&[]);
+    let mut command = CommandBuilder::new(own.get_program());
+    command.env_clear();
+    command.cwd(home.path(""));
+    own.get_envs().filter_map(|(name, value)| Some((name, value?))).for_each(|(name, value)| command.env(name, value));
+    command.env(name, value);
+    let mut pty = Pty::spawn(cells(24, 220), command);
+    pty.wait_last("1:main>");
+    pty
 }

@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use crate::below;
 use crate::program::{Home, KEY, Program};
 use crate::server::{Format, Reply, Server};
+use crate::{at_a_prompt, below};
 
 /// A key that JSON may write in another way, and URLs too.
 const SLASHED: &str = "sk-e2e/0123+456=789";
@@ -163,4 +163,25 @@ fn a_key_is_in_no_argument_and_in_no_core_dump() {
     assert!(!fs::read_to_string(home.path("seen")).unwrap().contains(KEY));
     assert_eq!(core(&fs::read_to_string(home.path("limits")).unwrap()), "0");
     assert!(server.requests()[0].headers["authorization"].contains(KEY));
+}
+
+/// The person's editor, and whatever runs in it, has no use for a key.
+#[test]
+fn an_editor_is_started_without_keys() {
+    let server = Server::start();
+    let home = Home::serving(&server, Format::OpenAi);
+    let mut pty = at_a_prompt(
+        &home,
+        "EDITOR",
+        "tr '\\0' '\\n' < /proc/$$/environ > seen; tr '\\0' ' ' < /proc/$$/cmdline >> seen; printf edited >",
+    );
+    pty.type_keys("half a line\x18\x05");
+    pty.wait_last("1:main> edited");
+    pty.type_keys("\r");
+    pty.wait_row("echo: edited");
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
+    let seen = fs::read_to_string(home.path("seen")).unwrap();
+    assert!(seen.contains("HOME=") && !seen.contains(KEY) && !seen.contains("LOCAL_KEY"), "{seen}");
+    assert!(server.requests()[0].headers["authorization"].contains(KEY), "the request has it all the same");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::program::Home;
-use crate::run_after;
+use crate::{at_a_prompt, run_after};
 
 /// Kills of one test.
 const KILLS: u32 = 20;
@@ -71,6 +71,12 @@ fn whoever_starts_says_that_it_was_upgraded_and_where_it_is_as_it_was() {
     first_schema(&home.database(), 3);
     let notices = home.run(&["--json"], "/history\n").code(0).named("notice");
     assert_eq!(notices[0]["text"], said(&home));
+    let home = Home::echo();
+    first_schema(&home.database(), 3);
+    let mut pty = at_a_prompt(&home, "LANG", "C.UTF-8");
+    pty.wait_row(&said(&home));
+    pty.type_keys("/quit\r");
+    assert_eq!(pty.end(), 0);
 }
 
 #[test]
