@@ -323,7 +323,14 @@ fn look<T>(path: &Path, look: impl Fn(&Connection, &Path) -> Result<T, StoreErro
             return outcome.map_err(at);
         }
     }
-    shared(path).and_then(|conn| look(&conn, path)).map_err(at)
+    shared(path).and_then(|conn| look(&conn, path)).map_err(|error| match error {
+        // SQLite reads a journal with a file beside it that it may have to make.
+        StoreError::Unusable { trouble: Trouble::Io(_), .. } if !sibling(path, "-shm").exists() => {
+            let why = "its journal is only read where the folder can be written: copy both there, the -wal too";
+            StoreError::unusable(path, Trouble::Io(why.to_owned()))
+        }
+        other => at(other),
+    })
 }
 
 fn has_journal(path: &Path) -> bool {

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::program::Home;
+use crate::server::{Format, Server};
 use crate::{below, run_after, start_after};
 
 /// The umasks that take nothing, the usual bits, and everything.
@@ -50,27 +51,18 @@ fn files_are_for_their_owner_alone_under_any_umask() {
 /// A program that runs for weeks.
 #[test]
 fn a_log_is_put_aside_while_the_program_runs() {
-    let home = Home::echo();
+    let server = Server::start();
+    let home = Home::serving(&server, Format::OpenAi);
     let log = home.path("state/chatmux/chatmux.log");
+    let bytes = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
     let mut program = start_after(&home, "umask 0000", &["--json"]);
     program.send("hello");
-    program.wait_event("an end", |event| event["event"] == "finished");
-    assert!(fs::metadata(&log).is_ok(), "it has been begun");
-    fs::write(&log, vec![b'x'; 4 << 20]).unwrap();
-    // Nothing of what the echo says is worth a line, so another program writes the next.
-    program.finish().code(0);
-    let raw = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
-    let server = crate::server::Server::start();
-    let loud = Home::serving(&server, crate::server::Format::OpenAi);
-    fs::create_dir_all(loud.path("state/chatmux")).unwrap();
-    let log = loud.path("state/chatmux/chatmux.log");
-    let mut program = start_after(&loud, "umask 0000", &["--json"]);
-    program.send("hello");
-    program.wait_event("an end", |event| event["entry"] == 1 && event["event"] == "finished");
+    program.wait_in(1, "finished");
+    assert!(bytes(&log) > 0, "it has been begun");
     fs::write(&log, vec![b'x'; 4 << 20]).unwrap();
     program.send("again");
-    program.wait_event("an end", |event| event["entry"] == 2 && event["event"] == "finished");
+    program.wait_event("the second end", |event| event["entry"] == 2 && event["event"] == "finished");
     program.finish().code(0);
-    assert!(raw(&log) < 4 << 20, "{} bytes", raw(&log));
-    assert_eq!(raw(&loud.path("state/chatmux/chatmux.log.1")), 4 << 20);
+    assert!((1..4 << 20).contains(&bytes(&log)), "{} bytes", bytes(&log));
+    assert_eq!(bytes(&home.path("state/chatmux/chatmux.log.1")), 4 << 20);
 }

@@ -9,8 +9,10 @@ use rusqlite::Connection;
 use crate::program::Home;
 use crate::{at_a_prompt, run_after};
 
-/// Kills of one test.
+/// Kills of one test, each a little later than the one before.
 const KILLS: u32 = 20;
+/// On a slow machine.
+const MOST_KILLS: u32 = 200;
 
 /// The migrations, in order.
 fn steps() -> Vec<PathBuf> {
@@ -125,7 +127,9 @@ fn an_upgrade_that_is_killed_leaves_a_usable_database() {
     let old = Home::fresh();
     first_schema(&old.database(), messages);
     let (mut before, mut between, mut behind) = (0, 0, 0);
-    for nth in 0..KILLS {
+    let mut nth = 0;
+    // On a slow machine more often, until one came behind the upgrade.
+    while nth < KILLS || (behind == 0 && nth < MOST_KILLS) {
         let home = Home::echo();
         fs::create_dir_all(home.database().parent().unwrap()).unwrap();
         fs::copy(old.database(), home.database()).unwrap();
@@ -133,6 +137,7 @@ fn an_upgrade_that_is_killed_leaves_a_usable_database() {
         // Any moment will do; the later ones are behind the upgrade.
         std::thread::sleep(Duration::from_millis(u64::from(nth) * 5));
         program.kill();
+        nth += 1;
         let schema = of(&home.database());
         assert!(schema == (1, messages.into()) || schema == (newest, messages.into()), "{schema:?}");
         if backup(&home).exists() {
