@@ -118,17 +118,27 @@ fn a_header_of_the_configuration_is_not_seen() {
     assert_unseen(&home, &server, SLASHED, &["config/chatmux/config.toml"]);
 }
 
-/// A URL with a key is refused, and the refusal does not say it again.
+/// A key in the configuration is refused, and the refusal does not say it again.
 #[test]
-fn a_key_in_a_url_is_refused_unseen() {
-    for url in ["http://127.0.0.1:1/v1?key=KEY", "http://me:KEY@127.0.0.1:1/v1", "http://127.0.0.1:1/v1#KEY"] {
+fn a_key_in_the_configuration_is_refused_unseen() {
+    for line in [
+        "base_url = \"http://127.0.0.1:1/v1?key=KEY\"",
+        "base_url = \"http://me:KEY@127.0.0.1:1/v1\"",
+        "base_url = \"http://127.0.0.1:1/v1#KEY\"",
+        "api_key = \"KEY\"",
+        "api_key_env = \"KEY\"",
+        "api_key_env = KEY",
+        "api_key_command = \"echo KEY",
+        "headers = { Authorization = \"Bearer KEY\" }",
+    ] {
         let home = Home::fresh();
-        let url = url.replace("KEY", KEY);
-        home.configure(&format!("[providers.local]\nkind = \"openai\"\nbase_url = \"{url}\"\nmodel = \"m\"\n"));
+        let line = line.replace("KEY", KEY);
+        home.configure(&format!("[providers.local]\nkind = \"openai\"\nmodel = \"m\"\n{line}\n"));
         for args in [&["config", "check"][..], &["config", "show"], &["ask", "hello"]] {
             let outcome = home.run(args, "").code(2);
             assert!(!outcome.err.contains(KEY) && !outcome.out.contains(KEY), "{args:?}: {outcome:?}");
         }
+        assert_eq!(holding(&home, KEY, &["config/chatmux/config.toml"]), Vec::<String>::new());
     }
 }
 
