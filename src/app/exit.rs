@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::config::ConfigError;
 use crate::domain::text::visible;
-use crate::store::StoreError;
+use crate::store::{BackupError, StoreError};
 
 /// All well.
 pub(super) const OK: u8 = 0;
@@ -24,6 +24,8 @@ pub(super) enum Failed {
     Usage(String),
     /// The database.
     Database(StoreError),
+    /// A backup of the database could not be made.
+    Backup(String),
     /// Anything else.
     Other(anyhow::Error),
 }
@@ -34,6 +36,7 @@ impl Failed {
         let (text, code) = match self {
             Self::Usage(text) => (text.clone(), USAGE),
             Self::Database(error) => (error.to_string(), DATABASE),
+            Self::Backup(text) => (text.clone(), DATABASE),
             Self::Other(error) => (format!("{error:#}"), FAILED),
         };
         // A closed stderr is no reason to fail in another way.
@@ -51,6 +54,16 @@ impl From<ConfigError> for Failed {
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         Self::Database(error)
+    }
+}
+
+impl From<BackupError> for Failed {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Database(error) => Self::Database(error),
+            BackupError::Unwritable { .. } => Self::Backup(error.to_string()),
+            BackupError::Exists(_) | BackupError::Own(_) | BackupError::NotAFile(_) => Self::Usage(error.to_string()),
+        }
     }
 }
 

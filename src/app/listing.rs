@@ -1,6 +1,6 @@
 //! `chatmux sessions`, `chatmux queue` and `chatmux stats`: what is in the database, read without disturbing who works on it.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -21,7 +21,15 @@ const COLUMNS: usize = 100;
 
 /// The store if there is one: a listing makes no database.
 fn visit(path: &Path) -> Result<Option<Store>, Failed> {
-    if path.exists() { Ok(Some(Store::visit(path)?)) } else { Ok(None) }
+    if !path.exists() {
+        return Ok(None);
+    }
+    let store = Store::visit(path)?;
+    if let Some(upgrade) = store.upgraded() {
+        // A closed stderr is no reason not to list.
+        let _ = writeln!(io::stderr(), "chatmux: {}", visible(&open::upgrade_report(upgrade)));
+    }
+    Ok(Some(store))
 }
 
 pub(super) fn sessions(args: &Args, places: &Places) -> Result<u8, Failed> {

@@ -2,6 +2,7 @@
 //! waits for a line cannot be ended and must not be waited for.
 
 mod ask;
+mod db;
 mod exit;
 mod guardian;
 mod listing;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use nix::sys::resource::{Resource, setrlimit};
 
 use crate::cli::args::{Args, Color, ConfigAction, Sub, render_completions, render_man};
 use crate::config::{self, Config, Places};
@@ -38,6 +40,7 @@ enum StartedBy {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    forbid_core_dumps();
     let (started_by, arguments) = arguments();
     let code = match Args::try_parse_from(arguments) {
         Ok(args) => run(args, started_by).unwrap_or_else(|failed| failed.tell()),
@@ -71,6 +74,8 @@ fn run(args: Args, started_by: StartedBy) -> Result<u8, Failed> {
         Some(Sub::Completions { shell }) => return print(&render_completions(*shell)),
         Some(Sub::Man) => return print(&render_man()),
         Some(Sub::Config { action }) => return configure(*action, &args, &places),
+        // A configuration that is wrong is no reason to leave the database without care.
+        Some(Sub::Db { action }) => return db::run(action, &args, &places),
         Some(Sub::Ask { .. } | Sub::Sessions | Sub::Queue { .. } | Sub::Stats | Sub::Work { .. }) | None => {}
     }
     let prompts = args.command.is_none() && io::stdin().is_terminal() && !args.json;
@@ -85,19 +90,32 @@ fn run(args: Args, started_by: StartedBy) -> Result<u8, Failed> {
         StartedBy::Anyone => {}
     }
     let config = load(&args)?;
-    if let Some(log) = places.log() {
-        logging::start(&log);
-    }
+    start_log(&places);
     match &args.command {
         Some(Sub::Ask { text }) => ask::run(&args, &config, &places, text),
         Some(Sub::Sessions) => listing::sessions(&args, &places),
         Some(Sub::Queue { dead }) => listing::queue(&args, &config, &places, *dead),
         Some(Sub::Stats) => listing::stats(&args, &config, &places),
         Some(Sub::Work { watch }) => work::run(&args, &config, &places, *watch),
-        Some(Sub::Completions { .. } | Sub::Man | Sub::Config { .. }) => Ok(OK),
+        Some(Sub::Completions { .. } | Sub::Man | Sub::Config { .. } | Sub::Db { .. }) => Ok(OK),
         None if prompts => prompt::run(&args, &config, &places, started_by),
         None => script::run(&args, &config, &places),
     }
+}
+
+/// A folder that cannot be made leaves no log, which is no reason not to work.
+fn start_log(places: &Places) {
+    if let Some(log) = places.log()
+        && log.parent().is_some_and(|folder| config::create_private_folder(folder).is_ok())
+    {
+        logging::start(&log);
+    }
+}
+
+/// No core dump: it would hold every key and all that was said. What the program starts inherits it.
+fn forbid_core_dumps() {
+    // Where it is refused, nothing else is to be done about it.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
 fn env(name: &str) -> Option<String> {

@@ -22,6 +22,7 @@ use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
     ActiveSession, Adopt, AutoReplies, BeforeRunning, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere,
     LookAt, Looked, Opening, PendingEntries, QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
+    Upgrade,
 };
 
 /// Characters of an auto-reply in the report of a start.
@@ -312,6 +313,12 @@ pub(super) fn models(config: &Config) -> Arc<[String]> {
     models.into()
 }
 
+/// That the database was upgraded, and where it is as it was.
+pub(super) fn upgrade_report(upgrade: &Upgrade) -> String {
+    let Upgrade { from, to, backup } = upgrade;
+    format!("the database was upgraded from schema {from} to {to}; as it was before it is kept in {}", backup.display())
+}
+
 /// What a start found that the person should know, in a few lines.
 pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
     let name = |id: SessionId| {
@@ -319,7 +326,7 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
         session.map_or_else(|| id.to_string(), |session| format!("{id} {}", session.name))
     };
     let recovery = &opened.opening.recovery;
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = opened.store.upgraded().map(upgrade_report).into_iter().collect();
     for cut in &recovery.interrupted {
         lines.push(format!(
             "[{}] an answer was cut when chatmux ended: {} bytes of it are kept, marked interrupted",

@@ -9,6 +9,7 @@ use crate::cli::args::Args;
 use crate::config::{Config, EditMode, Places};
 use crate::coordinator::Front;
 use crate::domain::{Origin, PromptState};
+use crate::provider::{KeySource, Profile};
 use crate::repl::{Completer, End, Names, Repl};
 use crate::ui;
 
@@ -60,6 +61,7 @@ async fn converse(
         alert_after: config.ui.alert_after,
         clock: open::CLOCK,
         editor: editor(),
+        hidden: key_variables(config),
         plain,
     });
     let ui::Terminal { display, input } =
@@ -96,6 +98,15 @@ fn joins_emoji() -> bool {
 /// The person's editor, as everyone finds it.
 fn editor() -> String {
     ["VISUAL", "EDITOR"].into_iter().find_map(env).unwrap_or_else(|| "vi".to_owned())
+}
+
+/// Where keys are in the environment.
+fn key_variables(config: &Config) -> Vec<String> {
+    let variable = |profile: &Profile| match &profile.key {
+        KeySource::Env { name, .. } => Some(name.clone()),
+        KeySource::None | KeySource::Command(_) => None,
+    };
+    config.providers.values().filter_map(variable).collect()
 }
 
 fn columns() -> usize {

@@ -123,6 +123,13 @@ pub enum Sub {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Find, check, back up or shrink the database
+    #[command(disable_help_subcommand = true)]
+    Db {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: DbAction,
+    },
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -144,6 +151,23 @@ pub enum ConfigAction {
     Init,
     /// Check the file
     Check,
+}
+
+/// What `chatmux db` does.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum DbAction {
+    /// Print where the database is
+    Path,
+    /// Check it, and count what is in it; nothing is changed
+    Check,
+    /// Write a copy of it to a new file, whoever works on it meanwhile
+    Backup {
+        /// The new file
+        #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Give unused space back
+    Vacuum,
 }
 
 /// The definition, for generators.
@@ -239,6 +263,10 @@ mod tests {
         check("chatmux config show", Some(Sub::Config { action: ConfigAction::Show }));
         check("chatmux config init", Some(Sub::Config { action: ConfigAction::Init }));
         check("chatmux config check", Some(Sub::Config { action: ConfigAction::Check }));
+        check("chatmux db path", Some(Sub::Db { action: DbAction::Path }));
+        check("chatmux db check --json", Some(Sub::Db { action: DbAction::Check }));
+        check("chatmux db backup a", Some(Sub::Db { action: DbAction::Backup { file: "a".into() } }));
+        check("chatmux db vacuum", Some(Sub::Db { action: DbAction::Vacuum }));
         check("chatmux completions zsh", Some(Sub::Completions { shell: Shell::Zsh }));
         check("chatmux man", Some(Sub::Man));
         assert_eq!(parse("chatmux --color never").unwrap().color, Color::Never);
@@ -255,6 +283,8 @@ mod tests {
             "chatmux -s a,b sessions",
             "chatmux -m :x",
             "chatmux config",
+            "chatmux db",
+            "chatmux db backup",
             "chatmux completions tcsh",
             "chatmux stats --dead",
             "chatmux --color red",

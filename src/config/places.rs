@@ -1,13 +1,17 @@
 //! Where chatmux keeps its files, and how it makes a new one: for the owner alone. The folders come from the platform
 //! (`$XDG_*` and their defaults on Linux), so this is the one part of the configuration that is no function of its arguments.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 
 use super::error::ConfigError;
+
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 
 /// The platform's folders for this user's files; unknown for a user without a home.
 #[derive(Debug, Clone)]
@@ -47,33 +51,41 @@ impl Places {
     }
 }
 
-/// Makes a folder and those above it that are missing, 0700. Folders that exist are left as they are.
+/// Makes a folder and those above it that are missing, 0700 under any umask. Folders that exist are left as they are.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn create_private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        create_private_folder(parent)?;
+    }
+    match DirBuilder::new().mode(FOLDER_MODE).create(path) {
+        // A umask may have taken bits that the owner needs.
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE)),
+        // Another program was faster.
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
-/// Makes a new file, 0600, with this text. What was there before is never touched; a file that could not be written whole
-/// is removed again.
+/// Makes a new file, 0600 under any umask, with this text. What was there before is never touched; a file that could not be
+/// written whole is removed again.
 ///
 /// # Errors
 /// `AlreadyExists`, and those of the file system.
 pub fn create_private_file(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    let write = |file: &mut File| file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    let write = |file: &mut File| {
+        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
     write(&mut file).inspect_err(|_| {
         // The first error is the one worth telling.
-        let _ = std::fs::remove_file(path);
+        let _ = fs::remove_file(path);
     })
 }
 
@@ -97,10 +109,8 @@ mod tests {
         assert!(places.log().unwrap().ends_with("chatmux/chatmux.log"));
     }
 
-    #[cfg(unix)]
     #[test]
     fn new_files_and_folders_are_for_the_owner_alone() {
-        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("a/b");
         create_private_folder(&inner).unwrap();

@@ -159,9 +159,7 @@ fn show_provider(out: &mut String, profile: &Profile, env: Env<'_>) {
             line(out, format_args!("api_key_env = {}   # {state}", quoted(name)));
         }
         KeySource::Command(command) => {
-            // Its arguments may themselves be secrets.
-            let program = command.split_whitespace().next().unwrap_or_default();
-            line(out, format_args!("# api_key_command = {}", quoted(&format!("{program} …"))));
+            line(out, format_args!("# api_key_command = {}", quoted(&KeySource::shown_command(command))));
         }
     }
     if let Some(model) = &profile.default_model {

@@ -123,6 +123,16 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// Bytes for people: `812 B`, `3.9 MiB`.
+pub fn size(bytes: u64) -> String {
+    let kib = bytes as f64 / 1_024.0;
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{kib:.1} KiB"),
+        _ => format!("{:.1} MiB", kib / 1_024.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

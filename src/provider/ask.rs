@@ -167,7 +167,9 @@ impl Line {
         let reason = reqwest::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason());
         let said = complaint.message.clone().filter(|m| !m.trim().is_empty());
         let said = said.unwrap_or_else(|| reason.unwrap_or("an unknown status").to_lowercase());
-        let said = one_line(said.trim().trim_end_matches('.'), MAX_ERROR_CHARS / 2);
+        // Once more: in JSON a key may be written in another way. And before it is cut, for half a key is not found.
+        let said = hidden.strike(said.trim().trim_end_matches('.'));
+        let said = one_line(&said, MAX_ERROR_CHARS / 2);
         let text = match status {
             300..=399 => {
                 let place = headers.get(LOCATION).and_then(|v| v.to_str().ok()).unwrap_or_default();

@@ -37,6 +37,20 @@ pub enum KeySource {
     Command(String),
 }
 
+impl KeySource {
+    /// A key command for people: its program alone, for its arguments may themselves be secrets, and what is set before it too.
+    pub fn shown_command(command: &str) -> String {
+        let mut words = command.split_whitespace();
+        match words.next() {
+            Some(program) if !program.contains('=') => match words.next() {
+                Some(_) => format!("{program} …"),
+                None => program.to_owned(),
+            },
+            Some(_) | None => "…".to_owned(),
+        }
+    }
+}
+
 /// One provider, ready to be spoken to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {

@@ -73,7 +73,10 @@ pub(crate) async fn key(profile: &Profile) -> Result<Option<String>, ProviderErr
             let ran = tokio::task::spawn_blocking(move || run(&own, KEY_COMMAND_LIMIT)).await;
             match ran.unwrap_or_else(|_| Err("it could not be run".to_owned())) {
                 Ok(key) => Ok(Some(key)),
-                Err(why) => Err(fatal(format!("the key command `{command}` failed: {why}"))),
+                Err(why) => {
+                    let command = KeySource::shown_command(command);
+                    Err(fatal(format!("the key command `{command}` failed: {why}")))
+                }
             }
         }
     }
@@ -100,7 +103,7 @@ pub(crate) fn whence(profile: &Profile) -> String {
     match &profile.key {
         KeySource::None => format!("api_key_env of [providers.{}]", profile.name),
         KeySource::Env { name, .. } => name.clone(),
-        KeySource::Command(command) => format!("what `{command}` prints"),
+        KeySource::Command(command) => format!("what `{}` prints", KeySource::shown_command(command)),
     }
 }
 
@@ -177,6 +180,15 @@ mod tests {
         for command in ["sleep 600", "echo sk-1; exec >&-; exec sleep 600"] {
             assert_eq!(run(command, Duration::from_millis(50)), Err("no key within 0.05 s".to_owned()), "{command}");
         }
+    }
+
+    #[test]
+    fn a_key_command_is_named_by_its_program() {
+        let check = |command: &str, expected: &str| assert_eq!(KeySource::shown_command(command), expected);
+        check("pass show local", "pass …");
+        check("get-key", "get-key");
+        check("TOKEN=sk-1 get-key", "…");
+        check("", "…");
     }
 
     #[test]

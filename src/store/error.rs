@@ -90,6 +90,31 @@ pub enum Trouble {
         /// The last one known here.
         known: i64,
     },
+    /// Its schema is older, and a chatmux that knows no other has it open.
+    #[error(
+        "is still open in an older chatmux (schema {found}, this one needs {known}): end that one, and start this one again"
+    )]
+    OlderLives {
+        /// The file's `user_version`.
+        found: i64,
+        /// What it would be upgraded to.
+        known: i64,
+    },
+    /// Its schema is older, and no copy of it could be made before the upgrade.
+    #[error(
+        "was not upgraded (schema {found}, this chatmux needs {known}): its backup could not be written beside it, for {why}; nothing was changed"
+    )]
+    NoBackup {
+        /// The file's `user_version`.
+        found: i64,
+        /// What it would be upgraded to.
+        known: i64,
+        /// What was in the way, and the remedy.
+        why: String,
+    },
+    /// There is none, where one is only looked at.
+    #[error("does not exist or is empty: chatmux makes it when it starts; name another with --db")]
+    Missing,
     /// It is not SQLite.
     #[error("is not a database: use another file with --db")]
     NotADatabase,
@@ -114,6 +139,9 @@ pub enum Trouble {
     /// Another program kept it to itself for longer than [`BUSY_TIMEOUT`](super::BUSY_TIMEOUT).
     #[error("is kept busy by another program: end that one, or use another with --db")]
     Busy,
+    /// Others use it, and what was wanted would keep them waiting for too long.
+    #[error("is in use, and who uses it cannot be kept waiting for so long: end the other chatmux, and try again")]
+    InUse,
     /// The operating system refused.
     #[error("cannot be read or written ({0}): mend that, or use another with --db")]
     Io(String),

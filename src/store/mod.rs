@@ -9,8 +9,8 @@
 //!
 //! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
 //! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `leases`, `listing`, `stats`, `recover`, `history`, `output`, `typed`,
-//! `undo`.
-//! SQL stands nowhere else in the program.
+//! `undo`. SQL stands nowhere else in the program. What a person does with the file as a whole (`chatmux db`) is in `care`, a copy of
+//! it in `snapshot`, and `checkpoint` keeps its journal short.
 //!
 //! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
 //! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
@@ -18,10 +18,13 @@
 //!
 //! Several processes work on one database: who runs the turns of which session is a lease (`leases`), which each operation that
 //! gives a session something to run takes, if it is free. That a process is alone is known by a lock on `<db>.lock`, which the
-//! operating system takes from the dead. [`Store::visit`] takes no part in that.
+//! operating system takes from the dead. [`Store::visit`] takes no part in that. An older schema is upgraded only by who is alone
+//! ([`Upgrade`]): a living chatmux knows the older one only.
 
 mod attachments;
 mod auto_replies;
+mod care;
+mod checkpoint;
 mod ends;
 mod entries;
 mod error;
@@ -36,12 +39,14 @@ mod process;
 mod reader;
 mod recover;
 mod sessions;
+mod snapshot;
 mod sql;
 mod stats;
 mod together;
 mod turns;
 mod typed;
 mod undo;
+mod upgrade;
 mod writer;
 
 #[cfg(test)]
@@ -61,6 +66,7 @@ pub use attachments::{AttachFiles, Attached, Attachments, DropAttachments, Enque
 pub use auto_replies::{
     AutoReplies, AutoRepliesEnded, AutoReplyBegun, BeginAutoReply, EndAutoReplies, Follow, FollowUp, QueueAutoReply,
 };
+pub use care::{BackupError, Checkup, Counts, Vacuumed, back_up, check, vacuum};
 pub use ends::{EndTurn, TurnEnd};
 pub use entries::{
     CancelEntries, ContinueTurn, Enqueue, FindEntry, HoldEntries, HurryEntries, MoveEntry, PendingEntries,
@@ -89,6 +95,7 @@ pub use together::{EnqueueAll, HoldSessions};
 pub use turns::{AppendChunks, StartTurn, Turn};
 pub use typed::{KeepTyped, TypedEverywhere, TypedIn};
 pub use undo::{ChangeText, LastAsked, ReplaceTurn, TakeBackTurn, TakeBackWaiting, TakenBack};
+pub use upgrade::Upgrade;
 
 /// How long a transaction waits for another process's before it is an error. Theirs take milliseconds.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -150,6 +157,7 @@ pub struct Store {
     reader: Lane,
     counters: Arc<writer::Counters>,
     path: Arc<Path>,
+    upgraded: Option<Arc<Upgrade>>,
 }
 
 impl Store {
@@ -182,7 +190,7 @@ impl Store {
     }
 
     fn start(found: open::Opened) -> Result<Self, StoreError> {
-        let open::Opened { conn, path, presence, process, .. } = found;
+        let open::Opened { conn, path, presence, process, upgraded, .. } = found;
         let reader = reader::Reader { conn: open::reader(&path)?, path: path.clone() };
         let counters = Arc::new(writer::Counters::default());
         let writer = writer::Writer { conn, path: path.clone(), counters: Arc::clone(&counters), presence, process };
@@ -192,7 +200,13 @@ impl Store {
             reader: Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?,
             counters,
             path: PathBuf::from(&path).into(),
+            upgraded: upgraded.map(Arc::new),
         })
+    }
+
+    /// The upgrade that this opening or visit did, if the schema was an older one.
+    pub fn upgraded(&self) -> Option<&Upgrade> {
+        self.upgraded.as_deref()
     }
 
     /// The file.

@@ -1,4 +1,4 @@
-//! Opening the file: folders, modes, who else lives on it, journal mode, migrations, and a plain word for all that can be
+//! Opening the file: folders, modes, who else lives on it, journal mode, the schema's steps, and a plain word for all that can be
 //! wrong with a path that a person gave.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use super::process::Identity;
+use super::upgrade::{self, Upgrade};
 use super::{BUSY_TIMEOUT, StoreError, Trouble, leases};
 use crate::domain::ProcessId;
 
@@ -27,21 +28,21 @@ const STEPS: &[M<'static>] = &[
 /// The same, as the migration crate takes them.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// `user_version` after the last step.
-const SCHEMA: i64 = STEPS.len() as i64;
+pub(super) const SCHEMA: i64 = STEPS.len() as i64;
 /// `application_id`: "chmx". The first migration writes it.
 const APPLICATION_ID: i64 = 0x6368_6d78;
 
 const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+pub(super) const FILE_MODE: u32 = 0o600;
 /// Any of these bits set: somebody may write.
 const WRITE_BITS: u32 = 0o222;
 
 /// How long to pause between two looks at a lock that another process holds while it opens.
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
+pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Pages of journal before it is copied into the database (SQLite's own default, 4 MiB).
 const CHECKPOINT_PAGES: i64 = 1_000;
 /// The journal file is cut to this after a checkpoint, in bytes.
-const JOURNAL_BYTES: i64 = 16 << 20;
+pub(super) const JOURNAL_BYTES: i64 = 16 << 20;
 /// Prepared statements kept a connection; there are fewer in all.
 const CACHED_STATEMENTS: usize = 128;
 
@@ -53,6 +54,7 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) sole: bool,
     pub(super) created: bool,
+    pub(super) upgraded: Option<Upgrade>,
     pub(super) presence: Option<Presence>,
     /// As whom this process is registered.
     pub(super) process: Option<ProcessId>,
@@ -82,6 +84,12 @@ impl Presence {
         }
     }
 
+    /// Takes the lock for itself alone, if nobody has it at this moment.
+    pub(super) fn take_alone(db: &Path) -> Result<Option<Self>, StoreError> {
+        let file = create(&sibling(db, ".lock"), db)?;
+        Ok(try_lock(db, file.try_lock())?.then_some(Self(file)))
+    }
+
     /// Lets others live too. Between the two locks another process may find itself alone; it can repair nothing
     /// then, for this one has not begun anything yet.
     pub(super) fn share(&self, db: &Path) -> Result<(), StoreError> {
@@ -108,16 +116,25 @@ fn try_lock(db: &Path, outcome: Result<(), TryLockError>) -> Result<bool, StoreE
 pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
     let path = prepare(path)?;
     let (presence, sole) = Presence::take(&path)?;
-    let (conn, created) = connect(&path)?;
-    Ok(Opened { conn, path, sole, created, presence: Some(presence), process: None })
+    let (mut conn, found) = connect(&path)?;
+    let upgraded = match found {
+        1..SCHEMA if sole => Some(upgrade::upgrade(&mut conn, &path, found).map_err(|e| e.at(&path))?),
+        1..SCHEMA => return Err(upgrade::older_lives(&path, found)),
+        _ => None,
+    };
+    Ok(Opened { conn, path, sole, created: found == 0, upgraded, presence: Some(presence), process: None })
 }
 
 /// Opens for a process that only looks or enqueues.
 pub(super) fn visit(path: &Path) -> Result<Opened, StoreError> {
     let path = prepare(path)?;
-    let (conn, created) = connect(&path)?;
+    let (mut conn, found) = connect(&path)?;
+    let upgraded = match found {
+        1..SCHEMA => upgrade::upgrade_alone(&mut conn, &path).map_err(|e| e.at(&path))?,
+        _ => None,
+    };
     leases::write_as(&conn, leases::VISITOR, &Identity::of_this()).map_err(|e| e.at(&path))?;
-    Ok(Opened { conn, path, sole: false, created, presence: None, process: None })
+    Ok(Opened { conn, path, sole: false, created: found == 0, upgraded, presence: None, process: None })
 }
 
 /// The read-only connection beside the writer's, which must stand already.
@@ -138,22 +155,29 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     let folder = path.parent().filter(|_| path.file_name().is_some());
     let Some(folder) = folder else { return Err(StoreError::unusable(&path, Trouble::NotAFile)) };
     create_folders(folder).map_err(|e| unwritable_folder(&path, &e))?;
-    let io = |e: std::io::Error| StoreError::io(&path, &e);
-    match fs::metadata(&path) {
-        Ok(meta) if !meta.is_file() => return Err(StoreError::unusable(&path, Trouble::NotAFile)),
+    may_be_written(&path)?;
+    create(&path, &path)?;
+    Ok(path)
+}
+
+/// Whether the file (if there is one) and its folder may be written, as their modes say.
+pub(super) fn may_be_written(path: &Path) -> Result<(), StoreError> {
+    let io = |e: std::io::Error| StoreError::io(path, &e);
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => return Err(StoreError::unusable(path, Trouble::NotAFile)),
         // Root could write it all the same; who took the bits away did not mean that.
         Ok(meta) if meta.permissions().mode() & WRITE_BITS == 0 => {
-            return Err(StoreError::unusable(&path, Trouble::ReadOnly));
+            return Err(StoreError::unusable(path, Trouble::ReadOnly));
         }
         Ok(_) => {}
         Err(e) if e.kind() == ErrorKind::NotFound => {}
         Err(e) => return Err(io(e)),
     }
+    let folder = path.parent().unwrap_or(path);
     if fs::metadata(folder).map_err(io)?.permissions().mode() & WRITE_BITS == 0 {
-        return Err(StoreError::unusable(&path, Trouble::FolderReadOnly));
+        return Err(StoreError::unusable(path, Trouble::FolderReadOnly));
     }
-    create(&path, &path)?;
-    Ok(path)
+    Ok(())
 }
 
 /// Makes the missing ones of `folder` and its parents; what exists keeps its mode.
@@ -199,15 +223,16 @@ fn unwritable_folder(db: &Path, error: &std::io::Error) -> StoreError {
     }
 }
 
-fn sibling(path: &Path, suffix: &str) -> PathBuf {
+/// The file beside `path` whose name is that and more.
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Opens the writer's connection and brings the schema up to date. Tried again while another process does the same:
-/// switching to WAL answers "busy" at once, without waiting.
-fn connect(path: &Path) -> Result<(Connection, bool), StoreError> {
+/// Opens the writer's connection and makes the schema in an empty file; the schema that was found, 0 for none. Tried again while
+/// another process does the same: switching to WAL answers "busy" at once, without waiting.
+fn connect(path: &Path) -> Result<(Connection, i64), StoreError> {
     let began = Instant::now();
     loop {
         match try_connect(path).map_err(|e| e.at(path)) {
@@ -217,7 +242,7 @@ fn connect(path: &Path) -> Result<(Connection, bool), StoreError> {
     }
 }
 
-fn try_connect(path: &Path) -> Result<(Connection, bool), StoreError> {
+fn try_connect(path: &Path) -> Result<(Connection, i64), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
@@ -234,14 +259,14 @@ fn try_connect(path: &Path) -> Result<(Connection, bool), StoreError> {
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
-    if version < SCHEMA {
-        migrate(&mut conn, path)?;
+    if version == 0 {
+        upgrade::migrate(&mut conn, path)?;
     }
-    Ok((conn, version == 0))
+    Ok((conn, version))
 }
 
 /// The schema's version: 0 for an empty file.
-fn version(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
+pub(super) fn version(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
     let pragma = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     // One snapshot: another process may be migrating.
     let snapshot = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
@@ -255,17 +280,5 @@ fn version(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
         }
         (APPLICATION_ID, 1..) if version > 0 => Ok(version),
         _ => Err(StoreError::unusable(path, Trouble::Foreign)),
-    }
-}
-
-fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let outcome = MIGRATIONS.to_latest(conn);
-    // Another process may have done the same between our look and our transaction.
-    let done = version(conn, path)? == SCHEMA;
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(_) if done => Ok(()),
-        Err(rusqlite_migration::Error::RusqliteError { err, .. }) => Err(err.into()),
-        Err(other) => Err(StoreError::unusable(path, Trouble::Refused(other.to_string()))),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::mpsc::Receiver;
 use rusqlite::Connection;
 
 use super::StoreError;
+use super::checkpoint::Journal;
 use super::lane::{Job, Mail};
 use super::open::Presence;
 use crate::domain::ProcessId;
@@ -39,8 +40,9 @@ impl Writer {
     /// Runs until the last handle is gone or one of them closes the store.
     pub(super) fn run(self, mail: &Receiver<Mail>) {
         let mut closing = None;
+        let mut journal = Journal::of(&self.path);
         while closing.is_none()
-            && let Ok(first) = mail.recv()
+            && let Ok(first) = journal.receive(mail, &self.conn)
         {
             let mut batch = Vec::new();
             let mut next = Some(first);

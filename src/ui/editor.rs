@@ -1,8 +1,9 @@
 //! A text in the person's own editor. The reader calls it with the terminal given back, while the gate is closed; it blocks until the
 //! editor ends.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -47,16 +48,22 @@ pub(super) enum EditError {
     },
 }
 
-/// Lets `editor` (a command line, as in `VISUAL`) change `text`. A line end at the end of the file is the editor's.
+/// Lets `editor` (a command line, as in `VISUAL`) change `text`. A line end at the end of the file is the editor's. The `hidden`
+/// variables hold keys, which neither an editor nor what runs in it needs.
 ///
 /// # Errors
 /// The editor failed, or what it left cannot be a message.
-pub(super) fn edit(editor: &str, text: &str) -> Result<String, EditError> {
-    let folder = tempfile::Builder::new().prefix("chatmux-").tempdir()?;
+pub(super) fn edit(editor: &str, text: &str, hidden: &[String]) -> Result<String, EditError> {
+    let folder = tempfile::Builder::new().prefix("chatmux-").permissions(Permissions::from_mode(0o700)).tempdir()?;
+    // A umask may have taken bits that the owner needs.
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o700))?;
     let path = folder.path().join(FILE);
     write_private(&path, text)?;
     // The shell splits the command line as it does for everyone who reads VISUAL; the path is an argument of its own.
-    let status = Command::new("/bin/sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&path).status();
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&path);
+    hidden.iter().for_each(|variable| _ = command.env_remove(variable));
+    let status = command.status();
     let failed = |how: String| EditError::Failed { editor: editor.to_owned(), how };
     let status = status.map_err(|error| failed(error.to_string()))?;
     if !status.success() {
@@ -86,8 +93,8 @@ fn keep(folder: TempDir) -> String {
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())
 }
 
@@ -97,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_editor_changes_a_text_or_says_why_not() {
-        let check = |editor: &str, text: &str, expected: Result<&str, &str>| match (edit(editor, text), expected) {
+        let check = |editor: &str, text: &str, expected: Result<&str, &str>| match (edit(editor, text, &[]), expected) {
             (Ok(edited), Ok(expected)) => assert_eq!(edited, expected, "{editor}"),
             (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
             (found, expected) => panic!("{editor}: {found:?} is not {expected:?}"),
@@ -110,8 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn an_editor_gets_a_private_file_and_no_key() {
+        let left = edit(
+            "sh -c 'stat -c %a \"$1\" \"$(dirname \"$1\")\" > \"$1.x\"; echo ${PATH:+kept} ${HOME:-gone} >> \"$1.x\"; mv \"$1.x\" \"$1\"' sh",
+            "old",
+            &["HOME".to_owned()],
+        );
+        assert_eq!(left.unwrap(), "600\n700\nkept gone");
+    }
+
+    #[test]
     fn what_is_no_message_is_kept() {
-        let error = edit("printf '\\377' >", "old").unwrap_err();
+        let error = edit("printf '\\377' >", "old", &[]).unwrap_err();
         let EditError::NoMessage { path, .. } = &error else { panic!("{error}") };
         assert_eq!(fs::read(path).unwrap(), [0xff]);
         assert!(error.to_string().contains("is not UTF-8"), "{error}");
@@ -120,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_an_editor_wrote_before_it_failed_is_kept() {
-        let error = edit("fail() { printf new > \"$1\"; exit 1; }; fail", "old").unwrap_err();
+        let error = edit("fail() { printf new > \"$1\"; exit 1; }; fail", "old", &[]).unwrap_err();
         let EditError::Left { path, .. } = &error else { panic!("{error}") };
         assert_eq!(fs::read(path).unwrap(), b"new");
         assert!(error.to_string().ends_with(&format!("what it left is kept as {path}")), "{error}");

@@ -96,6 +96,8 @@ pub struct Options {
     pub clock: Clock,
     /// The person's editor, as a command line (`VISUAL`, `EDITOR`).
     pub editor: String,
+    /// Variables of the environment that hold keys: the editor does not get them.
+    pub hidden: Vec<String>,
     /// Whole lines only, and signs as words: as where there is no cursor to move.
     pub plain: bool,
 }
@@ -217,7 +219,7 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
     mut editor: Editor<helper::Prompter, history::Lines>,
     above: P,
 ) -> io::Result<(Reader, Exit)> {
-    let Options { color, look, complete, prompt, alert_after, clock, editor: editor_command, .. } = options;
+    let Options { color, look, complete, prompt, alert_after, clock, editor: editor_command, hidden, .. } = options;
     let Wires { feed, next, reads, lent, mode, gate, keys } = wires;
     let palette = style::Palette::new(color);
     let (prompt, prompt_in) = watch::channel(prompt);
@@ -237,7 +239,7 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
         width: 0,
     })?;
     let exit = Exit { printing, gate: Some(Arc::clone(&gate)), prompting: None, guard };
-    let reader = reader::Reader { editor, gate, keys, editor_command, lent, mode, prompt, next, reads };
+    let reader = reader::Reader { editor, gate, keys, editor_command, hidden, lent, mode, prompt, next, reads };
     Ok((Box::new(move || reader.run()), exit))
 }
 

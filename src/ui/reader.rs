@@ -71,6 +71,8 @@ pub(super) struct Reader {
     pub(super) keys: Arc<Shared>,
     /// The person's editor, as a command line.
     pub(super) editor_command: String,
+    /// Variables that hold keys: the editor does not get them.
+    pub(super) hidden: Vec<String>,
     /// The terminal is another program's for now.
     pub(super) lent: Arc<AtomicBool>,
     pub(super) mode: GraphemeClusterMode,
@@ -244,7 +246,7 @@ impl Reader {
     fn edit(&self, text: &str) -> Result<String, String> {
         self.lent.store(true, Ordering::Release);
         guard::restore();
-        let edited = editor::edit(&self.editor_command, text);
+        let edited = editor::edit(&self.editor_command, text, &self.hidden);
         let entered = guard::enter();
         self.lent.store(false, Ordering::Release);
         // Whatever it left on the screen.

@@ -8,7 +8,7 @@ use super::live_row::{Kind, LiveRow, MIN_COLUMNS, fold};
 use super::paste;
 use super::prompt::label;
 use super::style::Palette;
-use crate::domain::text::{count, one_line};
+use crate::domain::text::{count, one_line, size};
 use crate::domain::{AnswerState, Look, Reasoning, Render, SessionId, SessionName, Show, StoredError};
 
 /// Bytes of one print: what is longer goes out in several, so that a key typed meanwhile is echoed in between.
@@ -318,16 +318,6 @@ fn pieces(text: &str, bytes: usize) -> impl Iterator<Item = &str> {
         rest = more;
         (!piece.is_empty()).then_some(piece)
     })
-}
-
-/// Bytes for people: `812 B`, `3.9 MiB`.
-fn size(bytes: u64) -> String {
-    let kib = bytes as f64 / 1_024.0;
-    match bytes {
-        0..1_024 => format!("{bytes} B"),
-        1_024..1_048_576 => format!("{kib:.1} KiB"),
-        _ => format!("{:.1} MiB", kib / 1_024.0),
-    }
 }
 
 #[cfg(test)]

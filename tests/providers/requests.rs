@@ -116,8 +116,8 @@ fn a_missing_or_wrong_key_is_a_configuration_error_and_nothing_is_sent() {
     let text = format!("{name} is not set: export the key of local under that name");
     check(KeySource::Env { name: name.clone(), required: true }, &text);
     let command = "echo sk-secret; exit 3";
-    check(KeySource::Command(command.to_owned()), "the key command `echo sk-secret; exit 3` failed: exit status: 3");
-    let text = "the key of local holds characters that no key has: check what `printf 'sk-\\303\\274'` prints";
+    check(KeySource::Command(command.to_owned()), "the key command `echo …` failed: exit status: 3");
+    let text = "the key of local holds characters that no key has: check what `printf …` prints";
     check(KeySource::Command("printf 'sk-\\303\\274'".to_owned()), text);
     assert_eq!(server.requests().len(), 0);
     let own = Profile {

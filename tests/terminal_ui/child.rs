@@ -134,6 +134,7 @@ pub(crate) fn run() {
         alert_after: Duration::ZERO,
         clock: Clock(|| Timestamp(0)),
         editor: std::env::var("EDITOR").unwrap_or_default(),
+        hidden: Vec::new(),
         plain: false,
     };
     let ui::Terminal { display, input } = ui::start(options).unwrap();

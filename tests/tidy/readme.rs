@@ -45,8 +45,8 @@ fn every_option_and_subcommand_is_in_the_reference() {
         let name = format!("chatmux {}", sub.get_name());
         assert!(readme.contains(&name), "{name} is missing from README.md");
         for action in sub.get_subcommands() {
-            let name = action.get_name();
-            assert!(readme.contains(&format!("config {name}")), "config {name} is missing from README.md");
+            let name = format!("{} {}", sub.get_name(), action.get_name());
+            assert!(readme.contains(&name), "{name} is missing from README.md");
         }
     }
     for option in definition.get_arguments().filter_map(|argument| argument.get_long()) {

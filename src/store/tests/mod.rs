@@ -2,6 +2,8 @@
 
 mod attachments;
 mod auto_replies;
+mod care;
+mod checkpoints;
 mod concurrency;
 mod continuing;
 mod entries;
@@ -14,13 +16,14 @@ mod stats;
 mod turns;
 mod typed;
 mod undo;
+mod upgrades;
 
 use std::path::PathBuf;
 
 use super::*;
 use crate::domain::{
-    AnswerState, Entry, EntryId, EntryState, ErrorKind, FinishReason, Origin, Priority, Session, SessionId,
-    StoredError, Usage,
+    AnswerState, Entry, EntryId, EntryState, ErrorKind, FinishReason, MessageId, Origin, Priority, Session, SessionId,
+    SessionRef, StoredError, Usage,
 };
 
 /// All tests' now, unless time matters to them.

@@ -100,11 +100,11 @@ fn a_database_of_a_newer_chatmux_is_left_alone() {
     let (path, _folder) = (fresh.path(), fresh.folder);
     fresh.store.close();
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let text = refusal(&path);
-    assert_eq!(
-        text,
-        "was written by a newer chatmux (schema 99, this one knows 6): upgrade chatmux, or use another with --db"
+    let known = open::SCHEMA;
+    let expected = format!(
+        "was written by a newer chatmux (schema 99, this one knows {known}): upgrade chatmux, or use another with --db"
     );
+    assert_eq!(refusal(&path), expected);
 }
 
 /// A database as the first schema had it: a done turn, a dead one, and two that wait.
@@ -150,7 +150,7 @@ fn a_database_of_the_first_schema_is_upgraded_with_all_that_is_in_it() {
     assert_eq!(left.iter().map(|m| m.entry).collect::<Vec<_>>(), [EntryId(5), EntryId(5)]);
     store.close();
     let raw = Connection::open(&path).unwrap();
-    for (pragma, expected) in [("integrity_check", "ok"), ("user_version", "6")] {
+    for (pragma, expected) in [("integrity_check", "ok"), ("user_version", &open::SCHEMA.to_string())] {
         let found: String = raw
             .query_row(&format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"), [], |row| row.get(0))
             .unwrap();
