@@ -271,7 +271,7 @@ fn told(text: &str, outcome: Result<Config, ConfigError>) {
         let line = text.split('\n').nth(problem.line - 1);
         assert!(line.is_some_and(|line| (1..=line.chars().count() + 1).contains(&problem.column)), "{problem:?}");
         let (chars, text) = (problem.text.chars().count(), &problem.text);
-        assert!((1..1_500).contains(&chars) && !text.contains(char::is_control) && !text.contains("sk-1"), "{text:?}");
+        assert!((1..=600).contains(&chars) && !text.contains(char::is_control), "{text:?}");
     }
 }
 
@@ -310,9 +310,16 @@ fn fuzz_long_configurations() {
         "[providers.x]\nkind = 'openai'\nextra_body = { x = ",
         "extra_body.",
         "[providers.x.extra_body.",
+        "model = \"",
+        "[retry]\nmax_delay = '",
+        "[providers.x]\nextra_body.",
+        "[providers.x]\nbase_url = '''",
     ]);
-    let inputs =
-        (head, prop::collection::vec(run, 1..3), prop::sample::select(vec!["", "a", "a = 1", "a]\nb = 1", " }"]));
+    let inputs = (
+        head,
+        prop::collection::vec(run, 1..3),
+        prop::sample::select(vec!["", "a", "a = 1", "a]\nb = 1", " }", "\"", "'", "'''", " = nan"]),
+    );
     fuzz("long configurations", 60, &inputs, |(head, runs, tail)| {
         let text = [head.as_bytes(), &runs.concat(), tail.as_bytes()].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
