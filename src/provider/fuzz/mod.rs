@@ -169,7 +169,7 @@ fn body(kind: Kind, parts: &[(Part, Dress)]) -> (Vec<u8>, Heard, Vec<(usize, Hea
 fn fuzz_whole_answers() {
     let cuts = prop::collection::vec(any::<u16>(), 0..24);
     let inputs = (kinds(), parts(), any::<bool>(), any::<bool>(), cuts);
-    fuzz("whole answers", 400, &inputs, |(kind, parts, is_whole, has_bom, cuts)| {
+    fuzz("whole answers", 150, &inputs, |(kind, parts, is_whole, has_bom, cuts)| {
         let (mut body, said, _) = body(kind, &parts);
         if has_bom {
             body.splice(0..0, *b"\xef\xbb\xbf");
@@ -188,7 +188,7 @@ fn fuzz_whole_answers() {
 fn fuzz_damaged_answers() {
     let cuts = prop::collection::vec(any::<u16>(), 0..24);
     let inputs = (kinds(), parts(), any::<bool>(), prop::collection::vec(damage(JUNK), 1..5), cuts);
-    fuzz("damaged answers", 600, &inputs, |(kind, parts, is_whole, damages, cuts)| {
+    fuzz("damaged answers", 150, &inputs, |(kind, parts, is_whole, damages, cuts)| {
         let (mut body, _, ends) = body(kind, &parts);
         if is_whole {
             body.extend(finish(kind).as_bytes());
