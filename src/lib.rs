@@ -124,6 +124,8 @@ pub mod config;
 pub mod coordinator;
 pub mod domain;
 pub mod execute;
+#[cfg(test)]
+mod fuzz;
 pub mod logging;
 pub mod provider;
 pub mod queue;

@@ -61,8 +61,8 @@ pub fn complete(line: &str, cursor: usize) -> Completion {
     if let Some((arg, text)) = spec.text().zip(scan.text.filter(in_it)) {
         return in_text(spec, &scan.words, arg, text, typed.len() - text.len()).unwrap_or(nothing);
     }
-    // Without a blank at the end, the last word is the one under the cursor.
-    let under_cursor = scan.words.last().filter(|_| !typed.ends_with(char::is_whitespace));
+    // The last word is under the cursor where nothing follows it: no blank, and nothing that was not looked at behind a surplus word.
+    let under_cursor = scan.words.last().filter(|word| word.start + word.text.len() == typed.len());
     if let Some(word) = under_cursor
         && (word.is_stray_option() || matches!(word.slot, Slot::Flag(_)) && !word.text.contains('='))
     {

@@ -11,6 +11,8 @@ use crate::domain::{Alert, ModelName, Notify, Reasoning, Render};
 use super::kinds::SystemChange;
 use super::table::get;
 
+/// What takes the files back, where it stands alone.
+const NO_FILES: [&str; 2] = ["off", "-"];
 /// Characters of a wrong word that an error repeats.
 const MAX_WORD_CHARS: usize = 40;
 
@@ -152,7 +154,7 @@ impl FromStr for AttachChange {
     type Err = BadChange;
 
     fn from_str(text: &str) -> Result<Self, BadChange> {
-        if matches!(text.trim(), "off" | "-") {
+        if NO_FILES.contains(&text.trim()) {
             return Ok(Self::Off);
         }
         let mut files = Vec::new();
@@ -210,6 +212,9 @@ pub fn file_name(written: &str) -> String {
 /// A file's name as it is to be written.
 pub fn written_file_name(name: &str) -> String {
     let mut written = String::with_capacity(name.len());
+    if NO_FILES.contains(&name) {
+        written.push('\\');
+    }
     for c in name.chars() {
         if c.is_whitespace() || matches!(c, '\\' | '"' | '\'') {
             written.push('\\');

@@ -305,6 +305,9 @@ fn completion_says_what_may_stand_at_the_cursor() {
     check("/help /sw^", Wanted::Command, 7, "sw");
     check("/wait --timeout ^", Wanted::Nothing, 16, "");
     check("/wait --timeout 5s ^", Wanted::SessionOrAll, 19, "");
+    check("/wait 1 --t^", Wanted::Option(vec!["timeout"]), 8, "--t");
+    check("/wait 1 2 --t^", Wanted::Nothing, 13, "");
+    check("/wait 1 -- 2^", Wanted::Nothing, 12, "");
     check("/quit ^", Wanted::Nothing, 6, "");
     assert_eq!(complete("/sw", 99).prefix, "sw");
     assert_eq!(complete("/switch é", 9).prefix, "", "within a character");

@@ -18,6 +18,9 @@ use crate::domain::time::{format_duration, parse_duration};
 /// Characters of a wrong value that an error repeats.
 const MAX_ECHO_CHARS: usize = 40;
 
+/// Characters of a problem's text: a value of a megabyte is not shown back.
+const MAX_PROBLEM_CHARS: usize = 600;
+
 /// What is wrong so far, by byte offset.
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<(usize, String)>);
@@ -25,7 +28,7 @@ pub(super) struct Problems(Vec<(usize, String)>);
 impl Problems {
     /// Notes a problem at a byte offset of the text.
     pub(super) fn note(&mut self, at: usize, text: impl Into<String>) {
-        self.0.push((at, text.into()));
+        self.0.push((at, one_line(&text.into(), MAX_PROBLEM_CHARS)));
     }
 
     /// The first of them in the order of the text, with lines and columns.
@@ -46,6 +49,10 @@ pub(super) fn located(text: &str, at: usize, what: String) -> Problem {
 
 /// The candidate that `word` was probably meant to be.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nothing that long is a slip, and the distance takes the product of both lengths.
+    if word.chars().count() > MAX_ECHO_CHARS {
+        return None;
+    }
     let close = (word.chars().count() / 3).max(1);
     let distance = |candidate: &str| strsim::damerau_levenshtein(word, candidate);
     candidates.into_iter().map(|c| (distance(c), c)).filter(|(d, _)| *d <= close).min().map(|(_, c)| c)

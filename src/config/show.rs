@@ -163,7 +163,10 @@ fn show_provider(out: &mut String, profile: &Profile, env: Env<'_>) {
         }
     }
     if let Some(model) = &profile.default_model {
-        line(out, format_args!("model = {}", quoted(model)));
+        // One that begins like the provider's name would lose that beginning when it is read.
+        let prefix = format!("{}:", profile.name);
+        let prefix = if model.starts_with(&prefix) { prefix } else { String::new() };
+        line(out, format_args!("model = {}", quoted(&(prefix + model))));
     }
     if !profile.models.is_empty() {
         let models: Vec<_> = profile.models.iter().map(|model| quoted(model)).collect();
@@ -248,6 +251,13 @@ mod tests {
         let shown = show(&parse(RICH).unwrap(), &|name| (name == "K").then(|| "sk-hidden".to_owned()));
         assert!(shown.contains("api_key_env = \"K\"   # set\n"), "{shown}");
         assert!(shown.contains("api_key_env = \"GEMINI_API_KEY\"   # not set\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_model_that_begins_like_its_provider_is_shown_whole() {
+        let config = parse("[providers.x]\nkind = 'openai'\nmodel = 'x:x:y'").unwrap();
+        assert_eq!(config.providers["x"].default_model.as_deref(), Some("x:y"));
+        assert_eq!(parse(&show(&config, NO_ENV)).unwrap(), config);
     }
 
     #[test]

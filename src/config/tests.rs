@@ -339,6 +339,20 @@ fn unknown_providers_are_errors_with_the_nearest_name() {
     );
 }
 
+#[test]
+fn what_is_wrong_is_told_in_few_words_however_long_it_is() {
+    let long = "x".repeat(MAX_FILE_BYTES / 2);
+    let model = format!("model = ':{long}'");
+    let provider = format!("model = '{long}:y'");
+    let key = format!("{long} = 1");
+    let body = format!("[providers.x]\nkind = 'openai'\nextra_body = {{ {long} = nan }}");
+    let header = format!("[providers.x]\nkind = 'openai'\nheaders = {{ {long} = 'é' }}");
+    for text in [model, provider, key, body, header] {
+        let told = parse(&text).unwrap_err().to_string();
+        assert!(told.chars().count() < 700, "{} characters", told.chars().count());
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,200}|[\\[\\]a-z_=.\"'#{}0-9 \n\r\té🦀\u{0}]{0,200}") {

@@ -6,6 +6,8 @@ mod clients;
 mod demo;
 mod endpoint;
 mod frames;
+#[cfg(test)]
+mod fuzz;
 mod profile;
 mod registry;
 mod seam;

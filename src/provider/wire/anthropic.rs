@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Request;
 use super::super::verdict;
-use super::{Fault, Options, Said, alternating};
+use super::{Fault, Options, Said, alternating, count};
 use crate::domain::{FinishReason, Role, Usage};
 
 /// The API insists on a bound; this one every current model takes. `extra_body.max_tokens` replaces it.
@@ -67,13 +67,13 @@ struct Words {
 
 #[derive(Deserialize)]
 struct Counts {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     input_tokens: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     cache_creation_input_tokens: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     cache_read_input_tokens: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     output_tokens: Option<u64>,
 }
 

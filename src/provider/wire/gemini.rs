@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Request;
 use super::super::verdict;
-use super::{Fault, Options, Said, alternating};
+use super::{Fault, Options, Said, alternating, count};
 use crate::domain::{FinishReason, Role, Usage};
 
 pub(super) fn body(request: &Request, options: Options) -> Map<String, Value> {
@@ -73,11 +73,11 @@ struct Feedback {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Counts {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     prompt_token_count: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     candidates_token_count: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     thoughts_token_count: Option<u64>,
 }
 

@@ -12,6 +12,8 @@ mod tests;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::seam::Seam;
@@ -54,6 +56,11 @@ impl Said {
             self.pieces.push_back(Piece::Usage(usage));
         }
     }
+}
+
+/// A number of tokens. What is no such number is as good as none: the words beside it matter more.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(|value| value.get().parse().ok())
 }
 
 /// Why an event gave no piece.

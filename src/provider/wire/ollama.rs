@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::Request;
 use super::super::verdict;
-use super::{Fault, Options, Said, chat_body};
+use super::{Fault, Options, Said, chat_body, count};
 use crate::domain::{FinishReason, Usage};
 
 pub(super) fn body(request: &Request, options: Options) -> Map<String, Value> {
@@ -21,9 +21,9 @@ struct Line<'a> {
     done: Option<bool>,
     #[serde(default)]
     done_reason: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     prompt_eval_count: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     eval_count: Option<u64>,
     #[serde(default, borrow)]
     error: Option<&'a RawValue>,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Request;
 use super::super::verdict;
-use super::{Fault, Options, Said, chat_body};
+use super::{Fault, Options, Said, chat_body, count};
 use crate::domain::{ErrorKind, FinishReason, ProviderError, Usage};
 
 /// The end mark, which is no JSON.
@@ -57,9 +57,9 @@ struct Delta {
 
 #[derive(Deserialize)]
 struct Counts {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     prompt_tokens: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     completion_tokens: Option<u64>,
 }
 

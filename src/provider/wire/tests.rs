@@ -254,6 +254,23 @@ fn ollama_lines_say() {
 }
 
 #[test]
+fn a_count_that_is_none_spoils_no_words() {
+    for odd in ["null", "-1", "1.5", "18446744073709551616", "\"7\"", "{}", "1e999"] {
+        let said = |event: &str| event.replace('N', odd);
+        let usage =
+            said(r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":N,"completion_tokens":2}}"#);
+        check(openai::decode, &usage, &[text("a"), tokens(None, Some(2))], None, false);
+        let usage = said(r#"{"type":"message_start","message":{"usage":{"input_tokens":N,"output_tokens":2}}}"#);
+        check(anthropic::decode, &usage, &[tokens(None, Some(2))], None, false);
+        let parts = r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}}],"#;
+        let usage = said(r#""usageMetadata":{"promptTokenCount":N,"candidatesTokenCount":2}}"#);
+        check(gemini::decode, &(parts.to_owned() + &usage), &[text("a"), tokens(None, Some(2))], None, false);
+        let usage = said(r#"{"message":{"content":"a"},"prompt_eval_count":N,"eval_count":2}"#);
+        check(OLLAMA, &usage, &[text("a"), tokens(None, Some(2))], None, false);
+    }
+}
+
+#[test]
 fn what_is_no_event_is_told_from_what_reports_an_error() {
     let fails = |decode: Decode, event: &str| decode(event, &mut Said::default()).unwrap_err();
     for decode in [openai::decode as Decode, anthropic::decode, gemini::decode, OLLAMA] {
