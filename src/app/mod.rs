@@ -52,6 +52,7 @@ fn run(args: Args) -> Result<u8, Failed> {
     if let Some(log) = places.log() {
         logging::start(&log);
     }
+    signals::survive_file_limits();
     match &args.command {
         Some(Sub::Ask { text }) => ask::run(&args, &config, &places, text),
         Some(Sub::Sessions) => listing::sessions(&args, &places),

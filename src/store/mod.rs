@@ -15,6 +15,22 @@
 //! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
 //! others came between gets new rows at the end, and takes along what there is of an answer that it continues ([`StartTurn`]).
 //!
+//! # Disks that fail
+//!
+//! A transaction is acknowledged once its frames are in the journal (`-wal`) and flushed (`synchronous = full`). When a flush
+//! fails, the kernel may take the pages for clean all the same, so that a second flush says yes and writes nothing: trying the
+//! flush again proves nothing. Trying the *transaction* again does, and that is all that is done here:
+//! - SQLite moves the end of the journal only behind a flush that succeeded (`walFrames`), so what is tried again is written
+//!   anew into the same place, and flushed then. Our own overwriting keeps what was refused from coming back after a kill
+//!   (`Writer::blot_out`).
+//! - What was copied from the journal into the database counts as copied only behind the flush of the database
+//!   (`nBackfill` in `walCheckpoint`), so the next one copies it again; until then the journal keeps it.
+//! - A failed copy fails no commit (`sqlite3WalDefaultHook`): that is in the journal already.
+//!
+//! Files that are removed or replaced under the open database are `mend.rs`'s business.
+//!
+//! # Who lives
+//!
 //! Who lives is known by a lock on `<db>.lock`: [`Store::open`] finds out whether it is alone, and only then repairs what
 //! a dead process left, before anyone else can start a turn. [`Store::visit`] takes no part in that.
 
@@ -23,10 +39,12 @@ mod auto_replies;
 mod ends;
 mod entries;
 mod error;
+mod files;
 mod gates;
 mod history;
 mod lane;
 mod listing;
+mod mend;
 mod open;
 mod output;
 mod reader;
@@ -49,6 +67,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 use crate::domain::Timestamp;
 use lane::Lane;
@@ -138,6 +157,7 @@ pub struct Store {
     writer: Lane,
     reader: Lane,
     counters: Arc<writer::Counters>,
+    mishaps: watch::Receiver<String>,
     path: Arc<Path>,
 }
 
@@ -173,16 +193,24 @@ impl Store {
 
     fn start(found: open::Opened) -> Result<Self, StoreError> {
         let open::Opened { conn, path, presence, .. } = found;
-        let reader = reader::Reader { conn: open::reader(&path)?, path: path.clone() };
-        let counters = Arc::new(writer::Counters::default());
-        let writer = writer::Writer { conn, path: path.clone(), counters: Arc::clone(&counters), presence };
         let failed = |e: std::io::Error| StoreError::io(&path, &e);
-        Ok(Self {
-            writer: Lane::start("chatmux-store", QUEUE_JOBS, move |mail| writer.run(&mail)).map_err(failed)?,
-            reader: Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?,
-            counters,
-            path: PathBuf::from(&path).into(),
-        })
+        let files = files::Files::of(&path).map_err(failed)?;
+        let reader = reader::Reader { conn: Some(open::reader(&path)?), path: path.clone() };
+        let reader = Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?;
+        let counters = Arc::new(writer::Counters::default());
+        let (mishaps, befell) = watch::channel(String::new());
+        let writer = writer::Writer {
+            conn,
+            path: path.clone(),
+            files,
+            rescue: None,
+            reader: reader.clone(),
+            mishaps,
+            counters: Arc::clone(&counters),
+            presence,
+        };
+        let writer = Lane::start("chatmux-store", QUEUE_JOBS, move |mail| writer.run(&mail)).map_err(failed)?;
+        Ok(Self { writer, reader, counters, mishaps: befell, path: PathBuf::from(&path).into() })
     }
 
     /// The file.
@@ -235,6 +263,13 @@ impl Store {
     /// The operation's.
     pub fn read_blocking<R: Read>(&self, operation: R) -> Result<R::Reply, StoreError> {
         self.reader.blocking(move |conn| operation.fetch(conn))
+    }
+
+    /// Waits until something befell the database's files that was mended, and gives it in words for the person. Each is given once
+    /// to this handle, and to the clones that are made before. `None` when the writer has ended.
+    pub async fn mishap(&mut self) -> Option<String> {
+        self.mishaps.changed().await.ok()?;
+        Some(self.mishaps.borrow_and_update().clone())
     }
 
     /// What the writer did so far.

@@ -59,7 +59,7 @@ pub(super) struct Presence(File);
 
 impl Presence {
     /// Takes the lock; `true` when nobody else had it.
-    fn take(db: &Path) -> Result<(Self, bool), StoreError> {
+    pub(super) fn take(db: &Path) -> Result<(Self, bool), StoreError> {
         let file = create(&sibling(db, ".lock"), db)?;
         let began = Instant::now();
         loop {
@@ -167,7 +167,7 @@ fn create_folders(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Opens `path` for writing, or makes it with [`FILE_MODE`] under any umask. It is the database `db`, or stands beside it.
-fn create(path: &Path, db: &Path) -> Result<File, StoreError> {
+pub(super) fn create(path: &Path, db: &Path) -> Result<File, StoreError> {
     let io = |e: std::io::Error| StoreError::io(path, &e);
     match OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path) {
         Ok(file) => {
@@ -193,7 +193,8 @@ fn unwritable_folder(db: &Path, error: &std::io::Error) -> StoreError {
     }
 }
 
-fn sibling(path: &Path, suffix: &str) -> PathBuf {
+/// `path` with more at its end.
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -201,7 +202,7 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 /// Opens the writer's connection and brings the schema up to date. Tried again while another process does the same:
 /// switching to WAL answers "busy" at once, without waiting.
-fn connect(path: &Path) -> Result<(Connection, bool), StoreError> {
+pub(super) fn connect(path: &Path) -> Result<(Connection, bool), StoreError> {
     let began = Instant::now();
     loop {
         match try_connect(path).map_err(|e| e.at(path)) {
