@@ -254,6 +254,7 @@ impl Coordinator {
         coordinator.track_all(setup.pending);
         coordinator.find_loops(setup.auto_replies, setup.resume_auto_replies);
         coordinator.enter(setup.active, true);
+        coordinator.hear_of_mishaps(coordinator.store.clone());
         coordinator
     }
 
