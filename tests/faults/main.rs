@@ -11,13 +11,15 @@ mod program;
 mod server;
 
 #[cfg(target_os = "linux")]
+mod clock;
+#[cfg(target_os = "linux")]
 mod disk;
 mod ends;
 #[cfg(target_os = "linux")]
 mod files;
 mod keys;
 mod lines;
-#[cfg(target_os = "linux")]
 mod machine;
 mod servers;
+mod sizes;
 mod starts;

@@ -233,6 +233,11 @@ impl Program {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until stdout holds `text`.
     pub fn wait_out(&self, text: &str) {
         self.wait(&format!("{text:?} on stdout"), |caught| contains(&caught.out, text).then_some(()));

@@ -1,0 +1,88 @@
+//! A disk that is full while somebody types: the line stays where it was, the trouble is said once, and all goes on when there is
+//! space again. Ends from outside do not wait for it.
+
+use nix::sys::signal::Signal;
+use portable_pty::CommandBuilder;
+
+use crate::home::{Home, count};
+use crate::machine_faults::{Disk, Faults};
+use crate::pty::{Pty, cells};
+
+/// chatmux on a machine with faults.
+fn start(home: &Home) -> (Pty, Faults) {
+    let faults = Faults::new(&home.path(""), &home.path("chat.db"));
+    let mut command: CommandBuilder = home.command(&[]);
+    faults.environment().into_iter().for_each(|(name, value)| command.env(name, value));
+    let mut pty = Pty::spawn(cells(24, 200), command);
+    pty.wait_last("1:main>");
+    (pty, faults)
+}
+
+#[test]
+fn what_is_refused_stays_in_the_line() {
+    for disk in Disk::ALL {
+        let home = Home::new();
+        let (mut pty, faults) = start(&home);
+        pty.type_keys("before\r");
+        pty.wait_row("echo: before");
+        faults.disk(disk);
+        pty.type_keys("not yet");
+        pty.wait_last("1:main> not yet");
+        pty.type_keys("\r");
+        // Wherever its row is broken.
+        let said = disk.said().replace(' ', "");
+        pty.wait("the trouble", |rows| rows.concat().replace(' ', "").contains(&said));
+        pty.wait_last("1:main> not yet");
+        faults.mend();
+        pty.type_keys("\r");
+        pty.wait_row("echo: not yet");
+        pty.type_keys("/quit\r");
+        assert_eq!(pty.end(), 0, "{disk:?}");
+    }
+}
+
+#[test]
+fn a_stream_is_shown_while_the_disk_is_full() {
+    let home = Home::new();
+    let gate = home.gated("work", &["one\n", "two\n", "three"]);
+    let (mut pty, faults) = start(&home);
+    pty.type_keys("work\r");
+    gate.release(1);
+    pty.wait_row("one");
+    faults.disk(Disk::Full);
+    gate.release(1);
+    pty.wait_row("two");
+    pty.wait_part("tried again every second");
+    faults.wait_hits(5);
+    gate.open();
+    pty.wait_row("three");
+    faults.mend();
+    let rows = pty.wait_part("the database takes what comes again: all of it is kept");
+    assert_eq!((count(&rows, "one"), count(&rows, "two")), (1, 1));
+    pty.type_keys("next\r");
+    pty.wait_row("echo: next");
+    pty.type_keys("/quit\r");
+    let (code, rows) = pty.end_with_rows();
+    assert_eq!((code, rows.iter().filter(|row| row.contains("tried again")).count()), (0, 1));
+}
+
+#[test]
+fn signals_end_it_while_the_disk_is_full() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let home = Home::new();
+        let gate = home.gated("work", &["one\n", "two"]);
+        let (mut pty, faults) = start(&home);
+        pty.type_keys("work\r");
+        gate.release(1);
+        pty.wait_row("one");
+        faults.disk(Disk::Full);
+        pty.signal(signal);
+        assert_eq!(pty.end(), 128 + signal as u32);
+        faults.mend();
+        let mut pty = home.start(80);
+        pty.type_keys("/history\r");
+        pty.wait_part("[interrupted");
+        pty.type_keys("/quit\r");
+        assert_eq!(pty.end(), 0);
+    }
+}
