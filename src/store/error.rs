@@ -101,11 +101,11 @@ pub enum Trouble {
     #[error("is not a file: name a file with --db")]
     NotAFile,
     /// Its file system is mounted read-only, perhaps since an error.
-    #[error("is on a file system that is read-only: mount it writable; all that was acknowledged is kept")]
+    #[error("is on a file system that is read-only: mount it writable; what was acknowledged is kept")]
     ReadOnlySystem,
     /// No space, or a limit is reached.
     #[error(
-        "cannot grow: free some space on its disk, or raise the quota or file-size limit (ulimit -f); all that was acknowledged is kept"
+        "cannot grow: free some space on its disk, or raise the limit (quota, ulimit -f); what was acknowledged is kept"
     )]
     Full,
     /// It was removed while it was open, and a copy of what is open could not take its place.

@@ -134,6 +134,24 @@ fn a_kill_in_the_middle_of_it() {
     }
 }
 
+/// Nothing else is written between the refusal and the kill.
+#[test]
+fn what_was_refused_does_not_come_back() {
+    for disk in Disk::ALL {
+        let machine = Machine::new("");
+        let mut program = machine.start(&["--json"]);
+        program.send("kept");
+        wait_entry(&program, "finished", 1);
+        machine.faults.disk(disk);
+        program.send("/bg refused");
+        program.wait_event("the refusal", |e| e["event"] == "error");
+        program.kill().killed(Signal::SIGKILL);
+        machine.faults.mend();
+        assert_eq!(machine.home.query("SELECT text FROM entries").concat(), ["kept"], "{disk:?}");
+        machine.home.assert_sound();
+    }
+}
+
 /// A disk that fills up in the middle of a commit: after any number of bytes, so that each write of it is cut once.
 #[test]
 fn a_commit_that_is_cut_anywhere_is_no_commit() {

@@ -13,7 +13,7 @@ fn start(home: &Home) -> (Pty, Faults) {
     let faults = Faults::new(&home.path(""), &home.path("chat.db"));
     let mut command: CommandBuilder = home.command(&[]);
     faults.environment().into_iter().for_each(|(name, value)| command.env(name, value));
-    let mut pty = Pty::spawn(cells(24, 200), command);
+    let mut pty = Pty::spawn(cells(24, 240), command);
     pty.wait_last("1:main>");
     (pty, faults)
 }

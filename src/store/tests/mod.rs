@@ -5,6 +5,7 @@ mod auto_replies;
 mod concurrency;
 mod continuing;
 mod entries;
+mod mending;
 mod opening;
 mod outputs;
 mod places;
