@@ -111,6 +111,9 @@ pub enum Trouble {
     /// It was removed while it was open, and a copy of what is open could not take its place.
     #[error("was removed while chatmux used it, and cannot be written back ({0}): mend that")]
     Removed(String),
+    /// It was removed while it was open, and another chatmux has written it back without this.
+    #[error("was removed while chatmux used it, and another chatmux has written it back: send that again")]
+    WrittenBack,
     /// Its folder was removed while it was open.
     #[error("was removed with its folder while chatmux used it: make the folder again, then it is written back")]
     FolderGone,

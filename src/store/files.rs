@@ -2,6 +2,7 @@
 //! and what is written into it then is gone with the process: so the writer looks before each transaction, and before it
 //! acknowledges one. A look costs about a microsecond a file.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -11,9 +12,22 @@ use super::open::sibling;
 
 /// Which file it is, whatever it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Inode {
+pub(super) struct Inode {
     device: u64,
     number: u64,
+}
+
+impl Inode {
+    /// Of what stands at `path`.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|meta| Self { device: meta.dev(), number: meta.ino() })
+    }
+}
+
+impl fmt::Display for Inode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.device, self.number)
+    }
 }
 
 /// What a look found.
@@ -45,10 +59,10 @@ impl Files {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         // SQLite keeps its files beside the one that a link points to.
         let db = fs::canonicalize(path)?;
-        let inode = inode(&db)?;
+        let inode = Inode::at(&db)?;
         let beside = ["-wal", "-shm"].map(|suffix| {
             let path = sibling(&db, suffix);
-            let inode = self::inode(&path).ok();
+            let inode = Inode::at(&path).ok();
             (path, inode)
         });
         Ok(Self { db, inode, beside })
@@ -59,15 +73,29 @@ impl Files {
         &self.db
     }
 
+    /// A note that the database which is open is written back as `copy`, for others who have it open.
+    pub(super) fn written_back_as(&self, copy: Inode) -> String {
+        format!("{} {copy}", self.inode)
+    }
+
+    /// Whether what stands at the path is the one that is open, written back: `notes` are all that were left, in their order.
+    pub(super) fn is_written_back(&self, notes: &str) -> bool {
+        let now = notes
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .fold(self.inode.to_string(), |now, (before, after)| if now == before { after.to_owned() } else { now });
+        Inode::at(&self.db).is_ok_and(|found| found != self.inode && found.to_string() == now)
+    }
+
     /// Looks. What cannot be looked at (a network's file system at a bad moment) counts as ours: SQLite will say what is wrong.
     pub(super) fn look(&self) -> Place {
         let gone = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
-        match inode(&self.db) {
+        match Inode::at(&self.db) {
             Ok(found) if found != self.inode => Place::Replaced,
             Err(error) if gone(&error) && self.db.parent().is_some_and(Path::is_dir) => Place::Removed,
             Err(error) if gone(&error) => Place::FolderGone,
             Ok(_) | Err(_) => {
-                let missed = |(path, before): &(PathBuf, Option<Inode>)| match (before, inode(path)) {
+                let missed = |(path, before): &(PathBuf, Option<Inode>)| match (before, Inode::at(path)) {
                     (Some(before), Ok(now)) => *before != now,
                     (Some(_), Err(error)) => gone(&error),
                     (None, _) => false,
@@ -81,15 +109,11 @@ impl Files {
     /// its own. What is not ours stays.
     pub(super) fn discard_journal(&self) {
         for (path, before) in &self.beside {
-            if before.is_some_and(|before| inode(path).is_ok_and(|now| now == before))
+            if before.is_some_and(|before| Inode::at(path).is_ok_and(|now| now == before))
                 && let Err(error) = fs::remove_file(path)
             {
                 tracing::error!(%error, path = %path.display(), "a left journal could not be removed");
             }
         }
     }
-}
-
-fn inode(path: &Path) -> io::Result<Inode> {
-    fs::metadata(path).map(|meta| Inode { device: meta.dev(), number: meta.ino() })
 }

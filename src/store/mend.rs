@@ -8,9 +8,9 @@
 //! | the database, and another file stands there | nothing is committed; what is open is saved beside it, once |
 //! | `-wal` or `-shm` | the journal goes into the database and is begun anew; alone only, for others use what is gone |
 //!
-//! Nothing is acknowledged in between: the writer looks before each transaction and before it acknowledges one. When another
-//! process was quicker in writing a removed database back, that one's copy holds all that was acknowledged before, and for this
-//! process it is another file.
+//! Nothing is acknowledged in between: the writer looks before each transaction and before it acknowledges one. So whoever is
+//! the first to write a removed database back has all in the copy that any process acknowledged, and the others go on with that
+//! copy. They know it by a note in the file of the lock that says who lives ([`Presence::note`]).
 //!
 //! Closing what was replaced does no harm to the new one's journal: SQLite looks whether its database was moved first
 //! (`databaseIsUnmoved` in `sqlite3PagerClose`).
@@ -19,7 +19,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::files::{Files, Place};
+use super::files::{Files, Inode, Place};
 use super::open::{self, Presence, sibling};
 use super::writer::Writer;
 use super::{StoreError, Trouble};
@@ -27,27 +27,45 @@ use super::{StoreError, Trouble};
 /// Names that a rescued database may have, before there are too many of them.
 const RESCUES: u32 = 100;
 
+/// Where what is open stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stayed {
+    /// At the path, with all that was committed.
+    There,
+    /// Another process's copy does, without what was committed since the last look.
+    Elsewhere,
+}
+
 impl Writer {
     /// Makes sure that what is open is what stands at the path.
     ///
     /// # Errors
     /// [`StoreError::Unusable`]: it does not, and nothing may be acknowledged.
-    pub(super) fn stay(&mut self) -> Result<(), StoreError> {
-        let mended = match self.files.look() {
+    pub(super) fn stay(&mut self) -> Result<Stayed, StoreError> {
+        let place = self.files.look();
+        let mended = match place {
             Place::Ours => {
                 self.rescue = None;
-                return Ok(());
+                Ok(Stayed::There)
             }
             Place::Removed => self.write_back(),
-            Place::JournalGone => self.renew_journal(),
+            Place::JournalGone => self.renew_journal().map(|()| Stayed::There),
             Place::FolderGone => Err(self.trouble(Trouble::FolderGone)),
-            Place::Replaced => Err(self.replaced()),
+            Place::Replaced => self.replaced(),
         };
-        match &mended {
-            Ok(()) => tracing::warn!("files of the database were removed while it was used, and are there again"),
-            Err(error) => tracing::error!(%error, "files of the database were taken away while it was used"),
+        if std::mem::replace(&mut self.place, place) != place {
+            let error = mended.as_ref().err().map(tracing::field::display);
+            tracing::warn!(?place, error, "a look at the database's files");
         }
         mended
+    }
+
+    /// As [`Writer::stay`], of what was just committed: it is to be acknowledged.
+    pub(super) fn stay_with_commit(&mut self) -> Result<(), StoreError> {
+        match self.stay()? {
+            Stayed::There => Ok(()),
+            Stayed::Elsewhere => Err(self.trouble(Trouble::WrittenBack)),
+        }
     }
 
     fn trouble(&self, trouble: Trouble) -> StoreError {
@@ -55,24 +73,34 @@ impl Writer {
     }
 
     /// Puts a copy of what is open where nothing stands any more, and goes on with that.
-    fn write_back(&mut self) -> Result<(), StoreError> {
+    fn write_back(&mut self) -> Result<Stayed, StoreError> {
         let db = self.files.db().to_owned();
         let copy = sibling(&db, &format!(".saved-{}", std::process::id()));
         let failed = |error: &dyn std::fmt::Display| self.trouble(Trouble::Removed(error.to_string()));
         // One that an earlier attempt left.
         let _ = fs::remove_file(&copy);
-        let written = self.copy_to(&copy).map_err(|error| failed(&error)).and_then(|()| {
+        let placed = self.copy_to(&copy).map_err(|error| failed(&error)).and_then(|()| {
             self.files.discard_journal();
-            place(&copy, &db).map_err(|error| match error.kind() {
-                ErrorKind::AlreadyExists => self.trouble(Trouble::Replaced(None)),
-                _ => failed(&error),
-            })
+            self.note(&copy).and_then(|()| place(&copy, &db)).map_or_else(
+                |error| if error.kind() == ErrorKind::AlreadyExists { Ok(false) } else { Err(failed(&error)) },
+                |()| Ok(true),
+            )
         });
         let _ = fs::remove_file(&copy);
-        written?;
+        if !placed? {
+            return self.replaced();
+        }
         self.reopen()?;
         self.tell("was removed while chatmux used it: it is written back, nothing is lost");
-        Ok(())
+        Ok(Stayed::There)
+    }
+
+    /// Lets the others know `copy`, before it takes its place.
+    fn note(&self, copy: &Path) -> io::Result<()> {
+        match &self.presence {
+            Some(presence) => presence.note(&self.files.written_back_as(Inode::at(copy)?)),
+            None => Ok(()),
+        }
     }
 
     /// Goes on with what stands at the path now.
@@ -112,15 +140,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Saves what is open beside the file that took its place, once; then says so each time.
-    fn replaced(&mut self) -> StoreError {
+    /// Goes on with what stands there if it is what was open, written back by another process. Else saves what is open beside it,
+    /// once; then says so each time.
+    fn replaced(&mut self) -> Result<Stayed, StoreError> {
+        let notes = self.presence.as_ref().and_then(|presence| presence.notes().ok()).unwrap_or_default();
+        if self.files.is_written_back(&notes) {
+            self.reopen()?;
+            self.tell("was removed while chatmux used it: another chatmux has written it back, nothing is lost");
+            return Ok(Stayed::Elsewhere);
+        }
         if self.rescue.is_none() {
             match self.save() {
                 Ok(rescue) => self.rescue = Some(rescue),
                 Err(error) => tracing::error!(%error, "what was open could not be saved"),
             }
         }
-        self.trouble(Trouble::Replaced(self.rescue.clone()))
+        Err(self.trouble(Trouble::Replaced(self.rescue.clone())))
     }
 
     fn save(&self) -> Result<PathBuf, StoreError> {

@@ -2,7 +2,7 @@
 //! wrong with a path that a person gave.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -65,6 +65,8 @@ impl Presence {
         loop {
             // Exclusive first each time: a holder that died while it opened has left its work to us.
             if try_lock(db, file.try_lock())? {
+                // Nobody lives who could read what is noted there.
+                file.set_len(0).map_err(|e| StoreError::io(db, &e))?;
                 return Ok((Self(file), true));
             }
             if try_lock(db, file.try_lock_shared())? {
@@ -88,6 +90,23 @@ impl Presence {
             thread::sleep(LOCK_PAUSE);
         }
         Ok(())
+    }
+}
+
+impl Presence {
+    /// Leaves a line for all who live now, in the lock's file, which each of them has open whatever becomes of its name.
+    pub(super) fn note(&self, line: &str) -> std::io::Result<()> {
+        let mut file = &self.0;
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// What was noted since somebody lived here alone.
+    pub(super) fn notes(&self) -> std::io::Result<String> {
+        let (mut file, mut text) = (&self.0, String::new());
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_string(&mut text)?;
+        Ok(text)
     }
 }
 

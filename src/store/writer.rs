@@ -4,18 +4,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::StoreError;
-use super::files::Files;
+use super::files::{Files, Place};
 use super::lane::{Job, Lane, Mail};
 use super::open::Presence;
 
 /// Operations in one transaction. More would only make the first of them wait longer.
 const BATCH_OPERATIONS: usize = 256;
+
+/// How often the files are looked at while nothing is written.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What the writer did so far, for tests, benches and `/stats`.
 #[derive(Debug, Default)]
@@ -31,8 +35,12 @@ pub(super) struct Writer {
     pub(super) path: PathBuf,
     /// What `conn` has open.
     pub(super) files: Files,
+    /// What the last look at them found.
+    pub(super) place: Place,
     /// Where what was open was saved, when another file took its place.
     pub(super) rescue: Option<PathBuf>,
+    /// Of the last transaction.
+    pub(super) last_error: Option<StoreError>,
     /// Has the same files open.
     pub(super) reader: Lane,
     /// What befell the files and was mended, for people.
@@ -46,9 +54,16 @@ impl Writer {
     /// Runs until the last handle is gone or one of them closes the store.
     pub(super) fn run(mut self, mail: &Receiver<Mail>) {
         let mut closing = None;
-        while closing.is_none()
-            && let Ok(first) = mail.recv()
-        {
+        while closing.is_none() {
+            let first = match mail.recv_timeout(LOOK) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    // Before somebody begins a new database where nothing stands. What cannot be mended is said to who writes.
+                    let _ = self.stay();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             let mut batch = Vec::new();
             let mut next = Some(first);
             while let Some(item) = next {
@@ -80,11 +95,13 @@ impl Writer {
             let mut ran: Vec<Box<dyn Job>> = Vec::new();
             let outcome = self.transaction(&mut waiting, &mut ran).map_err(|e| e.at(&self.path));
             if let Err(error) = &outcome {
-                if error.is_unusable() {
+                // Once a trouble: what is refused is tried again, ten times a second by each stream.
+                if error.is_unusable() && self.last_error.as_ref() != Some(error) {
                     tracing::error!(%error, operations = ran.len(), "a transaction was undone");
                 }
                 self.leave_transaction();
             }
+            self.last_error = outcome.as_ref().err().cloned();
             self.counters.operations.fetch_add(ran.len() as u64, Ordering::Relaxed);
             self.counters.commits.fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
             for job in ran {
@@ -99,7 +116,7 @@ impl Writer {
         waiting: &mut impl ExactSizeIterator<Item = Box<dyn Job>>,
         ran: &mut Vec<Box<dyn Job>>,
     ) -> Result<(), StoreError> {
-        if let Err(error) = self.stay().and_then(|()| self.execute("BEGIN IMMEDIATE")) {
+        if let Err(error) = self.stay().and_then(|_| self.execute("BEGIN IMMEDIATE")) {
             ran.extend(waiting);
             return Err(error);
         }
@@ -115,7 +132,7 @@ impl Writer {
             self.blot_out();
             return Err(error);
         }
-        self.stay()
+        self.stay_with_commit()
     }
 
     /// A commit whose flush failed has been written all the same: SQLite takes it for undone and writes the next one over it, but

@@ -89,8 +89,8 @@ impl Partial {
                     if !matches!(error, StoreError::Unusable { .. }) {
                         return Err(error);
                     }
-                    tracing::warn!(answer = %self.answer, %error, "a checkpoint failed and will be tried again");
                     if !std::mem::replace(&mut self.fails, true) {
+                        tracing::warn!(answer = %self.answer, %error, "a checkpoint failed and will be tried again");
                         self.news = Some(Err(error));
                     }
                 }

@@ -63,20 +63,51 @@ fn what_is_replaced_in_mid_transaction_is_not_acknowledged() {
     rescued.close();
 }
 
-/// A commit while another one writes the removed database back: it is not acknowledged, for it is not in that one's copy.
 #[test]
-fn what_another_process_wrote_back_holds_all_that_was_acknowledged() {
+fn what_one_process_writes_back_the_other_goes_on_with() {
+    for suffixes in [&[""][..], &["", "-wal", "-shm", ".lock"]] {
+        let fresh = Fresh::new();
+        let session = fresh.session().id;
+        let (second, _) = Store::open(&fresh.path(), NOW).unwrap();
+        fresh.enqueue(session, "one");
+        second.write_blocking(enqueue(session, "two")).unwrap();
+        let remove = |suffix: &&str| {
+            let mut file = fresh.path().into_os_string();
+            file.push(suffix);
+            fs::remove_file(file).unwrap();
+        };
+        suffixes.iter().for_each(remove);
+        fresh.enqueue(session, "three");
+        second.write_blocking(enqueue(session, "four")).unwrap();
+        // And once more, the other way round.
+        fs::remove_file(fresh.path()).unwrap();
+        second.write_blocking(enqueue(session, "five")).unwrap();
+        fresh.enqueue(session, "six");
+        assert_eq!(second.read_blocking(PendingEntries).unwrap().len(), 6);
+        second.close();
+        assert_eq!(found(&fresh), ["one", "two", "three", "four", "five", "six"], "{suffixes:?}");
+        fresh.enqueue(session, "seven");
+        assert_eq!(found(&fresh).len(), 7, "an end takes no journal away: {suffixes:?}");
+        assert_eq!(fresh.reopened(NOW).1.recovery.held.values().flatten().count(), 7);
+    }
+}
+
+/// While one transaction is under way, the database is removed and another process writes it back: what is not in that one's copy
+/// is not acknowledged.
+#[test]
+fn what_another_process_wrote_back_without_it_is_not_acknowledged() {
     let fresh = Fresh::new();
     let session = fresh.session().id;
     let (second, _) = Store::open(&fresh.path(), NOW).unwrap();
     fresh.enqueue(session, "one");
-    second.write_blocking(enqueue(session, "two")).unwrap();
-    fs::remove_file(fresh.path()).unwrap();
-    fresh.enqueue(session, "three");
-    let error = second.write_blocking(enqueue(session, "refused")).unwrap_err();
-    assert!(matches!(error, StoreError::Unusable { trouble: Trouble::Replaced(_), .. }), "{error}");
-    second.close();
-    assert_eq!(found(&fresh), ["one", "two", "three"]);
-    fresh.enqueue(session, "four");
-    assert_eq!(found(&fresh), ["one", "two", "three", "four"], "its end took no journal away");
+    let (path, other) = (fresh.path(), second.clone());
+    // The other one sees what is gone when it ends, for that needs no transaction.
+    let meanwhile = move || {
+        fs::remove_file(path).unwrap();
+        other.close();
+    };
+    let error = fresh.fails(Meanwhile(enqueue(session, "refused"), meanwhile));
+    assert_eq!(error, StoreError::Unusable { path: fresh.path(), trouble: Trouble::WrittenBack });
+    fresh.enqueue(session, "two");
+    assert_eq!(found(&fresh), ["one", "two"]);
 }
