@@ -80,7 +80,7 @@ fn an_answer_without_end() {
 #[test]
 fn thoughts_without_end() {
     for format in [Format::OpenAi, Format::Ollama] {
-        let pieces = vec![event(format, true, 1 << 16); 17 * MIB >> 16];
+        let pieces = vec![event(format, true, 1 << 16); 17 * 16];
         let (finished, home, _) = ask(stream(format, pieces).end(End::Stall), format, "");
         assert!(said(&finished).contains("the answer reached 16 MiB and was ended"), "{}", said(&finished));
         let kept =
@@ -93,8 +93,7 @@ fn thoughts_without_end() {
 fn an_event_without_end() {
     for format in [Format::OpenAi, Format::Ollama] {
         let pieces =
-            [vec![event(format, false, 4)], vec![b"data: {".to_vec()], vec![vec![b'x'; 1 << 16]; 17 * MIB >> 16]]
-                .concat();
+            [vec![event(format, false, 4)], vec![b"data: {".to_vec()], vec![vec![b'x'; 1 << 16]; 17 * 16]].concat();
         let (finished, _, server) = ask(stream(format, pieces).end(End::Stall), format, "");
         assert_eq!((&finished["state"], &finished["text"]), (&"interrupted".into(), &"xxxx".into()));
         assert!(said(&finished).contains("more than 16 MiB in one event"), "{}", said(&finished));
