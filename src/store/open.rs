@@ -205,9 +205,7 @@ pub(super) fn create(path: &Path, db: &Path) -> Result<File, StoreError> {
 /// A refusal to make something in the database's folder.
 fn unwritable_folder(db: &Path, error: &std::io::Error) -> StoreError {
     match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            StoreError::unusable(db, Trouble::FolderReadOnly)
-        }
+        ErrorKind::PermissionDenied => StoreError::unusable(db, Trouble::FolderReadOnly),
         _ => StoreError::io(db, error),
     }
 }

@@ -134,6 +134,51 @@ fn a_kill_in_the_middle_of_it() {
     }
 }
 
+/// More comes than may wait for the disk: the stream waits too, which is no silence of the server.
+#[test]
+fn a_stream_that_waits_for_the_disk_is_not_stalled() {
+    let machine = Machine::new("[timeouts]\nidle = \"700ms\"\n");
+    let piece = "x".repeat(1 << 10);
+    let gate = machine.gated("long", &vec![piece.as_str(); 1 << 10]);
+    let mut program = machine.start(&["--json"]);
+    program.send("long");
+    gate.release(1);
+    program.wait_text(1, &piece);
+    machine.home.wait_query(ON_DISK, "1024");
+    machine.faults.disk(Disk::Full);
+    gate.open();
+    wait_notice(&program, TRIED_AGAIN);
+    // Ten a second at most, so that the limit on silence has passed twice.
+    machine.faults.wait_hits(15);
+    let shown = crate::program::text_of(&program.events(), 1, "text").len();
+    assert!(shown < 512 << 10, "{shown} bytes wait for the disk");
+    machine.faults.mend();
+    let finished = wait_entry(&program, "finished", 1);
+    assert_eq!((&finished["state"], finished["text"].as_str().map(str::len)), (&"complete".into(), Some(1 << 20)));
+    program.finish().code(0);
+    machine.home.assert_sound();
+}
+
+#[test]
+fn a_start_says_what_is_wrong() {
+    for disk in Disk::ALL {
+        let machine = Machine::new("");
+        machine.home.run(&[], "before\n").code(0);
+        machine.faults.disk(disk);
+        // A session is to be made, so that there is something to write.
+        machine.start(&["-s", "new"]).finish().code(3).out("").err(&["chatmux: the database ", disk.said()]);
+        machine.faults.mend();
+        machine.start(&[]).finish().code(0).quiet();
+        // The first of all: there is no database yet.
+        let machine = Machine::new("");
+        machine.faults.disk(disk);
+        machine.start(&[]).finish().code(3).out("");
+        machine.faults.mend();
+        machine.start(&[]).finish().code(0).quiet();
+        machine.home.assert_sound();
+    }
+}
+
 /// Nothing else is written between the refusal and the kill.
 #[test]
 fn what_was_refused_does_not_come_back() {
