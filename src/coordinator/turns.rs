@@ -225,13 +225,18 @@ impl Coordinator {
         self.emit_discarded(session, entry);
     }
 
-    /// Says that the store failed, once a trouble.
+    /// Says that the store failed, once a trouble. What was to be written is tried again.
     pub(super) fn store_trouble(&mut self, error: &StoreError) {
+        self.say_trouble(error, "; nothing is lost yet, it is tried again every second");
+    }
+
+    /// Says that the store failed, once a trouble, and `more`.
+    pub(super) fn say_trouble(&mut self, error: &StoreError, more: &str) {
         let text = error.to_string();
-        tracing::error!(%error, "the store failed");
         if self.trouble.as_ref() != Some(&text) {
-            self.trouble = Some(text.clone());
-            self.notice(format!("{text}; nothing is lost yet, it is tried again every second"));
+            tracing::error!(%error, "the store failed");
+            self.notice(format!("{text}{more}"));
+            self.trouble = Some(text);
         }
     }
 
