@@ -151,7 +151,13 @@ impl Writer {
         }
         if self.rescue.is_none() {
             match self.save() {
-                Ok(rescue) => self.rescue = Some(rescue),
+                Ok(rescue) => {
+                    let saved = rescue.display();
+                    self.tell(&format!(
+                        "was replaced by another file while chatmux used it: what was open is saved as {saved}"
+                    ));
+                    self.rescue = Some(rescue);
+                }
                 Err(error) => tracing::error!(%error, "what was open could not be saved"),
             }
         }

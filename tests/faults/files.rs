@@ -147,6 +147,8 @@ fn a_database_that_is_put_back_is_gone_on_with() {
     let (database, aside) = (machine.home.database(), machine.home.path("aside"));
     fs::rename(&database, &aside).unwrap();
     fs::write(&database, "something else").unwrap();
+    // Before anything is written.
+    wait_notice(&program, "was replaced by another file while chatmux used it: what was open is saved as ");
     program.send("/bg refused");
     program.wait_event("the refusal", |e| e["event"] == "error");
     assert_eq!(fs::read(&database).unwrap(), b"something else");

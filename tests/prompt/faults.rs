@@ -42,6 +42,28 @@ fn what_is_refused_stays_in_the_line() {
 }
 
 #[test]
+fn what_is_typed_on_a_full_disk_is_complained_of_once() {
+    let home = Home::new();
+    let (mut pty, faults) = start(&home);
+    faults.disk(Disk::Full);
+    let mut line = "1:main> ".to_owned();
+    for key in ["a", "b", "c"] {
+        let before = faults.hits();
+        pty.type_keys(key);
+        line += key;
+        pty.wait_last(&line);
+        // What stands in the line is to be kept.
+        faults.wait_hits_since(before, 1);
+    }
+    faults.mend();
+    pty.type_keys("\r");
+    pty.wait_row("echo: abc");
+    pty.type_keys("/quit\r");
+    let (code, rows) = pty.end_with_rows();
+    assert_eq!((code, rows.iter().filter(|row| row.contains("cannot grow")).count()), (0, 1), "{rows:?}");
+}
+
+#[test]
 fn a_stream_is_shown_while_the_disk_is_full() {
     let home = Home::new();
     let gate = home.gated("work", &["one\n", "two\n", "three"]);

@@ -119,9 +119,14 @@ impl Faults {
         i64::from_ne_bytes(bytes)
     }
 
-    /// Waits until something was refused so often again.
+    /// Waits until something was refused so often again; of what is tried again and again.
     pub fn wait_hits(&self, more: i64) {
-        let (began, wanted) = (Instant::now(), self.hits() + more);
+        self.wait_hits_since(self.hits(), more);
+    }
+
+    /// Waits until something was refused so often since `before`.
+    pub fn wait_hits_since(&self, before: i64, more: i64) {
+        let (began, wanted) = (Instant::now(), before + more);
         while self.hits() < wanted {
             assert!(began.elapsed() < PATIENCE, "nothing was refused: {} of {wanted}", self.hits());
             std::thread::sleep(LOOK);
