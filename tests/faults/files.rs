@@ -98,6 +98,38 @@ fn a_journal_that_others_use_is_begun_anew_when_they_have_gone() {
     machine.home.assert_sound();
 }
 
+/// Of two chatmux neither may begin it anew while the other has the old one: both say so, and the one that stays goes on.
+#[test]
+fn a_journal_that_two_of_them_use() {
+    for suffix in ["-wal", "-shm"] {
+        let machine = Machine::new("");
+        let gate = machine.gated("long", &["one ", "two"]);
+        let mut first = machine.start(&["--json"]);
+        first.send("/bg long");
+        gate.release(1);
+        first.wait_text(1, "one ");
+        machine.home.wait_query(ON_DISK, "4");
+        let mut second = machine.start(&["--json", "-s", "two"]);
+        second.send("there");
+        wait_entry(&second, "finished", 2);
+        fs::remove_file(file(&machine.home, suffix)).unwrap();
+        second.send("/bg refused");
+        let error = second.wait_event("the refusal", |e| e["event"] == "error");
+        assert!(error["text"].as_str().unwrap().contains("while several programs use it"), "{error}");
+        gate.open();
+        wait_notice(&first, "end the others, then chatmux goes on");
+        second.finish().code(1);
+        wait_notice(&first, "it is begun anew, nothing is lost");
+        assert_eq!(wait_entry(&first, "finished", 1)["text"], "one two");
+        first.send("last");
+        wait_entry(&first, "finished", 3);
+        first.kill().killed(Signal::SIGKILL);
+        let entries = machine.home.query("SELECT text FROM entries ORDER BY id");
+        assert_eq!(entries.concat(), ["long", "there", "last"], "{suffix}");
+        machine.home.assert_sound();
+    }
+}
+
 #[test]
 fn a_database_that_is_replaced_is_not_written_into() {
     let machine = Machine::new("");

@@ -108,3 +108,31 @@ fn signals_end_it_while_the_disk_is_full() {
         assert_eq!(pty.end(), 0);
     }
 }
+
+/// Whatever the clock says, no length of time is negative, and what waits goes on.
+#[test]
+fn a_clock_that_is_set_while_one_waits() {
+    let home = Home::new();
+    let gates: Vec<_> = (0..3).map(|nth| home.gated(&format!("work {nth}"), &["one\n", "two"])).collect();
+    let (mut pty, faults) = start(&home);
+    for (nth, seconds) in [-86_400, 86_400, 0].into_iter().enumerate() {
+        pty.type_keys(&format!("work {nth}\r"));
+        gates[nth].release(1);
+        let asked = nth + 1;
+        pty.wait("the first piece", |rows| count(rows, "one") == asked);
+        faults.clock(seconds);
+        pty.type_keys("/queue\r");
+        pty.wait("the queue", |rows| rows.iter().filter(|row| row.contains("running")).count() == asked);
+        gates[nth].open();
+        pty.wait("the end", |rows| rows.iter().filter(|row| row.starts_with("two")).count() == asked);
+        pty.wait_last("1:main>");
+    }
+    pty.type_keys("/stats\r");
+    pty.wait_part("tokens");
+    pty.type_keys("/quit\r");
+    let (code, rows) = pty.end_with_rows();
+    let negative = rows
+        .iter()
+        .find(|row| row.as_bytes().windows(3).any(|w| w[0] == b' ' && w[1] == b'-' && w[2].is_ascii_digit()));
+    assert_eq!((code, negative), (0, None), "{rows:?}");
+}
