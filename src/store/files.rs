@@ -43,6 +43,8 @@ pub(super) enum Place {
     Replaced,
     /// The journal, or the memory that its users share, is gone or another one.
     JournalGone,
+    /// The file of the lock that says who lives is gone, or another one.
+    LockGone,
 }
 
 /// The database and the two files that SQLite keeps beside it, as they were opened.
@@ -52,11 +54,13 @@ pub(super) struct Files {
     inode: Inode,
     /// `-wal` and `-shm`; what was not there when this one looked is not missed.
     beside: [(PathBuf, Option<Inode>); 2],
+    /// The file of the lock, for who holds it.
+    lock: (PathBuf, Option<Inode>),
 }
 
 impl Files {
-    /// Those at `path`, which have just been opened.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    /// Those at `path`, which have just been opened. `locked`: the lock is held, too.
+    pub(super) fn of(path: &Path, locked: bool) -> io::Result<Self> {
         // SQLite keeps its files beside the one that a link points to.
         let db = fs::canonicalize(path)?;
         let inode = Inode::at(&db)?;
@@ -65,7 +69,9 @@ impl Files {
             let inode = Inode::at(&path).ok();
             (path, inode)
         });
-        Ok(Self { db, inode, beside })
+        let lock = sibling(path, ".lock");
+        let held = if locked { Inode::at(&lock).ok() } else { None };
+        Ok(Self { db, inode, beside, lock: (lock, held) })
     }
 
     /// The database, without links.
@@ -100,7 +106,11 @@ impl Files {
                     (Some(_), Err(error)) => gone(&error),
                     (None, _) => false,
                 };
-                if self.beside.iter().any(missed) { Place::JournalGone } else { Place::Ours }
+                match () {
+                    () if self.beside.iter().any(missed) => Place::JournalGone,
+                    () if missed(&self.lock) => Place::LockGone,
+                    () => Place::Ours,
+                }
             }
         }
     }

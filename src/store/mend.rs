@@ -7,6 +7,7 @@
 //! | the database and its folder | nothing is committed until there is a folder again, then as above |
 //! | the database, and another file stands there | nothing is committed; what is open is saved beside it, once |
 //! | `-wal` or `-shm` | the journal goes into the database and is begun anew; alone only, for others use what is gone |
+//! | `.lock` | it is made and held again, before somebody takes this process for dead |
 //!
 //! Nothing is acknowledged in between: the writer looks before each transaction and before it acknowledges one. So whoever is
 //! the first to write a removed database back has all in the copy that any process acknowledged, and the others go on with that
@@ -50,6 +51,7 @@ impl Writer {
             }
             Place::Removed => self.write_back(),
             Place::JournalGone => self.renew_journal().map(|()| Stayed::There),
+            Place::LockGone => self.renew_lock().map(|()| Stayed::There),
             Place::FolderGone => Err(self.trouble(Trouble::FolderGone)),
             Place::Replaced => self.replaced(),
         };
@@ -106,16 +108,28 @@ impl Writer {
     /// Goes on with what stands at the path now.
     fn reopen(&mut self) -> Result<(), StoreError> {
         let (conn, _) = open::connect(&self.path)?;
-        let files = Files::of(&self.path).map_err(|error| StoreError::io(&self.path, &error))?;
+        // The lock may be gone with the rest.
+        self.renew_lock()?;
+        let paused = self.reader.pause();
+        self.conn = conn;
+        drop(paused);
+        Ok(())
+    }
+
+    /// Holds the lock that stands at its path now, and takes what stands there for ours. Where it is the same lock, it is held
+    /// twice for a moment.
+    fn renew_lock(&mut self) -> Result<(), StoreError> {
         if self.presence.is_some() {
-            // The lock may be gone with the rest. Where it is not, this one is held beside the old one for a moment.
             let (presence, _) = Presence::take(&self.path)?;
             presence.share(&self.path)?;
             self.presence = Some(presence);
         }
-        let paused = self.reader.pause();
-        (self.conn, self.files) = (conn, files);
-        drop(paused);
+        self.look_anew()
+    }
+
+    fn look_anew(&mut self) -> Result<(), StoreError> {
+        let files = Files::of(&self.path, self.presence.is_some());
+        self.files = files.map_err(|error| StoreError::io(&self.path, &error))?;
         Ok(())
     }
 
@@ -134,7 +148,7 @@ impl Writer {
             self.checkpoint("PASSIVE");
             return Err(if error.is_busy() { self.trouble(Trouble::JournalGone) } else { error });
         }
-        self.files = Files::of(&self.path).map_err(|error| StoreError::io(&self.path, &error))?;
+        self.look_anew()?;
         drop(paused);
         self.tell("lost its journal (-wal, -shm) while chatmux used it: it is begun anew, nothing is lost");
         Ok(())

@@ -194,7 +194,7 @@ impl Store {
     fn start(found: open::Opened) -> Result<Self, StoreError> {
         let open::Opened { conn, path, presence, .. } = found;
         let failed = |e: std::io::Error| StoreError::io(&path, &e);
-        let files = files::Files::of(&path).map_err(failed)?;
+        let files = files::Files::of(&path, presence.is_some()).map_err(failed)?;
         let reader = reader::Reader { conn: Some(open::reader(&path)?), path: path.clone() };
         let reader = Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?;
         let counters = Arc::new(writer::Counters::default());

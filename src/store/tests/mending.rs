@@ -92,6 +92,18 @@ fn what_one_process_writes_back_the_other_goes_on_with() {
     }
 }
 
+#[test]
+fn a_lock_that_is_removed_is_held_again() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    fs::remove_file(fresh.folder.path().join("chatmux.db.lock")).unwrap();
+    let turn = fresh.start(session, "runs");
+    let (second, opening) = Store::open(&fresh.path(), NOW).unwrap();
+    assert_eq!((opening.sole, opening.recovery), (false, Recovery::default()));
+    second.close();
+    fresh.write(EndTurn { chunks: text("whole"), ..completed(&turn) });
+}
+
 /// While one transaction is under way, the database is removed and another process writes it back: what is not in that one's copy
 /// is not acknowledged.
 #[test]
