@@ -19,6 +19,7 @@ mod ends;
 mod files;
 mod keys;
 mod lines;
+#[cfg(target_os = "linux")]
 mod machine;
 mod servers;
 mod sizes;

@@ -1,16 +1,17 @@
 //! Servers that send too much of anything: each has an end, with words for it, what had come is kept, the next message has its turn,
 //! and the memory that it takes is bounded.
 
-use crate::program::{Home, Program};
+use crate::program::Home;
 use crate::server::{End, Format, Reply, Server};
 
 const MIB: usize = 1 << 20;
 /// Of memory, at most, for an answer of 16 MiB: some copies of it, and the program.
+#[cfg(target_os = "linux")]
 const MAX_RSS_KIB: u64 = 200 << 10;
 
 /// The most memory that it ever had, in KiB.
 #[cfg(target_os = "linux")]
-fn peak(program: &Program) -> u64 {
+fn peak(program: &crate::program::Program) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
     let row = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     row.trim().trim_end_matches(" kB").parse().unwrap()
