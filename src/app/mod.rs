@@ -91,6 +91,7 @@ fn run(args: Args, started_by: StartedBy) -> Result<u8, Failed> {
     }
     let config = load(&args)?;
     start_log(&places);
+    signals::survive_file_limits();
     match &args.command {
         Some(Sub::Ask { text }) => ask::run(&args, &config, &places, text),
         Some(Sub::Sessions) => listing::sessions(&args, &places),

@@ -71,9 +71,8 @@ pub(super) fn database_path(args: &Args, places: &Places) -> Result<PathBuf, Fai
 /// Opens the database and finds the session to begin with: the one that `--session` names (a name not known yet is created),
 /// else the one that was active last, else a first one.
 pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpose) -> Result<Opened, Failed> {
-    let (now, visit) = (CLOCK.now(), purpose != Purpose::Sessions);
     let resumes = config.on_start == OnStart::Resume || purpose == Purpose::Work;
-    let (store, opening) = open_store(args, resumes, places, now)?;
+    let (store, opening) = open_store(args, resumes, places, CLOCK.now())?;
     if purpose == Purpose::Work {
         store.write_blocking(Adopt { set_aside: true })?;
     }
@@ -81,36 +80,7 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
     let since = store.read_blocking(LastChange)?;
     let mut sessions = store.read_blocking(Sessions { closed: true })?;
     let known = sessions.len();
-    let create = |name| CreateSession { name, model: config.model.clone(), system: String::new(), now };
-    let wanted = match &args.session {
-        None => store.read_blocking(ActiveSession)?,
-        Some(SessionRef::Id(id)) => {
-            let found = sessions.iter().find(|session| session.id == *id).cloned();
-            Some(found.ok_or_else(|| Failed::Usage(format!("there is no session {id}: chatmux sessions lists them")))?)
-        }
-        Some(SessionRef::Name(name)) => match sessions.iter().find(|session| session.name == *name).cloned() {
-            Some(session) => Some(session),
-            None => Some(created(&store, &mut sessions, create(Some(name.clone())))?),
-        },
-    };
-    let mut active = match wanted.or_else(|| sessions.iter().find(|session| session.closed_at.is_none()).cloned()) {
-        Some(session) => session,
-        None => created(&store, &mut sessions, create(None))?,
-    };
-    if active.closed_at.take().is_some() {
-        if !visit {
-            store.write_blocking(ReopenSession { session: active.id })?;
-        }
-        // What waited when it was archived is held. Where nothing waits, there is nothing that could start unasked.
-        let entries = store.read_blocking(QueueListing { session: Some(active.id) })?;
-        active.held &= entries.iter().any(|entry| entry.state == EntryState::Pending);
-        let (id, held) = (active.id, active.held);
-        sessions.iter_mut().filter(|session| session.id == id).for_each(|session| session.held = held);
-        sessions.iter_mut().filter(|session| session.id == active.id).for_each(|session| session.closed_at = None);
-    }
-    if !visit {
-        store.write_blocking(SetActive { session: active.id })?;
-    }
+    let mut active = choose(args, config, &store, &mut sessions, purpose)?;
     let ends: Vec<_> = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end)).collect();
     // What another process runs is read from what it has written, once it is known that it does.
     let elsewhere = store.read_blocking(LeasedElsewhere(opening.process))?;
@@ -148,6 +118,48 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
         active,
         first,
     })
+}
+
+/// The session to begin with: see [`open`].
+fn choose(
+    args: &Args,
+    config: &Config,
+    store: &Store,
+    sessions: &mut Vec<Session>,
+    purpose: Purpose,
+) -> Result<Session, Failed> {
+    let (now, visit) = (CLOCK.now(), purpose != Purpose::Sessions);
+    let create = |name| CreateSession { name, model: config.model.clone(), system: String::new(), now };
+    let wanted = match &args.session {
+        None => store.read_blocking(ActiveSession)?,
+        Some(SessionRef::Id(id)) => {
+            let found = sessions.iter().find(|session| session.id == *id).cloned();
+            Some(found.ok_or_else(|| Failed::Usage(format!("there is no session {id}: chatmux sessions lists them")))?)
+        }
+        Some(SessionRef::Name(name)) => match sessions.iter().find(|session| session.name == *name).cloned() {
+            Some(session) => Some(session),
+            None => Some(created(store, sessions, create(Some(name.clone())))?),
+        },
+    };
+    let mut active = match wanted.or_else(|| sessions.iter().find(|session| session.closed_at.is_none()).cloned()) {
+        Some(session) => session,
+        None => created(store, sessions, create(None))?,
+    };
+    if active.closed_at.take().is_some() {
+        if !visit {
+            store.write_blocking(ReopenSession { session: active.id })?;
+        }
+        // What waited when it was archived is held. Where nothing waits, there is nothing that could start unasked.
+        let entries = store.read_blocking(QueueListing { session: Some(active.id) })?;
+        active.held &= entries.iter().any(|entry| entry.state == EntryState::Pending);
+        let (id, held) = (active.id, active.held);
+        sessions.iter_mut().filter(|session| session.id == id).for_each(|session| session.held = held);
+        sessions.iter_mut().filter(|session| session.id == active.id).for_each(|session| session.closed_at = None);
+    }
+    if !visit {
+        store.write_blocking(SetActive { session: active.id })?;
+    }
+    Ok(active)
 }
 
 /// How other processes are watched from here.

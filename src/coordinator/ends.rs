@@ -35,7 +35,7 @@ impl Coordinator {
         let commit = self.store.submit(op);
         self.after(commit, move |c, result| match result {
             Ok(ended) => {
-                c.trouble = None;
+                c.store_works();
                 let TurnEnd { text, queued, .. } = ended;
                 // Before the session is idle: in no moment does it seem that nothing follows.
                 let brake = judge.as_ref().and_then(|judge| c.judged(session, judge, &text, queued));

@@ -289,6 +289,7 @@ impl Coordinator {
         coordinator.find_loops(setup.auto_replies, setup.resume_auto_replies);
         setup.elsewhere.into_iter().for_each(|looked| coordinator.find_elsewhere(looked));
         coordinator.enter(setup.active, true);
+        coordinator.hear_of_mishaps(coordinator.store.clone());
         coordinator
     }
 

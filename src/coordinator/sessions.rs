@@ -341,8 +341,11 @@ impl Coordinator {
         commit: impl Future<Output = Result<R, StoreError>> + Send + 'static,
     ) {
         self.after(commit, |c, result| {
-            if let Err(error) = result {
-                c.notice(error.to_string());
+            match result {
+                // A draft is kept again and again while one types.
+                Err(error) if error.is_unusable() => c.say_trouble(&error, ""),
+                Err(error) => c.notice(error.to_string()),
+                Ok(_) => {}
             }
         });
     }

@@ -12,7 +12,7 @@ use crate::domain::{
     Told, Usage,
 };
 use crate::queue;
-use crate::store::{AnswerText, CancelEntries, StartKnown, StartTurn, StoreError, Turn};
+use crate::store::{AnswerText, CancelEntries, StartKnown, StartTurn, Store, StoreError, Turn};
 use crate::worker::{self, Assignment, Report, What};
 
 /// Another process runs a turn of this session: look again after this (`lease.check_interval`).
@@ -59,7 +59,7 @@ impl Coordinator {
     }
 
     fn turn_started(&mut self, session: SessionId, entry: EntryId, turn: Turn) {
-        self.trouble = None;
+        self.store_works();
         let (now, attempt) = (self.clock.now(), turn.attempt);
         let Some(live) = self.sessions.get_mut(&session) else { return };
         let moved = turn.moved && !turn.kept.is_empty();
@@ -151,6 +151,8 @@ impl Coordinator {
                     self.tell(queue::Event::Accepted(session));
                 }
             }
+            What::Store(Ok(())) => self.store_works(),
+            What::Store(Err(error)) => self.store_trouble(&error),
             What::Ended(ended) => {
                 let (outcome, came, news) = (ended.outcome.clone(), ended.came, ended.first_at.is_some());
                 turn.ended = Some(*ended);
@@ -234,14 +236,40 @@ impl Coordinator {
         self.emit_discarded(session, entry);
     }
 
-    /// Says that the store failed, once a trouble.
+    /// Says that the store failed, once a trouble. What was to be written is tried again.
     pub(super) fn store_trouble(&mut self, error: &StoreError) {
+        self.say_trouble(error, "; nothing is lost yet, it is tried again every second");
+    }
+
+    /// Says that the store failed, once a trouble, and `more`.
+    pub(super) fn say_trouble(&mut self, error: &StoreError, more: &str) {
         let text = error.to_string();
-        tracing::error!(%error, "the store failed");
         if self.trouble.as_ref() != Some(&text) {
-            self.trouble = Some(text.clone());
-            self.notice(format!("{text}; nothing is lost yet, it is tried again every second"));
+            tracing::error!(%error, "the store failed");
+            self.notice(format!("{text}{more}"));
+            self.trouble = Some(text);
         }
+    }
+
+    /// The store took something: says so if it did not before.
+    pub(super) fn store_works(&mut self) {
+        if self.trouble.take().is_some() {
+            self.notice("the database takes what comes again: all of it is kept".to_owned());
+        }
+    }
+
+    /// Says what befell the database's files and was mended, as long as the store lives.
+    pub(super) fn hear_of_mishaps(&mut self, mut store: Store) {
+        let next = async move {
+            let mishap = store.mishap().await;
+            (store, mishap)
+        };
+        self.later(next, |c, (store, mishap)| {
+            if let Some(text) = mishap {
+                c.notice(text);
+                c.hear_of_mishaps(store);
+            }
+        });
     }
 }
 

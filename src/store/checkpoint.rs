@@ -35,19 +35,25 @@ impl Journal {
         Self { file: sibling(db, "-wal"), bound: JOURNAL_BYTES.unsigned_abs(), next_attempt: None }
     }
 
-    /// The next job, as [`Receiver::recv`] gives it. What was committed before may have made the journal too long: then it is
-    /// cut first, or in between while no job comes.
-    pub(super) fn receive(&mut self, mail: &Receiver<Mail>, conn: &Connection) -> Result<Mail, RecvError> {
+    /// The next job; `None`: none came for so long. What was committed before may have made the journal too long: then it is cut first,
+    /// or in between while no job comes.
+    pub(super) fn receive(
+        &mut self,
+        mail: &Receiver<Mail>,
+        conn: &Connection,
+        patience: Duration,
+    ) -> Result<Option<Mail>, RecvError> {
+        let end = Instant::now() + patience;
         loop {
             let now = Instant::now();
             match self.due(now) {
-                None => return mail.recv(),
-                Some(due) if due > now => match mail.recv_timeout(due - now) {
-                    Ok(mail) => return Ok(mail),
+                Some(due) if due <= now => self.cut(conn),
+                _ if end <= now => return Ok(None),
+                due => match mail.recv_timeout(due.map_or(end, |due| due.min(end)) - now) {
+                    Ok(mail) => return Ok(Some(mail)),
                     Err(RecvTimeoutError::Disconnected) => return Err(RecvError),
                     Err(RecvTimeoutError::Timeout) => {}
                 },
-                Some(_) => self.cut(conn),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What can go wrong with the store, in types where a caller branches and in words for the person who has to mend it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
@@ -130,9 +131,29 @@ pub enum Trouble {
     /// It is a folder, or something else that is no file.
     #[error("is not a file: name a file with --db")]
     NotAFile,
-    /// No space.
-    #[error("cannot grow: free some space on its disk; all that was acknowledged is kept")]
+    /// Its file system is mounted read-only, perhaps since an error.
+    #[error("is on a file system that is read-only: mount it writable; what was acknowledged is kept")]
+    ReadOnlySystem,
+    /// No space, or a limit is reached.
+    #[error(
+        "cannot grow: free some space on its disk, or raise the limit (quota, ulimit -f); what was acknowledged is kept"
+    )]
     Full,
+    /// It was removed while it was open, and a copy of what is open could not take its place.
+    #[error("was removed while chatmux used it, and cannot be written back ({0}): mend that")]
+    Removed(String),
+    /// It was removed while it was open, and another chatmux has written it back without this.
+    #[error("was removed while chatmux used it, and another chatmux has written it back: send that again")]
+    WrittenBack,
+    /// Its folder was removed while it was open.
+    #[error("was removed with its folder while chatmux used it: make the folder again, then it is written back")]
+    FolderGone,
+    /// Another file took its place while it was open; where what was open was saved.
+    #[error("was replaced by another file while chatmux used it: {}", rescued(.0.as_deref()))]
+    Replaced(Option<PathBuf>),
+    /// Its journal was removed while several programs had it open.
+    #[error("lost its journal (-wal, -shm) while several programs use it: end the others, then chatmux goes on")]
+    JournalGone,
     /// Damaged.
     #[error("is damaged ({0}): restore it from a backup, or use another with --db")]
     Corrupt(String),
@@ -148,6 +169,16 @@ pub enum Trouble {
     /// Anything else that SQLite says.
     #[error("refused an operation ({0})")]
     Refused(String),
+}
+
+/// What there is of a replaced database, and the remedy.
+fn rescued(rescue: Option<&Path>) -> String {
+    match rescue {
+        Some(rescue) => {
+            format!("what was open is saved as {}; put the old file back, or start chatmux again", rescue.display())
+        }
+        None => "put the old file back, or start chatmux again".to_owned(),
+    }
 }
 
 fn mib(bytes: usize) -> String {
@@ -168,10 +199,9 @@ impl StoreError {
     /// The operating system's refusal to open or make `path`.
     pub(super) fn io(path: &Path, error: &std::io::Error) -> Self {
         let trouble = match error.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Trouble::Full,
-            std::io::ErrorKind::IsADirectory => Trouble::NotAFile,
-            _ => Trouble::Io(error.to_string()),
+            ErrorKind::PermissionDenied => Trouble::ReadOnly,
+            ErrorKind::IsADirectory => Trouble::NotAFile,
+            _ => refusal(error).unwrap_or_else(|| Trouble::Io(error.to_string())),
         };
         Self::unusable(path, trouble)
     }
@@ -195,6 +225,15 @@ impl StoreError {
     }
 }
 
+/// A write that the operating system refused for a reason that has a remedy of its own.
+fn refusal(error: &std::io::Error) -> Option<Trouble> {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Some(Trouble::Full),
+        ErrorKind::ReadOnlyFilesystem => Some(Trouble::ReadOnlySystem),
+        _ => None,
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as Sql;
@@ -205,8 +244,10 @@ impl From<rusqlite::Error> for StoreError {
                 ErrorCode::DiskFull => Trouble::Full,
                 ErrorCode::NotADatabase => Trouble::NotADatabase,
                 ErrorCode::DatabaseCorrupt => Trouble::Corrupt(error.to_string()),
+                // SQLite has one word for all refused writes but those of a full disk. Why is what the system said last on this
+                // thread, which is the writer's or the reader's; other words of it are not believed.
                 ErrorCode::CannotOpen | ErrorCode::SystemIoFailure | ErrorCode::PermissionDenied => {
-                    Trouble::Io(error.to_string())
+                    refusal(&std::io::Error::last_os_error()).unwrap_or_else(|| Trouble::Io(error.to_string()))
                 }
                 // The foreign enum may grow; what is unknown keeps SQLite's own words.
                 _ => Trouble::Refused(error.to_string()),

@@ -27,7 +27,13 @@ pub(super) enum Mail {
     Job(Box<dyn Job>),
     /// Ends the thread after all that came before; the sender is dropped once the connection is closed.
     Close(SyncSender<()>),
+    /// Closes the connection and drops the sender; opens another one when the other sender is gone.
+    Pause(SyncSender<()>, Receiver<()>),
 }
+
+/// A lane that has closed its connection, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Paused(#[allow(dead_code, reason = "its end is the message")] SyncSender<()>);
 
 struct Task<F, T, R> {
     operation: Option<F>,
@@ -119,6 +125,16 @@ impl Lane {
         {
             job.finish(Some(&StoreError::Closed));
         }
+    }
+
+    /// Has the lane close its connection after all that was submitted before, and blocks until it has. `None`: it has ended.
+    pub(super) fn pause(&self) -> Option<Paused> {
+        let (closed, is_closed) = sync_channel(1);
+        let (paused, until) = sync_channel(1);
+        self.0.send(Mail::Pause(closed, until)).ok()?;
+        // Never sent on: the end of the channel is the message.
+        let _closed = is_closed.recv();
+        Some(Paused(paused))
     }
 
     /// Ends the lane after all that was submitted before, and blocks until its connection is closed.

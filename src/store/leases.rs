@@ -4,25 +4,18 @@
 //! A lease is taken by the commit that gives a session something to run, and given back by the commit after which there is nothing
 //! left: it costs no commit of its own. What one process changes of what others have in memory is told by a row in `changes`, in the
 //! same commit, and only while there are others; each looks there in short intervals ([`Survey`]) and then at the session
-//! ([`LookAt`]).
+//! ([`LookAt`](super::LookAt)).
 //!
 //! Whether another lives is never told by a clock that can be set: it is watched whether its `beat` grows.
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use super::auto_replies::AutoReplies;
-use super::entries::{COLUMNS, SERVICE_ORDER, by_id, entry};
-use super::output::OutputSince;
 use super::process::Identity;
 use super::recover::{self, Recovery};
-use super::sessions;
-use super::{Behind, Read, StartTurn, StoreError, Turn, Write};
-use crate::domain::{
-    AnswerState, AutoReply, Entry, EntryId, EntryState, MessageId, ProcessId, Seen, Session, SessionId, Timestamp,
-    Usage,
-};
+use super::{Read, StartTurn, StoreError, Turn, Write};
+use crate::domain::{Entry, ProcessId, SessionId, Timestamp};
 
 /// Rows of `changes` that are kept. Who has missed more looks at everything anew.
 const KEPT_CHANGES: i64 = 10_000;
@@ -346,123 +339,4 @@ impl Read for LeasedElsewhere {
         let mut statement = conn.prepare_cached("SELECT session_id FROM leases WHERE process_id <> ?1")?;
         Ok(statement.query_map([self.0], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
-}
-
-/// The last message before the question that is being answered in a session; `None`: none is.
-#[derive(Debug, Clone, Copy)]
-pub struct BeforeRunning(pub SessionId);
-
-impl Read for BeforeRunning {
-    type Reply = Option<MessageId>;
-
-    fn fetch(self, conn: &Connection) -> Result<Option<MessageId>, StoreError> {
-        let sql = "SELECT coalesce((SELECT max(m.id) FROM messages m WHERE m.session_id = ?1 AND m.id < q.id), 0) \
-                   FROM messages q JOIN entries e ON e.id = q.entry_id \
-                   WHERE e.session_id = ?1 AND e.state = 'running' AND q.role = 'user'";
-        Ok(conn.prepare_cached(sql)?.query_row([self.0], |row| row.get(0)).optional()?)
-    }
-}
-
-/// A session as it is now. An operation of the writer although it changes nothing: so it stands in the order of what this process
-/// has asked for, and tells of exactly that and of what others have done.
-#[derive(Debug, Clone)]
-pub struct LookAt {
-    /// Which.
-    pub session: SessionId,
-    /// Entries of it whose end is not known yet.
-    pub known: Vec<EntryId>,
-    /// Where its output ends as far as it is known.
-    pub seen: Seen,
-    /// Of what comes behind that, this much at most.
-    pub max_bytes: u64,
-}
-
-/// What a look found.
-#[derive(Debug, Clone)]
-pub struct Looked {
-    /// The session.
-    pub session: Session,
-    /// Who has its lease.
-    pub lease: Option<Lease>,
-    /// The entry whose turn is under way.
-    pub running: Option<Entry>,
-    /// What waits, in the order of service.
-    pub pending: Vec<Entry>,
-    /// Of those that were known, what has ended.
-    pub ended: Vec<EndedEntry>,
-    /// Its auto-reply loop.
-    pub auto: Option<AutoReply>,
-    /// What came behind what was known.
-    pub behind: Behind,
-}
-
-/// Who has a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// As whom it is registered.
-    pub process: ProcessId,
-    /// It is the one that asks.
-    pub is_ours: bool,
-}
-
-/// An entry that has ended, with its answer if it has one.
-#[derive(Debug, Clone)]
-pub struct EndedEntry {
-    /// The entry; its session may be gone.
-    pub entry: Entry,
-    /// How its answer stands.
-    pub answer: Option<AnswerState>,
-    /// Its answer's text.
-    pub text: String,
-    /// Tokens.
-    pub usage: Usage,
-    /// When the first of it came.
-    pub first_at: Option<Timestamp>,
-}
-
-impl Write for LookAt {
-    /// `None`: there is no such session.
-    type Reply = Option<Looked>;
-
-    fn apply(self, conn: &Connection) -> Result<Option<Looked>, StoreError> {
-        let session = match sessions::by_id(conn, self.session) {
-            Ok(session) => session,
-            Err(StoreError::NoSession(_)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let sql = "SELECT process_id, process_id = (SELECT process FROM me) FROM leases WHERE session_id = ?1";
-        let lease = conn
-            .prepare_cached(sql)?
-            .query_row([self.session], |row| Ok(Lease { process: row.get(0)?, is_ours: row.get(1)? }));
-        let in_state = |state: &str| -> Result<Vec<Entry>, StoreError> {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM entries WHERE session_id = ?1 AND state = '{state}' ORDER BY {SERVICE_ORDER}"
-            );
-            Ok(conn.prepare_cached(&sql)?.query_map([self.session], entry)?.collect::<Result<_, _>>()?)
-        };
-        let (running, pending) = (in_state("running")?.pop(), in_state("pending")?);
-        let mut ended = Vec::new();
-        for &known in &self.known {
-            ended.extend(ended_entry(conn, known)?);
-        }
-        let auto = AutoReplies.fetch(conn)?.into_iter().find(|auto| auto.session == self.session);
-        let output = OutputSince { session: self.session, seen: self.seen, max_bytes: self.max_bytes };
-        let (lease, behind) = (lease.optional()?, output.fetch(conn)?);
-        Ok(Some(Looked { session, lease, running, pending, ended, auto, behind }))
-    }
-}
-
-fn ended_entry(conn: &Connection, id: EntryId) -> Result<Option<EndedEntry>, StoreError> {
-    let is_over = |state| matches!(state, EntryState::Done | EntryState::Cancelled | EntryState::Dead);
-    let Some(entry) = by_id(conn, id)?.filter(|entry| is_over(entry.state)) else { return Ok(None) };
-    let sql = "SELECT state, text, input_tokens, output_tokens, first_at_ms FROM messages \
-               WHERE entry_id = ?1 AND role = 'assistant'";
-    let answer = conn.prepare_cached(sql)?.query_row([id], |row| {
-        let tokens = |at| row.get::<_, Option<i64>>(at).map(|tokens| tokens.map(i64::unsigned_abs));
-        Ok((row.get(0)?, row.get(1)?, Usage { input: tokens(2)?, output: tokens(3)? }, row.get(4)?))
-    });
-    Ok(Some(match answer.optional()? {
-        Some((state, text, usage, first_at)) => EndedEntry { entry, answer: Some(state), text, usage, first_at },
-        None => EndedEntry { entry, answer: None, text: String::new(), usage: Usage::default(), first_at: None },
-    }))
 }

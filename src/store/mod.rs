@@ -8,13 +8,29 @@
 //! ```
 //!
 //! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
-//! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `leases`, `listing`, `stats`, `recover`, `history`, `output`, `typed`,
+//! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `leases`, `listing`, `look`, `stats`, `recover`, `history`, `output`, `typed`,
 //! `undo`. SQL stands nowhere else in the program. What a person does with the file as a whole (`chatmux db`) is in `care`, a copy of
 //! it in `snapshot`, and `checkpoint` keeps its journal short.
 //!
 //! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
 //! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
 //! others came between gets new rows at the end, and takes along what there is of an answer that it continues ([`StartTurn`]).
+//!
+//! # Disks that fail
+//!
+//! A transaction is acknowledged once its frames are in the journal (`-wal`) and flushed (`synchronous = full`). When a flush
+//! fails, the kernel may take the pages for clean all the same, so that a second flush says yes and writes nothing: trying the
+//! flush again proves nothing. Trying the *transaction* again does, and that is all that is done here:
+//! - SQLite moves the end of the journal only behind a flush that succeeded (`walFrames`), so what is tried again is written
+//!   anew into the same place, and flushed then. Our own overwriting keeps what was refused from coming back after a kill
+//!   (`Writer::blot_out`).
+//! - What was copied from the journal into the database counts as copied only behind the flush of the database
+//!   (`nBackfill` in `walCheckpoint`), so the next one copies it again; until then the journal keeps it.
+//! - A failed copy fails no commit (`sqlite3WalDefaultHook`): that is in the journal already.
+//!
+//! Files that are removed or replaced under the open database are `mend.rs`'s business.
+//!
+//! # Who lives
 //!
 //! Several processes work on one database: who runs the turns of which session is a lease (`leases`), which each operation that
 //! gives a session something to run takes, if it is free. That a process is alone is known by a lock on `<db>.lock`, which the
@@ -28,11 +44,14 @@ mod checkpoint;
 mod ends;
 mod entries;
 mod error;
+mod files;
 mod gates;
 mod history;
 mod lane;
 mod leases;
 mod listing;
+mod look;
+mod mend;
 mod open;
 mod output;
 mod process;
@@ -58,6 +77,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 use crate::domain::{ProcessId, Timestamp};
 use lane::Lane;
@@ -77,10 +97,10 @@ pub use gates::{Gates, SetGate};
 pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
 pub use leases::{
-    Adopt, AskToCancel, Beat, BeforeRunning, EndedEntry, LastChange, Lease, LeasedElsewhere, LookAt, Looked, Other,
-    StartKnown, Survey, Surveyed, TakeOver,
+    Adopt, AskToCancel, Beat, LastChange, LeasedElsewhere, Other, StartKnown, Survey, Surveyed, TakeOver,
 };
 pub use listing::{AnswerText, DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
+pub use look::{BeforeRunning, EndedEntry, Lease, LookAt, Looked};
 pub use output::{Behind, OutputSince};
 pub use process::Identity;
 pub use recover::{Interrupted, Recovery};
@@ -156,6 +176,7 @@ pub struct Store {
     writer: Lane,
     reader: Lane,
     counters: Arc<writer::Counters>,
+    mishaps: watch::Receiver<String>,
     path: Arc<Path>,
     upgraded: Option<Arc<Upgrade>>,
 }
@@ -191,17 +212,28 @@ impl Store {
 
     fn start(found: open::Opened) -> Result<Self, StoreError> {
         let open::Opened { conn, path, presence, process, upgraded, .. } = found;
-        let reader = reader::Reader { conn: open::reader(&path)?, path: path.clone() };
-        let counters = Arc::new(writer::Counters::default());
-        let writer = writer::Writer { conn, path: path.clone(), counters: Arc::clone(&counters), presence, process };
         let failed = |e: std::io::Error| StoreError::io(&path, &e);
-        Ok(Self {
-            writer: Lane::start("chatmux-store", QUEUE_JOBS, move |mail| writer.run(&mail)).map_err(failed)?,
-            reader: Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?,
-            counters,
-            path: PathBuf::from(&path).into(),
-            upgraded: upgraded.map(Arc::new),
-        })
+        let files = files::Files::of(&path, presence.is_some()).map_err(failed)?;
+        let reader = reader::Reader { conn: Some(open::reader(&path)?), path: path.clone() };
+        let reader = Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?;
+        let counters = Arc::new(writer::Counters::default());
+        let (mishaps, befell) = watch::channel(String::new());
+        let writer = writer::Writer {
+            conn,
+            path: path.clone(),
+            files,
+            place: files::Place::Ours,
+            rescue: None,
+            last_error: None,
+            reader: reader.clone(),
+            mishaps,
+            counters: Arc::clone(&counters),
+            presence,
+            process,
+        };
+        let writer = Lane::start("chatmux-store", QUEUE_JOBS, move |mail| writer.run(&mail)).map_err(failed)?;
+        let (path, upgraded) = (PathBuf::from(&path).into(), upgraded.map(Arc::new));
+        Ok(Self { writer, reader, counters, mishaps: befell, path, upgraded })
     }
 
     /// The upgrade that this opening or visit did, if the schema was an older one.
@@ -259,6 +291,13 @@ impl Store {
     /// The operation's.
     pub fn read_blocking<R: Read>(&self, operation: R) -> Result<R::Reply, StoreError> {
         self.reader.blocking(move |conn| operation.fetch(conn))
+    }
+
+    /// Waits until something befell the database's files that was mended, and gives it in words for the person. Each is given once
+    /// to this handle, and to the clones that are made before. `None` when the writer has ended.
+    pub async fn mishap(&mut self) -> Option<String> {
+        self.mishaps.changed().await.ok()?;
+        Some(self.mishaps.borrow_and_update().clone())
     }
 
     /// What the writer did so far.

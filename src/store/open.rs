@@ -2,7 +2,7 @@
 //! wrong with a path that a person gave.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -66,12 +66,14 @@ pub(super) struct Presence(File);
 
 impl Presence {
     /// Takes the lock; `true` when nobody else had it.
-    fn take(db: &Path) -> Result<(Self, bool), StoreError> {
+    pub(super) fn take(db: &Path) -> Result<(Self, bool), StoreError> {
         let file = create(&sibling(db, ".lock"), db)?;
         let began = Instant::now();
         loop {
             // Exclusive first each time: a holder that died while it opened has left its work to us.
             if try_lock(db, file.try_lock())? {
+                // Nobody lives who could read what is noted there.
+                file.set_len(0).map_err(|e| StoreError::io(db, &e))?;
                 return Ok((Self(file), true));
             }
             if try_lock(db, file.try_lock_shared())? {
@@ -101,6 +103,23 @@ impl Presence {
             thread::sleep(LOCK_PAUSE);
         }
         Ok(())
+    }
+}
+
+impl Presence {
+    /// Leaves a line for all who live now, in the lock's file, which each of them has open whatever becomes of its name.
+    pub(super) fn note(&self, line: &str) -> std::io::Result<()> {
+        let mut file = &self.0;
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// What was noted since somebody lived here alone.
+    pub(super) fn notes(&self) -> std::io::Result<String> {
+        let (mut file, mut text) = (&self.0, String::new());
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_string(&mut text)?;
+        Ok(text)
     }
 }
 
@@ -197,7 +216,7 @@ fn create_folders(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Opens `path` for writing, or makes it with [`FILE_MODE`] under any umask. It is the database `db`, or stands beside it.
-fn create(path: &Path, db: &Path) -> Result<File, StoreError> {
+pub(super) fn create(path: &Path, db: &Path) -> Result<File, StoreError> {
     let io = |e: std::io::Error| StoreError::io(path, &e);
     match OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path) {
         Ok(file) => {
@@ -216,9 +235,7 @@ fn create(path: &Path, db: &Path) -> Result<File, StoreError> {
 /// A refusal to make something in the database's folder.
 fn unwritable_folder(db: &Path, error: &std::io::Error) -> StoreError {
     match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            StoreError::unusable(db, Trouble::FolderReadOnly)
-        }
+        ErrorKind::PermissionDenied => StoreError::unusable(db, Trouble::FolderReadOnly),
         _ => StoreError::io(db, error),
     }
 }
@@ -232,7 +249,7 @@ pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 /// Opens the writer's connection and makes the schema in an empty file; the schema that was found, 0 for none. Tried again while
 /// another process does the same: switching to WAL answers "busy" at once, without waiting.
-fn connect(path: &Path) -> Result<(Connection, i64), StoreError> {
+pub(super) fn connect(path: &Path) -> Result<(Connection, i64), StoreError> {
     let began = Instant::now();
     loop {
         match try_connect(path).map_err(|e| e.at(path)) {

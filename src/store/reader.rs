@@ -6,19 +6,20 @@ use std::sync::mpsc::Receiver;
 
 use rusqlite::Connection;
 
-use super::StoreError;
 use super::lane::{Job, Mail};
+use super::{StoreError, open};
 
 /// The reader's thread: what it owns, for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pub(super) conn: Connection,
+    /// `None` after it could not be opened anew: each read tries again.
+    pub(super) conn: Option<Connection>,
     pub(super) path: PathBuf,
 }
 
 impl Reader {
     /// Runs until the last handle is gone or one of them closes the store.
-    pub(super) fn run(self, mail: &Receiver<Mail>) {
+    pub(super) fn run(mut self, mail: &Receiver<Mail>) {
         let mut closing = None;
         while closing.is_none()
             && let Ok(item) = mail.recv()
@@ -29,17 +30,27 @@ impl Reader {
                     job.finish(error.as_ref());
                 }
                 Mail::Close(done) => closing = Some(done),
+                Mail::Pause(closed, until) => {
+                    self.conn = None;
+                    drop(closed);
+                    // Never sent on.
+                    let _mended = until.recv();
+                }
             }
         }
         drop(self.conn);
         drop(closing);
     }
 
-    fn snapshot(&self, job: &mut dyn Job) -> Result<(), StoreError> {
-        self.conn.prepare_cached("BEGIN")?.execute([])?;
-        let outcome = job.run(&self.conn, &self.path);
-        if !self.conn.is_autocommit() {
-            self.conn.prepare_cached("COMMIT")?.execute([])?;
+    fn snapshot(&mut self, job: &mut dyn Job) -> Result<(), StoreError> {
+        let conn = match &mut self.conn {
+            Some(conn) => conn,
+            none => none.insert(open::reader(&self.path)?),
+        };
+        conn.prepare_cached("BEGIN")?.execute([])?;
+        let outcome = job.run(conn, &self.path);
+        if !conn.is_autocommit() {
+            conn.prepare_cached("COMMIT")?.execute([])?;
         }
         outcome
     }

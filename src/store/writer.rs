@@ -5,17 +5,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 use super::StoreError;
 use super::checkpoint::Journal;
-use super::lane::{Job, Mail};
+use super::files::{Files, Place};
+use super::lane::{Job, Lane, Mail};
 use super::open::Presence;
 use crate::domain::ProcessId;
 
 /// Operations in one transaction. More would only make the first of them wait longer.
 const BATCH_OPERATIONS: usize = 256;
+
+/// How often the files are looked at while nothing is written.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What the writer did so far, for tests, benches and `/stats`.
 #[derive(Debug, Default)]
@@ -29,6 +35,18 @@ pub(super) struct Counters {
 pub(super) struct Writer {
     pub(super) conn: Connection,
     pub(super) path: PathBuf,
+    /// What `conn` has open.
+    pub(super) files: Files,
+    /// What the last look at them found.
+    pub(super) place: Place,
+    /// Where what was open was saved, when another file took its place.
+    pub(super) rescue: Option<PathBuf>,
+    /// Of the last transaction.
+    pub(super) last_error: Option<StoreError>,
+    /// Has the same files open.
+    pub(super) reader: Lane,
+    /// What befell the files and was mended, for people.
+    pub(super) mishaps: watch::Sender<String>,
     pub(super) counters: Arc<Counters>,
     /// Says to other processes that this one lives; let go after the connection.
     pub(super) presence: Option<Presence>,
@@ -38,12 +56,19 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Runs until the last handle is gone or one of them closes the store.
-    pub(super) fn run(self, mail: &Receiver<Mail>) {
+    pub(super) fn run(mut self, mail: &Receiver<Mail>) {
         let mut closing = None;
         let mut journal = Journal::of(&self.path);
-        while closing.is_none()
-            && let Ok(first) = journal.receive(mail, &self.conn)
-        {
+        while closing.is_none() {
+            let first = match journal.receive(mail, &self.conn, LOOK) {
+                Ok(Some(first)) => first,
+                Ok(None) => {
+                    // Before somebody begins a new database where nothing stands. What cannot be mended is said to who writes.
+                    let _ = self.stay();
+                    continue;
+                }
+                Err(_) => break,
+            };
             let mut batch = Vec::new();
             let mut next = Some(first);
             while let Some(item) = next {
@@ -53,11 +78,15 @@ impl Writer {
                         closing = Some(done);
                         break;
                     }
+                    // Its connection is never in its own way.
+                    Mail::Pause(..) => {}
                 }
                 next = if batch.len() < BATCH_OPERATIONS { mail.try_recv().ok() } else { None };
             }
             self.commit_all(batch);
         }
+        // It is the last chance for what was taken away; what cannot be done is in the log.
+        let _ = self.stay();
         if self.process.is_some() {
             self.leave();
         }
@@ -77,17 +106,19 @@ impl Writer {
     }
 
     /// Runs the batch in one transaction; in more than one only if SQLite ended the first by itself.
-    fn commit_all(&self, batch: Vec<Box<dyn Job>>) {
+    fn commit_all(&mut self, batch: Vec<Box<dyn Job>>) {
         let mut waiting = batch.into_iter().peekable();
         while waiting.peek().is_some() {
             let mut ran: Vec<Box<dyn Job>> = Vec::new();
             let outcome = self.transaction(&mut waiting, &mut ran).map_err(|e| e.at(&self.path));
             if let Err(error) = &outcome {
-                if error.is_unusable() {
+                // Once a trouble: what is refused is tried again, ten times a second by each stream.
+                if error.is_unusable() && self.last_error.as_ref() != Some(error) {
                     tracing::error!(%error, operations = ran.len(), "a transaction was undone");
                 }
                 self.leave_transaction();
             }
+            self.last_error = outcome.as_ref().err().cloned();
             self.counters.operations.fetch_add(ran.len() as u64, Ordering::Relaxed);
             self.counters.commits.fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
             for job in ran {
@@ -96,13 +127,13 @@ impl Writer {
         }
     }
 
-    /// Moves what it ran into `ran`. After an error none of that is in the database.
+    /// Moves what it ran into `ran`. After an error none of that is in the database at the path.
     fn transaction(
-        &self,
+        &mut self,
         waiting: &mut impl ExactSizeIterator<Item = Box<dyn Job>>,
         ran: &mut Vec<Box<dyn Job>>,
     ) -> Result<(), StoreError> {
-        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+        if let Err(error) = self.stay().and_then(|_| self.execute("BEGIN IMMEDIATE")) {
             ran.extend(waiting);
             return Err(error);
         }
@@ -113,7 +144,28 @@ impl Writer {
             ran.push(job);
             outcome?;
         }
-        self.execute("COMMIT")
+        if let Err(error) = self.execute("COMMIT").map_err(|e| e.at(&self.path)) {
+            self.leave_transaction();
+            self.blot_out();
+            return Err(error);
+        }
+        self.stay_with_commit()
+    }
+
+    /// A commit whose flush failed has been written all the same: SQLite takes it for undone and writes the next one over it, but
+    /// who opens the database after a kill would find it. So one that changes nothing is written over it, and what was refused
+    /// does not come back.
+    fn blot_out(&self) {
+        let rewrite = || -> Result<(), StoreError> {
+            self.execute("BEGIN IMMEDIATE")?;
+            let version: i64 = self.conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            self.conn.pragma_update(None, "user_version", version)?;
+            self.execute("COMMIT")
+        };
+        if let Err(error) = rewrite() {
+            tracing::debug!(%error, "a commit that failed could not be overwritten for good");
+            self.leave_transaction();
+        }
     }
 
     /// Runs one job so that its failure leaves its neighbours alone. An error here is one that did not: a full disk,

@@ -28,7 +28,7 @@ use crate::domain::{
 };
 use crate::provider::{Pieces, Provider, Request};
 use crate::queue::{Came, Outcome};
-use crate::store::{Context, Store};
+use crate::store::{Context, Store, StoreError};
 
 use gather::{Batch, Gather};
 use partial::Partial;
@@ -71,7 +71,7 @@ pub struct Report {
     pub what: What,
 }
 
-/// What a worker has to say. Any number of deltas, then one end.
+/// What a worker has to say. Any number of deltas and of news of the store, then one end.
 #[derive(Debug)]
 pub enum What {
     /// A piece of the answer.
@@ -81,6 +81,9 @@ pub enum What {
         /// The piece.
         delta: Delta,
     },
+    /// The store began to refuse checkpoints, or takes them again. Meanwhile what comes is kept in memory, up to a bound at which
+    /// the stream waits.
+    Store(Result<(), StoreError>),
     /// The attempt ended. What it brought is not yet committed.
     Ended(Box<Ended>),
 }
@@ -198,7 +201,10 @@ impl Turn {
                 }
                 due = self.partial.due() => match due {
                     Ok(()) => {
-                        self.partial.checkpoint();
+                        match self.partial.take_news() {
+                            Some(news) => self.report(What::Store(news)).await,
+                            None => self.partial.checkpoint(),
+                        }
                         continue;
                     }
                     Err(gone) => {

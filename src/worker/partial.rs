@@ -32,6 +32,10 @@ pub(super) struct Partial {
     retry_at: Option<Instant>,
     /// The checkpoint under way and what it holds.
     under_way: Option<(Checkpoint, Vec<Delta>)>,
+    /// The last checkpoint failed.
+    fails: bool,
+    /// That began or ended, and nobody was told yet.
+    news: Option<Result<(), StoreError>>,
 }
 
 impl Partial {
@@ -45,6 +49,8 @@ impl Partial {
             deadline: None,
             retry_at: None,
             under_way: None,
+            fails: false,
+            news: None,
         }
     }
 
@@ -65,8 +71,8 @@ impl Partial {
         self.fresh_bytes >= MAX_UNCOMMITTED_BYTES
     }
 
-    /// Ready when [`Partial::checkpoint`] has something to do: the one under way ended, or the next one is due. Can be
-    /// dropped and called again at any time.
+    /// Ready when [`Partial::checkpoint`] has something to do (the one under way ended, or the next one is due), or
+    /// [`Partial::take_news`]. Can be dropped and called again at any time.
     ///
     /// # Errors
     /// The answer's row is gone, or the store is closed: trying again does not help.
@@ -75,12 +81,22 @@ impl Partial {
             let result = checkpoint.await;
             let held = std::mem::take(held);
             self.under_way = None;
-            if let Err(error) = result {
-                self.put_back(held);
-                if !matches!(error, StoreError::Unusable { .. }) {
-                    return Err(error);
+            match result {
+                Ok(()) if std::mem::take(&mut self.fails) => self.news = Some(Ok(())),
+                Ok(()) => {}
+                Err(error) => {
+                    self.put_back(held);
+                    if !matches!(error, StoreError::Unusable { .. }) {
+                        return Err(error);
+                    }
+                    if !std::mem::replace(&mut self.fails, true) {
+                        tracing::warn!(answer = %self.answer, %error, "a checkpoint failed and will be tried again");
+                        self.news = Some(Err(error));
+                    }
                 }
-                tracing::warn!(answer = %self.answer, %error, "a checkpoint failed and will be tried again");
+            }
+            if self.news.is_some() {
+                return Ok(());
             }
             if self.fresh.is_empty() {
                 return std::future::pending().await;
@@ -96,6 +112,11 @@ impl Partial {
             None => std::future::pending().await,
         }
         Ok(())
+    }
+
+    /// That checkpoints began to fail, or work again.
+    pub(super) const fn take_news(&mut self) -> Option<Result<(), StoreError>> {
+        self.news.take()
     }
 
     /// Begins a checkpoint of all that waits.

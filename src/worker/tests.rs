@@ -88,6 +88,7 @@ impl Bench {
                     assert_eq!(start, self.kept.reasoning_bytes + reasoning.len() as u64);
                     reasoning += &more;
                 }
+                What::Store(news) => panic!("the store is sound: {news:?}"),
                 What::Ended(ended) => return (text, reasoning, *ended),
             }
         }

@@ -55,6 +55,11 @@ impl Home {
         pty
     }
 
+    /// What is in the folder in which chatmux is started.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// A file in the folder in which chatmux is started.
     pub(crate) fn file(&self, name: &str, text: &str) {
         let path = self.dir.path().join(name);

@@ -3,11 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[cfg(target_os = "linux")]
+mod faults;
 mod history;
 mod home;
 mod leaving;
 mod looks;
 mod loops;
+#[cfg(target_os = "linux")]
+#[path = "../support/faults.rs"]
+mod machine_faults;
 mod pasting;
 #[path = "../support/pty.rs"]
 mod pty;
