@@ -76,7 +76,9 @@ impl Watching {
             let mut seen = before.get(&process).copied().filter(|seen| seen.beat == beat);
             let seen = seen.get_or_insert(Seen { beat, since: now, tried: false });
             let quiet = now.duration_since(seen.since);
-            let gone = quiet >= self.watch.max_wait || (quiet >= self.watch.quiet_period && identity.is_gone());
+            // Whatever the configuration says: between two beats everyone is silent.
+            let max_wait = self.watch.max_wait.max(self.watch.heartbeat + self.watch.quiet_period);
+            let gone = quiet >= max_wait || (quiet >= self.watch.quiet_period && identity.is_gone());
             if gone && !seen.tried {
                 seen.tried = true;
                 lost.push((process, beat));
