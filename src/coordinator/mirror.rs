@@ -22,6 +22,7 @@ const LOOKS: u32 = 4;
 impl Coordinator {
     /// Reads a session anew, because another process has changed it. `cancel`: and ends its turn here, if there is one.
     pub(super) fn look_at(&mut self, session: SessionId, cancel: bool) {
+        *self.looks.entry(session).or_default() += 1;
         self.look(session, cancel, LOOKS);
     }
 
@@ -35,10 +36,19 @@ impl Coordinator {
         let asked = self.asked + 1;
         self.after(commit, move |c, looked| {
             let read_on = || c.sessions.get(&session).is_some_and(|live| live.replay.end() != seen);
-            match looked {
-                Ok(Some(_)) if looks > 1 && !c.quit_begun && (c.asked > asked || read_on()) => {
-                    c.look(session, cancel, looks - 1);
+            let again = looks > 1 && !c.quit_begun && (c.asked > asked || read_on());
+            if let Ok(Some(_)) = looked
+                && again
+            {
+                return c.look(session, cancel, looks - 1);
+            }
+            if let std::collections::btree_map::Entry::Occupied(mut looks) = c.looks.entry(session) {
+                *looks.get_mut() -= 1;
+                if *looks.get() == 0 {
+                    looks.remove();
                 }
+            }
+            match looked {
                 Ok(Some(looked)) => c.looked(looked, seen, cancel),
                 Ok(None) => drop(c.vanish(session)),
                 Err(error) => c.store_trouble(&error),

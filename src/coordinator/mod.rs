@@ -230,6 +230,8 @@ struct Coordinator {
     report_receiver: Option<mpsc::Receiver<Report>>,
     /// Other processes.
     watching: Option<elsewhere::Watching>,
+    /// Sessions that are being looked at, how often: nothing starts there meanwhile, for perhaps something else comes first.
+    looks: BTreeMap<SessionId, u32>,
     /// Commits asked for so far.
     asked: u64,
     /// Who waits for the terminal's last frame.
@@ -271,6 +273,7 @@ impl Coordinator {
             reports,
             report_receiver: Some(report_receiver),
             watching: setup.watch.map(elsewhere::Watching::new),
+            looks: BTreeMap::new(),
             asked: 0,
             leaving: None,
             quitting: None,

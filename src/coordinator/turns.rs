@@ -26,6 +26,10 @@ pub(super) const LAST_ATTEMPTS: u32 = 4;
 
 impl Coordinator {
     pub(super) fn start_turn(&mut self, session: SessionId, entry: EntryId) {
+        if self.looks.contains_key(&session) {
+            let refused = queue::Event::StartRefused { session, wait: CHANGED };
+            return self.after(std::future::ready(Ok(())), move |c, _| c.tell(refused));
+        }
         let start = StartTurn { entry, now: self.clock.now() };
         let commit = self.store.submit(StartKnown { start, session, known: self.last_change() });
         self.after(commit, move |c, result| match result {

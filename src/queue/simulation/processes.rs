@@ -92,7 +92,7 @@ impl Shared {
             self.tell(id, Event::StartRefused { session, wait: Duration::from_millis(100) });
             return self.look(id, session);
         };
-        let first = row.pending.values().filter(|other| !other.held).map(|other| place(other)).min();
+        let first = row.pending.values().filter(|other| !other.held).map(place).min();
         assert_eq!(first, Some(place(&waiting)), "who knows everything starts what comes first");
         assert!(row.running.is_none(), "two processes run one session");
         row.pending.remove(&entry);
