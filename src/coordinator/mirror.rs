@@ -96,6 +96,12 @@ impl Coordinator {
         };
         let waiting = pending.iter().map(waiting).collect();
         self.tell(queue::Event::Reread { session, waiting, lease });
+        if self.queue.is_held(session) {
+            self.let_go_of_waiters(session);
+        } else {
+            // What its process has left that is gone.
+            pending.iter().filter(|entry| entry.held).for_each(|entry| self.let_go_if_held(session, entry.id));
+        }
         if cancel {
             self.tell(queue::Event::Cancel(session));
         }
