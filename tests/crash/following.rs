@@ -66,3 +66,32 @@ fn the_owner_runs_what_is_typed_elsewhere_and_who_typed_it_follows_live() {
     }
     home.assert_sound();
 }
+
+#[test]
+fn who_waits_for_what_a_killed_process_ran_goes_on_when_it_is_held() {
+    let (server, gate, never) = (Server::start(), Gate::default(), Gate::default());
+    server.once("first", Reply::echo().gate(&gate));
+    server.once("waited", Reply::echo().gate_headers(&never));
+    let home = Home::serving(&server, Format::OpenAi);
+    (1..=2).for_each(|number| configure(&home, &server, number, ""));
+    let mut owner = Process::start(&home, 1, &[]);
+    owner.ask("/bg", &[1], "first");
+    server.wait_requests(1);
+    let mut other = Process::start(&home, 2, &[]);
+    other.program.wait_out("another chatmux is at work");
+    other.ask("/now", &[1], "waited");
+    other.say("/resume 1");
+    other.program.wait_event("its place", |e| e["event"] == "queued");
+    gate.open();
+    server.wait_requests(2);
+    other.program.wait_event("its start", |e| e["event"] == "started" && e["entry"] == 2);
+    owner.kill();
+    let error = other.program.wait_event("the refusal to wait", |e| e["event"] == "error");
+    assert_eq!(error["text"], "the message is kept, but its queue is held: /resume goes on");
+    let end = other.program.wait_event("its end", |e| e["event"] == "finished" && e["entry"] == 2);
+    assert_eq!((&end["state"], &end["text"]), (&"complete".into(), &"echo: waited".into()));
+    assert_eq!(server.log(|requests| requests.iter().map(sender).collect::<Vec<_>>()), [1, 1, 2]);
+    other.program.hang_up();
+    other.end(true).1.code(1).quiet();
+    home.assert_sound();
+}

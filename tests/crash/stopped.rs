@@ -43,7 +43,10 @@ fn who_was_stopped_for_too_long_streams_and_writes_there_no_more() {
     // It goes on, and so does the stream that it had; the lease is another's.
     stopped.program.signal(Signal::SIGCONT);
     long.open();
-    stopped.program.wait_event("its end", |e| e["event"] == "finished" && e["entry"] == 1);
+    let end = stopped.program.wait_event("its end", |e| e["event"] == "finished" && e["entry"] == 1);
+    assert_eq!((&end["state"], &end["text"]), (&"interrupted".into(), &"one two ".into()), "as the other has it");
+    let end = stopped.program.wait_event("the second's end", |e| e["event"] == "finished" && e["entry"] == 2);
+    assert_eq!((&end["state"], &end["text"]), (&"complete".into(), &"echo: second".into()), "the other has run it");
     stopped.ask("/send 1", &[1], "fourth");
     stopped.program.wait_event("the fourth", |e| e["event"] == "queued" && e["entry"] == 4);
     third.open();
