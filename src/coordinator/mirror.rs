@@ -146,6 +146,9 @@ impl Coordinator {
             answered: old.and_then(|old| old.answered).or(runs.map(|(entry, _)| entry)),
             asked: old.is_some_and(|old| old.asked),
         });
+        if process.is_some() {
+            self.expect_others();
+        }
         let Some(entry) = running.filter(|entry| before.is_none_or(|(before, _)| before != entry.id)) else { return };
         self.begun_elsewhere(session, entry.id, entry.attempts);
     }
