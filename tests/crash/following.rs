@@ -95,3 +95,30 @@ fn who_waits_for_what_a_killed_process_ran_goes_on_when_it_is_held() {
     other.end(true).1.code(1).quiet();
     home.assert_sound();
 }
+
+#[test]
+fn one_that_was_alone_until_now_follows_too() {
+    let (server, gate) = (Server::start(), Gate::default());
+    server.once("first", Reply::echo().gate(&gate));
+    let home = Home::serving(&server, Format::OpenAi);
+    // It would look for others in an hour.
+    configure(&home, &server, 1, "[lease]\nheartbeat = \"1h\"\n");
+    configure(&home, &server, 2, "");
+    let mut alone = Process::start(&home, 1, &[]);
+    alone.say("/sleep 50ms");
+    alone.say("/echo it has looked");
+    alone.program.wait_out("it has looked");
+    let mut owner = Process::start(&home, 2, &[]);
+    owner.ask("/bg", &[1], "first");
+    server.wait_requests(1);
+    alone.ask("/send 1", &[1], "second");
+    alone.program.wait_event("its place", |e| e["event"] == "queued");
+    gate.open();
+    let end = alone.program.wait_event("its end", |e| e["event"] == "finished" && e["entry"] == 2);
+    assert_eq!((&end["state"], &end["text"]), (&"complete".into(), &"echo: second".into()));
+    assert_eq!(server.log(|requests| requests.iter().map(sender).collect::<Vec<_>>()), [2, 2]);
+    for mut process in [alone, owner] {
+        process.program.hang_up();
+        process.end(true).1.code(0).quiet();
+    }
+}

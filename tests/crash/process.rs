@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::program::{Home, Outcome, Program};
@@ -63,15 +64,12 @@ impl Process {
         self.typed.extend(sessions.iter().map(|&session| Typed { session, text: text.to_owned() }));
     }
 
-    /// `kill -9`. What it had said until then, and when the signal was about to be sent.
-    pub(crate) fn kill(self) -> (Past, Instant) {
-        let pid = self.program.id();
+    /// `kill -9`. When the signal was about to be sent, and how it ended: what was told `/detach` may have been quicker.
+    pub(crate) fn kill(self) -> (Instant, Past, Outcome) {
         let at = Instant::now();
-        self.program.signal(nix::sys::signal::Signal::SIGKILL);
-        let Self { number, program, typed, .. } = self;
-        let (outcome, lines) = program.end_with_lines();
-        outcome.killed(nix::sys::signal::Signal::SIGKILL);
-        (Past { number, pid, typed, events: events(lines), in_order: false }, at)
+        self.program.signal(Signal::SIGKILL);
+        let (past, outcome) = self.end(false);
+        (at, past, outcome)
     }
 
     /// Waits for its end.

@@ -1,13 +1,18 @@
 //! A stretch of a story on a database of its own: processes that come, type, and are killed, until the last ones end in order.
 
 use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use crate::answers;
 use crate::disk::{Disk, Moment};
 use crate::figures::Figures;
 use crate::process::{self, Acknowledged, Past, Process, within};
-use crate::program::{Home, PATIENCE};
+use crate::program::{Home, Outcome, PATIENCE};
 use crate::server::{Format, Server};
 use crate::{log, stalls};
 
@@ -152,8 +157,10 @@ impl Round {
 
     /// Kills process `nth`, and looks at what it has left.
     pub(crate) fn kill(&mut self, nth: usize) {
-        let process = self.alive.swap_remove(nth);
-        let (past, at) = process.kill();
+        let (at, past, outcome) = self.alive.swap_remove(nth).kill();
+        if outcome.status.signal() != Some(Signal::SIGKILL as i32) {
+            return self.bury(past, &outcome);
+        }
         let killed = self.server.since_start(at);
         self.figures.kills += 1;
         self.deeds.push(Deed { what: What::Kill(past.number), from: killed, until: self.now() });
@@ -168,6 +175,23 @@ impl Round {
         for process in &mut self.alive {
             let (out, err) = (process.program.out(), process.program.err());
             assert_quiet(&out, &err);
+        }
+    }
+
+    /// Kills a process that a `/detach` has started, if there is one.
+    pub(crate) fn kill_detached(&mut self) {
+        let (registered, _) = self.disk.registered();
+        let ours: BTreeSet<u32> = self.alive.iter().map(|process| process.program.id()).collect();
+        let Some(pid) = registered.into_iter().find(|pid| !ours.contains(pid) && !self.dead.contains(pid)) else {
+            return;
+        };
+        let Some(number) = detached(pid, &self.home) else { return };
+        let from = self.now();
+        if nix::sys::signal::kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).is_ok() {
+            self.figures.kills += 1;
+            self.deeds.push(Deed { what: What::Kill(number), from, until: from });
+            self.dead.insert(pid);
+            drop(self.disk.look(self.seed));
         }
     }
 
@@ -222,19 +246,20 @@ impl Round {
                 nth += 1;
             } else {
                 let process = self.alive.swap_remove(nth);
-                self.bury(process, false);
+                let (past, outcome) = process.end(false);
+                self.bury(past, &outcome);
             }
         }
     }
 
-    fn bury(&mut self, process: Process, in_order: bool) {
-        let (past, outcome) = process.end(in_order);
+    /// It has ended by itself.
+    fn bury(&mut self, past: Past, outcome: &Outcome) {
         assert_quiet(&outcome.out, &outcome.err);
         // 1 is for a script that was told of an answer that was cut.
         let is_cut = |event: &serde_json::Value| event["event"] == "error" || event["error"].is_object();
         let cut = past.events.iter().any(|(_, event)| is_cut(event));
         let code = outcome.status.code();
-        assert!(code == Some(0) || (code == Some(1) && (cut || !in_order)), "{code:?}: {outcome:?}");
+        assert!(code == Some(0) || (code == Some(1) && (cut || !past.in_order)), "{code:?}: {outcome:?}");
         self.deeds.push(Deed { what: What::Left(past.number), from: self.now(), until: self.now() });
         self.settle(&past);
         self.past.push(past);
@@ -259,7 +284,8 @@ impl Round {
         self.alive[0].program.wait_out(&deed(self.deeds.len() - 1));
         self.alive.iter_mut().for_each(|process| process.program.hang_up());
         for process in std::mem::take(&mut self.alive) {
-            self.bury(process, true);
+            let (past, outcome) = process.end(true);
+            self.bury(past, &outcome);
         }
         // Who was started by a /detach ends when nothing is left.
         assert!(within(PATIENCE, || self.disk.registered().0.is_empty()), "{:?} do not end", self.disk.registered());
@@ -277,6 +303,15 @@ impl Round {
         assert_quiet("", &log);
         self.figures
     }
+}
+
+/// The number of a process of this home that a `/detach` has started: its configuration is that of who has started it.
+fn detached(pid: u32, home: &Home) -> Option<usize> {
+    let of = Path::new("/proc").join(pid.to_string());
+    let command = std::fs::read_to_string(of.join("cmdline")).ok()?;
+    let is_ours = std::fs::read_link(of.join("cwd")).ok()? == home.path("").canonicalize().unwrap();
+    let config = command.split('\0').find_map(|word| word.strip_suffix(".toml"))?;
+    config.parse().ok().filter(|_| is_ours && command.contains("--detached"))
 }
 
 fn deed(nth: usize) -> String {

@@ -99,6 +99,11 @@ fn act(round: &mut Round) {
             let number = round.alive[nth].number;
             round.order(nth, "/detach", What::Left(number));
         }
+        86..88 => round.kill_detached(),
+        88 => {
+            let number = round.alive[nth].number;
+            round.order(nth, "/quit", What::Left(number));
+        }
         _ => {
             let pause = Duration::from_millis(round.dice.u64(..60));
             std::thread::sleep(pause);
