@@ -54,10 +54,10 @@ fn one_process_is_killed() {
 
 #[test]
 fn one_of_two_processes_is_killed() {
-    tell(2, 80);
+    tell(2, 90);
 }
 
 #[test]
 fn one_of_four_processes_is_killed() {
-    tell(4, 80);
+    tell(4, 90);
 }

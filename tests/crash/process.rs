@@ -23,6 +23,8 @@ pub(crate) struct Process {
     pub(crate) program: Program,
     /// It takes no lines (`chatmux work`).
     pub(crate) works: bool,
+    /// It was told to leave, and does not hear the end of what it has asked for.
+    pub(crate) leaves: bool,
     typed: Vec<Typed>,
 }
 
@@ -51,7 +53,7 @@ impl Process {
     pub(crate) fn start(home: &Home, number: usize, args: &[&str]) -> Self {
         let config = format!("{number}.toml");
         let program = home.start(&[args, &["--json", "--config", config.as_str()]].concat());
-        Self { number, program, works: args.contains(&"work"), typed: Vec::new() }
+        Self { number, program, works: args.contains(&"work"), leaves: false, typed: Vec::new() }
     }
 
     pub(crate) fn say(&mut self, line: &str) {

@@ -122,6 +122,7 @@ impl Round {
     pub(crate) fn order(&mut self, nth: usize, line: &str, what: What) {
         self.deeds.push(Deed { what, from: self.now(), until: Duration::MAX });
         self.alive[nth].say(line);
+        self.alive[nth].leaves |= matches!(what, What::Left(_));
         self.mark(nth);
     }
 
@@ -268,23 +269,24 @@ impl Round {
     /// Lets everything come to its end, and judges all of it.
     pub(crate) fn end(mut self) -> Figures {
         self.reap();
-        if self.alive.is_empty() {
-            self.start(false);
-        }
+        // Of the others some may be about to leave.
+        self.start(false);
+        let last = self.alive.len() - 1;
         let pids: BTreeSet<u32> = self.past.iter().map(|past| past.pid).collect();
         let disk = &self.disk;
-        let first = self.alive[0].program.id();
+        let fresh = self.alive[last].program.id();
         let settled = || disk.registered().0;
         assert!(
-            within(PATIENCE, || settled().contains(&first) && settled().is_disjoint(&pids)),
+            within(PATIENCE, || settled().contains(&fresh) && settled().is_disjoint(&pids)),
             "some are registered still that have ended: {:?} of {pids:?}",
             settled()
         );
-        self.order(0, "/resume all", What::Resumes);
-        self.alive[0].program.wait_out(&deed(self.deeds.len() - 1));
+        self.order(last, "/resume all", What::Resumes);
+        self.alive[last].program.wait_out(&deed(self.deeds.len() - 1));
         self.alive.iter_mut().for_each(|process| process.program.hang_up());
         for process in std::mem::take(&mut self.alive) {
-            let (past, outcome) = process.end(true);
+            let in_order = !process.leaves;
+            let (past, outcome) = process.end(in_order);
             self.bury(past, &outcome);
         }
         // Who was started by a /detach ends when nothing is left.
