@@ -86,8 +86,10 @@ impl Coordinator {
             }
         }
         if !here {
+            // Also when the process that answered has nothing to do here any more.
+            let answered = self.answered_elsewhere(session);
             self.note_elsewhere(session, theirs.map(|lease| lease.process), running.as_ref());
-            self.mirror(session, seen, behind);
+            self.mirror(session, seen, behind, answered.or(self.answered_elsewhere(session)));
             ended.into_iter().for_each(|ended| self.ended_elsewhere(ended));
         }
         let lease = match theirs {
@@ -191,19 +193,23 @@ impl Coordinator {
         let Some(elsewhere) = self.sessions.get_mut(&session).and_then(|live| live.elsewhere.as_mut()) else { return };
         elsewhere.asked = false;
         match behind {
-            Ok(behind) => self.mirror(session, seen, behind),
+            Ok(behind) => self.mirror(session, seen, behind, self.answered_elsewhere(session)),
             Err(error) => tracing::warn!(%session, %error, "what another process answers could not be read"),
         }
     }
 
-    /// Takes in what was put out behind `seen`, unless that was taken in already.
-    fn mirror(&mut self, session: SessionId, seen: Seen, behind: Behind) {
+    /// The entry that the output of `session` that was read last is an answer to.
+    fn answered_elsewhere(&self, session: SessionId) -> Option<EntryId> {
+        self.sessions.get(&session).and_then(|live| live.elsewhere).and_then(|elsewhere| elsewhere.answered)
+    }
+
+    /// Takes in what was put out behind `seen`, unless that was taken in already. It begins as an answer to `answered`.
+    fn mirror(&mut self, session: SessionId, seen: Seen, behind: Behind, mut answered: Option<EntryId>) {
         let now = self.clock.now();
         let Some(live) = self.sessions.get_mut(&session) else { return };
         if live.replay.end() != seen || behind.end == seen {
             return;
         }
-        let mut answered = live.elsewhere.and_then(|elsewhere| elsewhere.answered);
         let mut told = Vec::new();
         for output in &behind.outputs {
             match output {
