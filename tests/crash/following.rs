@@ -102,7 +102,7 @@ fn one_that_was_alone_until_now_follows_too() {
     server.once("first", Reply::echo().gate(&gate));
     let home = Home::serving(&server, Format::OpenAi);
     // It would look for others in an hour.
-    configure(&home, &server, 1, "[lease]\nheartbeat = \"1h\"\n");
+    configure(&home, &server, 1, "[lease]\nheartbeat = \"1h\"\nmax_wait = \"1h\"\n");
     configure(&home, &server, 2, "");
     let mut alone = Process::start(&home, 1, &[]);
     alone.say("/sleep 50ms");
