@@ -182,6 +182,10 @@ fn told(round: &Round, moment: &Moment) {
             assert_eq!(last["state"] == "complete", complete.is_some(), "{last}, and {entry:?}");
             assert!(complete.is_none_or(|answer| last["text"] == answer.text.as_str()), "{last}, and {entry:?}");
             assert!(finished.iter().filter(|event| event["state"] == "complete").count() < 2, "{said:?} ended twice");
+            // Of a request that was cut before anything of it was kept it may have heard too.
+            let heard: String = past.of_entry("delta", said.entry).filter_map(|event| event["text"].as_str()).collect();
+            let whole = complete.is_none_or(|answer| heard.ends_with(&answer.text));
+            assert!(whole, "process {} has not heard all of {said:?}: {heard:?} of {entry:?}", past.number);
         }
     }
 }
