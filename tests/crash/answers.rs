@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::server::{Logged, Reply};
 
-/// The most milliseconds between two pieces, of a short answer and of a long one.
-const MAX_PACE_MS: [u64; 2] = [4, 20];
-/// The most pieces of an answer, of a short one and of a long one.
-const MAX_PIECES: [usize; 2] = [20, 60];
+/// Milliseconds between two pieces, of a short answer and of a long one: which is under way for longer than a checkpoint takes.
+const PACE_MS: [(u64, u64); 2] = [(1, 4), (8, 25)];
+/// Pieces of an answer, of a short one and of a long one.
+const PIECES: [(usize, usize); 2] = [(1, 20), (30, 60)];
 
 /// The message `nth` into `session`: no two are alike.
 pub(crate) fn question(nth: usize, session: i64) -> String {
@@ -37,7 +37,7 @@ fn dice(seed: u64, request: usize) -> (fastrand::Rng, usize) {
 /// The pieces of the answer to a request.
 pub(crate) fn pieces(seed: u64, request: usize) -> Vec<String> {
     let (mut dice, long) = dice(seed, request);
-    let count = dice.usize(1..=MAX_PIECES[long]);
+    let count = dice.usize(PIECES[long].0..=PIECES[long].1);
     let piece = |nth| {
         let filler: String =
             (0..dice.usize(0..40)).map(|_| *dice.choice(&['a', 'e', ' ', 'é', '🦀', '\n']).unwrap()).collect();
@@ -54,7 +54,7 @@ pub(crate) fn reply(seed: u64, request: usize) -> Reply {
     match dice.u8(..100) {
         0..3 => Reply::status(503, r#"{"error":{"message":"busy"}}"#),
         3..10 => Reply::words(&pieces),
-        _ => Reply::words(&pieces).pace(Duration::from_millis(dice.u64(1..=MAX_PACE_MS[long]))),
+        _ => Reply::words(&pieces).pace(Duration::from_millis(dice.u64(PACE_MS[long].0..=PACE_MS[long].1))),
     }
 }
 

@@ -201,11 +201,8 @@ fn lags(round: &mut Round, requests: &[Logged]) {
             let lag = round.server.since_start(*when).saturating_sub(*sent);
             let its = if sender(&requests[request]) == past.number { &mut figures.own } else { &mut figures.followed };
             if lag > UNUSUAL {
-                println!(
-                    "{lag:.0?} from the server to process {}: {event}, {:?}",
-                    past.number,
-                    moments(&requests[request])
-                );
+                let (entry, of) = (&event["entry"], moments(&requests[request]));
+                println!("{lag:.0?} from the server to process {} for #{entry}: {of:?}", past.number);
             }
             its.push(lag);
         }

@@ -49,15 +49,15 @@ fn tell(processes: usize, kills: u64) {
 
 #[test]
 fn one_process_is_killed() {
-    tell(1, 150);
+    tell(1, 160);
 }
 
 #[test]
 fn one_of_two_processes_is_killed() {
-    tell(2, 90);
+    tell(2, 80);
 }
 
 #[test]
 fn one_of_four_processes_is_killed() {
-    tell(4, 90);
+    tell(4, 80);
 }

@@ -36,6 +36,8 @@ pub(crate) struct Past {
     typed: Vec<Typed>,
     /// Its last words, whole lines only, each with when it came.
     pub(crate) events: Vec<(Instant, Value)>,
+    /// It was told to leave.
+    pub(crate) leaves: bool,
     /// It ended by itself, after all that it was asked.
     pub(crate) in_order: bool,
 }
@@ -76,10 +78,10 @@ impl Process {
 
     /// Waits for its end.
     pub(crate) fn end(self, in_order: bool) -> (Past, Outcome) {
-        let Self { number, program, typed, .. } = self;
+        let Self { number, program, typed, leaves, .. } = self;
         let pid = program.id();
         let (outcome, lines) = program.end_with_lines();
-        (Past { number, pid, typed, events: events(lines), in_order }, outcome)
+        (Past { number, pid, typed, events: events(lines), leaves, in_order }, outcome)
     }
 }
 

@@ -26,6 +26,10 @@ const ALLOWED: Duration = Duration::from_millis(150);
 /// A checkpoint waits for a timer, the coordinator, the writer's thread and the disk, one after the other.
 const STALLS: u32 = 4;
 
+/// `chatmux work`, which a `/detach` starts too, has started by then. It runs what it finds that the last exit has left, also of who was
+/// killed: that is what it is for.
+const STARTS: Duration = Duration::from_secs(2);
+
 /// Something that was done, and may have ended answers early or let them begin again.
 #[derive(Debug, Clone)]
 pub(crate) struct Deed {
@@ -107,6 +111,10 @@ impl Round {
         process::configure(&self.home, &self.server, self.started, "");
         let session = self.dice.i64(1..=SESSIONS).to_string();
         let args: &[&str] = if works { &["work"] } else { &["-s", &session] };
+        if works {
+            let from = self.now();
+            self.deeds.push(Deed { what: What::Resumes, from, until: from + STARTS });
+        }
         let process = Process::start(&self.home, self.started, args);
         self.alive.push(process);
     }
@@ -141,6 +149,10 @@ impl Round {
 
     /// What was said by a process that has ended, of when it did what it was told.
     fn settle(&mut self, past: &Past) {
+        if past.leaves {
+            let from = self.now();
+            self.deeds.push(Deed { what: What::Resumes, from, until: from + STARTS });
+        }
         for (when, event) in
             past.events.iter().filter(|(_, event)| event["event"] == "result" && event["command"] == "echo")
         {
@@ -313,7 +325,7 @@ fn detached(pid: u32, home: &Home) -> Option<usize> {
     let command = std::fs::read_to_string(of.join("cmdline")).ok()?;
     let is_ours = std::fs::read_link(of.join("cwd")).ok()? == home.path("").canonicalize().unwrap();
     let config = command.split('\0').find_map(|word| word.strip_suffix(".toml"))?;
-    config.parse().ok().filter(|_| is_ours && command.contains("--detached"))
+    config.parse().ok().filter(|_| is_ours && command.contains("work"))
 }
 
 fn deed(nth: usize) -> String {

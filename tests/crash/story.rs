@@ -1,5 +1,6 @@
 //! What happens, by the dice: who types what where, how long nothing happens, and who is killed.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::figures::Figures;
@@ -9,21 +10,35 @@ use crate::round::{Round, SESSIONS, What};
 /// Kills on one database; then the next story begins on a fresh one, so that no conversation grows without bound.
 const KILLS_A_ROUND: usize = 40;
 
+/// Rounds that are played at a time: most of the time each of them waits.
+const LANES: usize = 2;
+
 /// Plays `kills` kills with so many processes at a time.
 pub(crate) fn play(seed: u64, processes: usize, kills: usize) -> Figures {
     crate::stalls::begin();
-    let mut all = Figures::default();
-    for (nth, first) in (0..kills).step_by(KILLS_A_ROUND).enumerate() {
-        let seed = seed.wrapping_add(nth as u64);
-        let kills = KILLS_A_ROUND.min(kills - first);
-        let _told = Told(format!("CHATMUX_SEED={seed} CHATMUX_CRASHES={kills}, {processes} processes"));
-        let mut round = Round::begin(seed);
-        while round.figures.kills < kills {
-            live_and_die(&mut round, processes);
+    let rounds = (0..kills).step_by(KILLS_A_ROUND).map(|first| KILLS_A_ROUND.min(kills - first));
+    let rounds = Mutex::new(rounds.enumerate());
+    let all = Mutex::new(Figures::default());
+    let lane = || {
+        loop {
+            let Some((nth, kills)) = rounds.lock().unwrap().next() else { return };
+            let figures = round(seed.wrapping_add(nth as u64), processes, kills);
+            let mut all = all.lock().unwrap();
+            *all += figures;
+            println!("{processes} at a time: {} kills", all.kills);
         }
-        all += round.end();
+    };
+    std::thread::scope(|scope| (0..LANES).for_each(|_| drop(scope.spawn(lane))));
+    all.into_inner().unwrap()
+}
+
+fn round(seed: u64, processes: usize, kills: usize) -> Figures {
+    let _told = Told(format!("CHATMUX_SEED={seed} CHATMUX_CRASHES={kills}, {processes} processes"));
+    let mut round = Round::begin(seed);
+    while round.figures.kills < kills {
+        live_and_die(&mut round, processes);
     }
-    all
+    round.end()
 }
 
 /// Says how a failure is played again.
@@ -67,13 +82,13 @@ fn live_and_die(round: &mut Round, processes: usize) {
     }
 }
 
-/// Chooses the moment of the kill: when the victim has said so much more, or so much time has passed, whichever comes first.
+/// Chooses the moment of the kill: after some time, or when the victim has said so much more, if that is sooner.
 fn moment(round: &mut Round, victim: usize) {
-    let bound = Duration::from_millis(round.dice.u64(..400));
-    let more = round.dice.usize(..6_000);
+    let bound = Duration::from_millis(round.dice.u64(..600));
+    let more = if round.dice.bool() { usize::MAX } else { round.dice.usize(..4_000) };
     let program = &round.alive[victim].program;
     let before = program.out_bytes();
-    within(bound, || program.out_bytes() >= before + more);
+    within(bound, || program.out_bytes() >= before.saturating_add(more));
 }
 
 fn act(round: &mut Round) {
