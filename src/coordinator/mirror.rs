@@ -86,11 +86,13 @@ impl Coordinator {
             }
         }
         if !here {
-            // Also when the process that answered has nothing to do here any more.
-            let answered = self.answered_elsewhere(session);
             self.note_elsewhere(session, theirs.map(|lease| lease.process), running.as_ref());
-            self.mirror(session, seen, behind, answered.or(self.answered_elsewhere(session)));
-            ended.into_iter().for_each(|ended| self.ended_elsewhere(ended));
+            self.mirror(session, seen, behind);
+        }
+        // What others have dropped has ended also while a turn is under way here.
+        let ours = self.queue.running(session).filter(|_| here);
+        for ended in ended.into_iter().filter(|ended| ours != Some(ended.entry.id)) {
+            self.ended_elsewhere(ended);
         }
         let lease = match theirs {
             Some(_) => queue::Lease::Elsewhere(running.map(|entry| entry.id)),
@@ -142,12 +144,8 @@ impl Coordinator {
             Some(_) | None => (entry.id, Progress::Asked(entry.started_at.unwrap_or(now))),
         });
         let old = live.elsewhere;
-        live.elsewhere = process.map(|process| Elsewhere {
-            process,
-            running: runs,
-            answered: old.and_then(|old| old.answered).or(runs.map(|(entry, _)| entry)),
-            asked: old.is_some_and(|old| old.asked),
-        });
+        live.elsewhere =
+            process.map(|process| Elsewhere { process, running: runs, asked: old.is_some_and(|old| old.asked) });
         if process.is_some() {
             self.expect_others();
         }
@@ -193,41 +191,32 @@ impl Coordinator {
         let Some(elsewhere) = self.sessions.get_mut(&session).and_then(|live| live.elsewhere.as_mut()) else { return };
         elsewhere.asked = false;
         match behind {
-            Ok(behind) => self.mirror(session, seen, behind, self.answered_elsewhere(session)),
+            Ok(behind) => self.mirror(session, seen, behind),
             Err(error) => tracing::warn!(%session, %error, "what another process answers could not be read"),
         }
     }
 
-    /// The entry that the output of `session` that was read last is an answer to.
-    fn answered_elsewhere(&self, session: SessionId) -> Option<EntryId> {
-        self.sessions.get(&session).and_then(|live| live.elsewhere).and_then(|elsewhere| elsewhere.answered)
-    }
-
-    /// Takes in what was put out behind `seen`, unless that was taken in already. It begins as an answer to `answered`.
-    fn mirror(&mut self, session: SessionId, seen: Seen, behind: Behind, mut answered: Option<EntryId>) {
+    /// Takes in what was put out behind `seen`, unless that was taken in already.
+    fn mirror(&mut self, session: SessionId, seen: Seen, behind: Behind) {
         let now = self.clock.now();
         let Some(live) = self.sessions.get_mut(&session) else { return };
         if live.replay.end() != seen || behind.end == seen {
             return;
         }
-        let mut told = Vec::new();
+        let (entries, mut told) = (&behind.entries, Vec::new());
         for output in &behind.outputs {
             match output {
-                Output::Question { entry, .. } => {
-                    answered = Some(*entry);
-                    told.push((*entry, None));
+                Output::Question { entry, .. } => told.push((*entry, None)),
+                Output::Text { message, text, .. } => {
+                    told.extend(entries.get(message).map(|entry| (*entry, Some(Delta::Text(text.clone())))));
                 }
-                Output::Text { text, .. } => {
-                    told.extend(answered.map(|entry| (entry, Some(Delta::Text(text.clone())))))
+                Output::Reasoning { message, text, .. } => {
+                    told.extend(entries.get(message).map(|entry| (*entry, Some(Delta::Reasoning(text.clone())))));
                 }
-                Output::Reasoning { text, .. } => {
-                    told.extend(answered.map(|entry| (entry, Some(Delta::Reasoning(text.clone())))));
-                }
-                Output::End { .. } => answered = None,
+                Output::End { .. } => {}
             }
         }
         if let Some(elsewhere) = &mut live.elsewhere {
-            elsewhere.answered = answered;
             for (_, delta) in &told {
                 if let (Some((_, progress)), Some(delta)) = (&mut elsewhere.running, delta) {
                     *progress = progressed(*progress, delta, now);
