@@ -98,7 +98,11 @@ impl Coordinator {
         if !here {
             self.note_elsewhere(session, theirs.map(|lease| lease.process), running.as_ref());
             self.mirror(session, seen, behind);
-            ended.into_iter().for_each(|ended| self.ended_elsewhere(ended));
+        }
+        // What others have dropped has ended also while a turn is under way here.
+        let ours = self.queue.running(session).filter(|_| here);
+        for ended in ended.into_iter().filter(|ended| ours != Some(ended.entry.id)) {
+            self.ended_elsewhere(ended);
         }
         let lease = match theirs {
             Some(_) => queue::Lease::Elsewhere(running.map(|entry| entry.id)),
@@ -106,6 +110,12 @@ impl Coordinator {
         };
         let waiting = pending.iter().map(waiting).collect();
         self.tell(queue::Event::Reread { session, waiting, lease });
+        if self.queue.is_held(session) {
+            self.let_go_of_waiters(session);
+        } else {
+            // What its process has left that is gone.
+            pending.iter().filter(|entry| entry.held).for_each(|entry| self.let_go_if_held(session, entry.id));
+        }
         if cancel {
             self.tell(queue::Event::Cancel(session));
         }
@@ -144,12 +154,11 @@ impl Coordinator {
             Some(_) | None => (entry.id, Progress::Asked(entry.started_at.unwrap_or(now))),
         });
         let old = live.elsewhere;
-        live.elsewhere = process.map(|process| Elsewhere {
-            process,
-            running: runs,
-            answered: old.and_then(|old| old.answered).or(runs.map(|(entry, _)| entry)),
-            asked: old.is_some_and(|old| old.asked),
-        });
+        live.elsewhere =
+            process.map(|process| Elsewhere { process, running: runs, asked: old.is_some_and(|old| old.asked) });
+        if process.is_some() {
+            self.expect_others();
+        }
         let Some(entry) = running.filter(|entry| before.is_none_or(|(before, _)| before != entry.id)) else { return };
         self.begun_elsewhere(session, entry.id, entry.attempts);
     }
@@ -204,25 +213,20 @@ impl Coordinator {
         if live.replay.end() != seen || behind.end == seen {
             return;
         }
-        let mut answered = live.elsewhere.and_then(|elsewhere| elsewhere.answered);
-        let mut told = Vec::new();
+        let (entries, mut told) = (&behind.entries, Vec::new());
         for output in &behind.outputs {
             match output {
-                Output::Question { entry, .. } => {
-                    answered = Some(*entry);
-                    told.push((*entry, None));
+                Output::Question { entry, .. } => told.push((*entry, None)),
+                Output::Text { message, text, .. } => {
+                    told.extend(entries.get(message).map(|entry| (*entry, Some(Delta::Text(text.clone())))));
                 }
-                Output::Text { text, .. } => {
-                    told.extend(answered.map(|entry| (entry, Some(Delta::Text(text.clone())))))
+                Output::Reasoning { message, text, .. } => {
+                    told.extend(entries.get(message).map(|entry| (*entry, Some(Delta::Reasoning(text.clone())))));
                 }
-                Output::Reasoning { text, .. } => {
-                    told.extend(answered.map(|entry| (entry, Some(Delta::Reasoning(text.clone())))));
-                }
-                Output::End { .. } => answered = None,
+                Output::End { .. } => {}
             }
         }
         if let Some(elsewhere) = &mut live.elsewhere {
-            elsewhere.answered = answered;
             for (_, delta) in &told {
                 if let (Some((_, progress)), Some(delta)) = (&mut elsewhere.running, delta) {
                     *progress = progressed(*progress, delta, now);

@@ -163,8 +163,6 @@ struct Elsewhere {
     process: ProcessId,
     /// The entry whose turn is under way, and what a person who waits for it is shown.
     running: Option<(EntryId, Progress)>,
-    /// The entry that the output read last is an answer to.
-    answered: Option<EntryId>,
     /// The store was asked for its output, and has not answered yet.
     asked: bool,
 }

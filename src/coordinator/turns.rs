@@ -46,12 +46,13 @@ impl Coordinator {
                 c.survey_now();
                 c.tell(queue::Event::StartRefused { session, wait: CHANGED });
             }
-            Err(StoreError::Leased(_)) => {
+            // Another process runs what is to be run here, or has run it or dropped it.
+            Err(StoreError::Leased(_) | StoreError::WrongState { .. }) => {
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
                 c.look_at(session, false);
             }
-            Err(StoreError::NoEntry(_) | StoreError::WrongState { .. }) => {
-                // Another process has run it, dropped it, or deleted its session.
+            Err(StoreError::NoEntry(_)) => {
+                // Another process has deleted its session.
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
                 c.forget(session, entry);
             }

@@ -3,6 +3,8 @@
 //! Reasoning and text of an answer are one piece each here, where the buffer has them as they came. Joined they are
 //! the same bytes at the same places.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Row, params};
 
 use super::history::{UNDONE, usage};
@@ -36,6 +38,8 @@ pub struct Behind {
     pub before: String,
     /// In the order of output. An answer that may still grow has no [`Output::End`].
     pub outputs: Vec<Output>,
+    /// The entries that the messages in `outputs` are of.
+    pub entries: BTreeMap<MessageId, EntryId>,
     /// Where all of it ends, what was left out included.
     pub end: Seen,
 }
@@ -178,7 +182,13 @@ impl Read for OutputSince {
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![self.session, self.seen.message])?;
         let (mut given, mut room, mut full) = (Vec::new(), self.max_bytes, false);
-        let mut behind = Behind { cut_bytes: 0, before: String::new(), outputs: Vec::new(), end: self.seen };
+        let mut behind = Behind {
+            cut_bytes: 0,
+            before: String::new(),
+            outputs: Vec::new(),
+            entries: BTreeMap::new(),
+            end: self.seen,
+        };
         // From the end back: once it is full only lengths are looked at.
         while let Some(row) = rows.next()? {
             let mut measured = Measured::read(row, &self.seen)?;
@@ -204,6 +214,7 @@ impl Read for OutputSince {
             given.push(measured);
         }
         for measured in given.into_iter().rev() {
+            behind.entries.insert(measured.id, measured.entry);
             behind.cut_bytes += measured.load(conn, &self.seen, &mut behind.outputs)?;
         }
         if let Some(Output::Text { message, start: start @ 1..=BEFORE_BYTES, .. }) = behind.outputs.first() {
