@@ -160,7 +160,7 @@ impl Coordinator {
             self.look_at(session, cancel);
         }
         if found.orphans && adopts && !self.quit_begun {
-            let commit = self.store.submit(Adopt { set_aside: false });
+            let commit = self.store.submit(Adopt { set_aside: false, only: None });
             self.after(commit, |c, adopted| {
                 adopted.unwrap_or_default().into_iter().for_each(|session| c.look_at(session, false));
             });
