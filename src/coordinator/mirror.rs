@@ -81,8 +81,10 @@ impl Coordinator {
         let theirs = lease.filter(|lease| !lease.is_ours);
         let here = self.queue.running(session).is_some() && !self.queue.is_elsewhere(session);
         let Some(live) = self.sessions.get_mut(&session) else { return };
-        // This process was silent for so long that its lease was taken: what still comes of its turn is nobody's.
-        if let Some(turn) = live.turn.as_ref().filter(|_| lease.is_none_or(|lease| !lease.is_ours)) {
+        // This process was silent for so long that its lease was taken, though it may have it again: what still comes of its turn is
+        // nobody's.
+        let runs = running.as_ref().filter(|_| lease.is_some_and(|lease| lease.is_ours)).map(|entry| entry.id);
+        if let Some(turn) = live.turn.as_ref().filter(|turn| runs != Some(turn.entry)) {
             turn.cancel.cancel();
         }
         // A loop of a turn under way here counts here.
