@@ -124,7 +124,12 @@ fn to_prompt(sandbox: &Sandbox) -> io::Result<(Duration, f64)> {
     }
     let wall = began.elapsed();
     let pid = child.process_id().ok_or_else(|| io::Error::other("the program has no number"))?;
-    let rss = sandbox::proc_figure(pid, "status", "VmHWM")? as f64 / 1024.0;
+    // The prompt, and its guardian.
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let mut rss = 0.0;
+    for pid in children.split_whitespace().filter_map(|child| child.parse().ok()).chain([pid]) {
+        rss += sandbox::proc_figure(pid, "status", "VmHWM")? as f64 / 1024.0;
+    }
     keys.write_all(b"/quit\r")?;
     // On Linux a terminal whose program has ended is an error to read from.
     while reader.read(&mut buffer).is_ok_and(|read| read > 0) {}

@@ -7,6 +7,7 @@ mod checkpoints;
 mod concurrency;
 mod continuing;
 mod entries;
+mod leases;
 mod mending;
 mod opening;
 mod outputs;
