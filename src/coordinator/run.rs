@@ -36,6 +36,10 @@ impl Coordinator {
         let mut batch = Vec::with_capacity(REPORTS_AT_ONCE);
         let mut open = true;
         while !self.is_done() {
+            // However much there is to do, the others see that this process lives.
+            if self.next_survey().is_some_and(|due| due <= Instant::now()) {
+                self.survey();
+            }
             let news = self.front.has_news();
             let (wakeup, survey) = (self.until_wakeup(), self.next_survey());
             // At the end what is under way is taken in whatever waits: it is bounded by the reports that can wait.
