@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::StoreError;
 use super::lane::Mail;
-use super::open::{JOURNAL_BYTES, sibling};
-use super::{BUSY_TIMEOUT, StoreError};
+use super::open::{JOURNAL_BYTES, sibling, wait_for_others};
 
 /// How long one attempt waits for readers. Nobody can write meanwhile, here or elsewhere, so it is short beside the 100 ms that a
 /// partial may be behind.
@@ -94,7 +94,7 @@ impl Journal {
 pub(super) fn truncate(conn: &Connection, patience: Duration) -> Result<bool, StoreError> {
     conn.busy_timeout(patience)?;
     let outcome = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-    conn.busy_timeout(BUSY_TIMEOUT)?;
+    wait_for_others(conn)?;
     match outcome.map_err(StoreError::from) {
         Ok(busy) => Ok(busy == 0),
         Err(error) if error.is_busy() => Ok(false),

@@ -259,10 +259,21 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, i64), StoreError> {
     }
 }
 
+/// A transaction waits for another process's, [`BUSY_TIMEOUT`] in all. SQLite's own waits get longer with each look, up to 100 ms, so of
+/// several who write often one may wait for long; short looks are nearly fair.
+pub(super) fn wait_for_others(conn: &Connection) -> Result<(), StoreError> {
+    Ok(conn.busy_handler(Some(|looks| {
+        let (pause, longer) = (Duration::from_millis(1), Duration::from_millis(5));
+        let soon = 200;
+        thread::sleep(if looks < soon { pause } else { longer });
+        longer * u32::try_from(looks - soon).unwrap_or(0) < BUSY_TIMEOUT
+    }))?)
+}
+
 fn try_connect(path: &Path) -> Result<(Connection, i64), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags)?;
-    conn.busy_timeout(BUSY_TIMEOUT)?;
+    wait_for_others(&conn)?;
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     conn.set_transaction_behavior(TransactionBehavior::Immediate);
     // Before the first write: a file that is not ours stays as it is, its journal mode too.
