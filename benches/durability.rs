@@ -220,6 +220,10 @@ fn bytes(runtime: &Runtime, streams: usize, ticks: usize, text: &str, table: &mu
     Ok(())
 }
 
+/// What goes with an answer: of its own what has pages of its own, and what lies before all that streams; not the last row.
+const TRIM: &str = "DELETE FROM chunks WHERE id < (SELECT max(id) FROM chunks) AND (message_id = ?1 AND octet_length(text) >= 4096 \
+     OR id < coalesce((SELECT min(first_chunk) FROM messages WHERE state = 'streaming' AND id <> ?1), 1 << 62))";
+
 fn bare_course(streams: usize, ticks: usize, text: &str, a_commit: usize) -> Result<Course, Failure> {
     let (folder, conn, answers) = Scene::new(streams)?.bare()?;
     let (begin, mut commits) = (Written::now()?, 0);
@@ -232,9 +236,10 @@ fn bare_course(streams: usize, ticks: usize, text: &str, a_commit: usize) -> Res
     let until_end = Written::now()?;
     for answer in answers {
         let transaction = conn.unchecked_transaction()?;
-        conn.execute("DELETE FROM chunks WHERE message_id = ?1", [answer.0])?;
         let whole = text.repeat(ticks);
-        conn.execute("UPDATE messages SET state = 'complete', text = ?2 WHERE id = ?1", params![answer.0, whole])?;
+        let fold = "UPDATE messages SET state = 'complete', first_chunk = NULL, text = ?2 WHERE id = ?1";
+        conn.execute(TRIM, [answer.0])?;
+        conn.execute(fold, params![answer.0, whole])?;
         transaction.commit()?;
         commits += 1;
     }

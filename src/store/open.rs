@@ -24,6 +24,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0004_settings_attachments.sql")),
     M::up(include_str!("../../migrations/0005_history.sql")),
     M::up(include_str!("../../migrations/0006_leases.sql")),
+    M::up(include_str!("../../migrations/0007_chunk_log.sql")),
 ];
 /// The same, as the migration crate takes them.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
