@@ -31,6 +31,23 @@
 //! - [`ui`] is two threads around one terminal: one in readline, one that prints above its open prompt. A readline cannot be
 //!   ended from outside, so neither is joined, and [`app`] builds the runtime by hand and shuts it down without waiting.
 //!
+//! ## Several processes
+//!
+//! ```text
+//!  chatmux A ──leases, beats, changes──► SQLite ◄──looks every 100 ms── chatmux B
+//!     └ the turns of its sessions            └ rows of chunks ──► B's replay buffers, as if it happened there
+//! ```
+//!
+//! - Who gives a session something to run takes its *lease* in the same commit, and gives it back with the commit after which nothing
+//!   is left: at no time do two processes run one session, and a lease costs no commit.
+//! - Nobody talks to anybody but through the database. What one changes of what others keep in memory is a row in `changes`, written
+//!   only while there are others; each reads those rows, looks at the sessions, and mirrors what another process answers
+//!   ([`coordinator`], `elsewhere.rs` and `mirror.rs`).
+//! - A dead one is known by the operating system and by a beat that grows no more; another repairs what it left, exactly as a start
+//!   does that finds itself alone. What one writes that was taken for dead is refused, for its lease is gone.
+//! - The prompt has a *guardian*, for whom the shell waits: so `/detach` leaves the terminal, and takes no answer from its stream
+//!   ([`app`], `guardian.rs`).
+//!
 //! ## Who waits for whom
 //!
 //! | who | waits for | bound |
@@ -96,6 +113,12 @@
 //! | checkpoint | the append of a partial's news to the store | [`domain::limits::CHECKPOINT_INTERVAL`] |
 //! | replay buffer | what a session put out lately, bounded; what is older is read from the store | [`domain::ReplayBuffer`] |
 //! | seen | how far the person has seen a session's output | [`domain::Seen`] |
+//! | lease | who runs the turns of a session: one process, as long as there is something to run | [`store::Lease`] |
+//! | beat | shows other processes that one lives | [`store::Beat`] |
+//! | takeover | the work of a process that is gone is set right by another | [`store::TakeOver`] |
+//! | elsewhere | in another process | [`queue::Lease::Elsewhere`] |
+//! | set aside | held because its process has ended, and not because a person held it | [`store::Adopt`] |
+//! | guardian | the process that the shell waits for while the prompt is its child | |
 //! | idle event | the one event after which a session may start its next entry: its turn's end is committed | [`queue::Effect::Idle`] |
 //! | activity | why a background session wants attention: `~` streaming, `+` finished, `!` failed | [`domain::Activity`] |
 //! | frame | what the terminal gets at once | [`domain::Frame`] |

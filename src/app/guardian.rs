@@ -12,7 +12,7 @@
 
 /// The first argument of a prompt that has a guardian, whose number is the second.
 pub(super) const GUARDIAN: &str = "--guardian";
-/// The first argument of who is started by a process that leaves.
+/// The first argument of who is started by a process that leaves; the second has its sessions.
 pub(super) const LEFT: &str = "--left";
 
 #[cfg(target_os = "linux")]

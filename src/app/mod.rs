@@ -23,19 +23,20 @@ use nix::sys::resource::{Resource, setrlimit};
 
 use crate::cli::args::{Args, Color, ConfigAction, Sub, render_completions, render_man};
 use crate::config::{self, Config, Places};
+use crate::domain::SessionId;
 use crate::logging;
 
 use exit::{Failed, OK, USAGE};
 
 /// Who started this process. Chatmux itself says so by its first argument, which is no option that a person is offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum StartedBy {
     /// Anybody.
     Anyone,
     /// The guardian of that number: this is its prompt.
     Guardian(u32),
-    /// One that has handed its work over, in whose terminal this is.
-    Leaver,
+    /// One that has handed the work in these sessions over, in whose terminal this is.
+    Leaver(Vec<SessionId>),
 }
 
 /// Runs the program.
@@ -55,12 +56,11 @@ pub fn main() -> ExitCode {
 
 fn arguments() -> (StartedBy, Vec<OsString>) {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let is = |nth: usize, what: &str| arguments.get(nth).is_some_and(|argument| argument == what);
-    let guardian = arguments.get(2).and_then(|pid| pid.to_str()?.parse().ok()).filter(|_| is(1, guardian::GUARDIAN));
-    let (started_by, own) = match guardian {
-        Some(pid) => (StartedBy::Guardian(pid), 2),
-        None if is(1, guardian::LEFT) => (StartedBy::Leaver, 1),
-        None => (StartedBy::Anyone, 0),
+    let word = |nth: usize| arguments.get(nth).and_then(|argument| argument.to_str());
+    let (started_by, own) = match (word(1), word(2)) {
+        (Some(guardian::GUARDIAN), Some(pid)) => (pid.parse().map_or(StartedBy::Anyone, StartedBy::Guardian), 2),
+        (Some(guardian::LEFT), Some(sessions)) => (StartedBy::Leaver(work::sessions(sessions)), 2),
+        _ => (StartedBy::Anyone, 0),
     };
     if own > 0 {
         arguments.drain(1..=own);
@@ -79,9 +79,9 @@ fn run(args: Args, started_by: StartedBy) -> Result<u8, Failed> {
         Some(Sub::Ask { .. } | Sub::Sessions | Sub::Queue { .. } | Sub::Stats | Sub::Work { .. }) | None => {}
     }
     let prompts = args.command.is_none() && io::stdin().is_terminal() && !args.json;
-    match started_by {
-        StartedBy::Guardian(pid) => guardian::obey(pid),
-        StartedBy::Leaver => guardian::leave_terminal(None).map_err(anyhow::Error::new)?,
+    match &started_by {
+        StartedBy::Guardian(pid) => guardian::obey(*pid),
+        StartedBy::Leaver(_) => guardian::leave_terminal(None).map_err(anyhow::Error::new)?,
         StartedBy::Anyone if prompts => {
             if let Some(code) = guardian::guard() {
                 return Ok(code);
@@ -97,7 +97,7 @@ fn run(args: Args, started_by: StartedBy) -> Result<u8, Failed> {
         Some(Sub::Sessions) => listing::sessions(&args, &places),
         Some(Sub::Queue { dead }) => listing::queue(&args, &config, &places, *dead),
         Some(Sub::Stats) => listing::stats(&args, &config, &places),
-        Some(Sub::Work { watch }) => work::run(&args, &config, &places, *watch),
+        Some(Sub::Work { watch }) => work::run(&args, &config, &places, started_by, *watch),
         Some(Sub::Completions { .. } | Sub::Man | Sub::Config { .. } | Sub::Db { .. }) => Ok(OK),
         None if prompts => prompt::run(&args, &config, &places, started_by),
         None => script::run(&args, &config, &places),

@@ -29,7 +29,7 @@ use crate::store::{
 const REPORT_CHARS: usize = 40;
 
 /// What a database is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// To be in its sessions: where one is is kept.
     Sessions,
@@ -37,6 +37,8 @@ pub(super) enum Purpose {
     Visit,
     /// `chatmux work`: what waits is to be run, also what the last exit left. Leaves no other trace.
     Work,
+    /// The same of these sessions alone, which a process that left has handed over.
+    Left(Vec<SessionId>),
 }
 
 /// The system's clock.
@@ -73,14 +75,21 @@ pub(super) fn database_path(args: &Args, places: &Places) -> Result<PathBuf, Fai
 pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpose) -> Result<Opened, Failed> {
     let resumes = config.on_start == OnStart::Resume || purpose == Purpose::Work;
     let (store, opening) = open_store(args, resumes, places, CLOCK.now())?;
-    if purpose == Purpose::Work {
-        store.write_blocking(Adopt { set_aside: true })?;
+    match &purpose {
+        Purpose::Work => drop(store.write_blocking(Adopt { set_aside: true, only: None })?),
+        Purpose::Left(sessions) => {
+            let left = |(session, ids): (&SessionId, &Vec<_>)| sessions.contains(session).then(|| ids.clone());
+            let ids = opening.recovery.held.iter().filter_map(left).flatten().collect();
+            store.write_blocking(HoldEntries { ids, held: false })?;
+            store.write_blocking(Adopt { set_aside: true, only: Some(sessions.clone()) })?;
+        }
+        Purpose::Sessions | Purpose::Visit => {}
     }
     // What is changed from here on is looked at anew.
     let since = store.read_blocking(LastChange)?;
     let mut sessions = store.read_blocking(Sessions { closed: true })?;
     let known = sessions.len();
-    let mut active = choose(args, config, &store, &mut sessions, purpose)?;
+    let mut active = choose(args, config, &store, &mut sessions, &purpose)?;
     let ends: Vec<_> = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end)).collect();
     // What another process runs is read from what it has written, once it is known that it does.
     let elsewhere = store.read_blocking(LeasedElsewhere(opening.process))?;
@@ -126,9 +135,9 @@ fn choose(
     config: &Config,
     store: &Store,
     sessions: &mut Vec<Session>,
-    purpose: Purpose,
+    purpose: &Purpose,
 ) -> Result<Session, Failed> {
-    let (now, visit) = (CLOCK.now(), purpose != Purpose::Sessions);
+    let (now, visit) = (CLOCK.now(), *purpose != Purpose::Sessions);
     let create = |name| CreateSession { name, model: config.model.clone(), system: String::new(), now };
     let wanted = match &args.session {
         None => store.read_blocking(ActiveSession)?,

@@ -11,21 +11,23 @@ use crate::coordinator::Front;
 use crate::domain::{Origin, PromptState};
 use crate::provider::{KeySource, Profile};
 use crate::repl::{Completer, End, Names, Repl};
+use crate::store::LeasedBy;
 use crate::ui;
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places, started_by: StartedBy) -> Result<u8, Failed> {
     let opened = open::open(args, config, places, Purpose::Sessions)?;
     let greeting = greeting(&opened);
     let runtime = open::runtime()?;
-    let store = opened.store.clone();
+    let (store, process) = (opened.store.clone(), opened.opening.process);
     let outcome = runtime.block_on(converse(args, config, opened, greeting, started_by));
     // The reader waits for a line that will not come.
     runtime.shutdown_background();
+    let left = store.read_blocking(LeasedBy(process));
     store.close();
     match outcome? {
         End::Left => Ok(OK),
         // It was handed over, for there is no guardian.
-        End::Detached => work::start(args).map(|()| OK),
+        End::Detached => work::start(args, &left?).map(|()| OK),
         End::Signal(signal) => Ok(SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0))),
         End::Failed(why) => {
             Failed::Other(anyhow::anyhow!("the terminal failed: {why}; all is saved")).tell();

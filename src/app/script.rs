@@ -18,7 +18,7 @@ use crate::execute::Executor;
 use crate::script::lines::{self, ScriptLine};
 use crate::script::writer::{self, Writer, Written};
 use crate::script::{Script, Verdict};
-use crate::store::Store;
+use crate::store::{LeasedBy, Store};
 
 /// Columns that lists for people take where there is no terminal.
 const SCRIPT_COLUMNS: usize = 100;
@@ -53,13 +53,14 @@ impl Play {
         input: mpsc::Receiver<ScriptLine>,
     ) -> Result<u8, Failed> {
         let runtime = open::runtime()?;
-        let store = opened.store.clone();
+        let (store, process) = (opened.store.clone(), opened.opening.process);
         let outcome = runtime.block_on(self.play(opened, config, input));
         runtime.shutdown_background();
+        let left = store.read_blocking(LeasedBy(process));
         store.close();
         let Outcome { verdict, written, signal } = outcome?;
         if verdict.detached {
-            work::start(args)?;
+            work::start(args, &left?)?;
         }
         Ok(match signal {
             Some(signal) => SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)),

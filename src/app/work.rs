@@ -10,16 +10,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{FAILED, Failed, OK, SIGNAL};
 use super::open::{self, Purpose};
-use super::{guardian, script, signals};
+use super::{StartedBy, guardian, script, signals};
 use crate::cli::args::Args;
 use crate::config::{Config, Places};
 use crate::coordinator::{Front, Handle, ScriptItem, Which};
-use crate::domain::Event;
+use crate::domain::{Event, SessionId};
 use crate::script::writer::{self, Writer, Written};
 
 /// `chatmux work`: runs what is queued and nobody runs, until nothing is left; with `watch`, until a signal comes.
-pub(super) fn run(args: &Args, config: &Config, places: &Places, watch: bool) -> Result<u8, Failed> {
-    let mut opened = open::open(args, config, places, Purpose::Work)?;
+pub(super) fn run(
+    args: &Args,
+    config: &Config,
+    places: &Places,
+    started_by: StartedBy,
+    watch: bool,
+) -> Result<u8, Failed> {
+    let purpose = match started_by {
+        StartedBy::Leaver(sessions) => Purpose::Left(sessions),
+        StartedBy::Anyone | StartedBy::Guardian(_) => Purpose::Work,
+    };
+    let mut opened = open::open(args, config, places, purpose)?;
     opened.watch.adopts = watch;
     let notices = open::recovery_report(&opened);
     let runtime = open::runtime()?;
@@ -69,11 +79,12 @@ pub(super) async fn serve(handle: &Handle, watch: bool) -> Option<i32> {
     signal
 }
 
-/// Starts `chatmux work` for what this process has handed over. Nobody waits for it.
-pub(super) fn start(args: &Args) -> Result<(), Failed> {
+/// Starts `chatmux work` for what this process has handed over, in these sessions. Nobody waits for it.
+pub(super) fn start(args: &Args, sessions: &[SessionId]) -> Result<(), Failed> {
     let program = std::env::current_exe().map_err(anyhow::Error::new)?;
     let mut work = Command::new(program);
-    work.args([guardian::LEFT, "work"]);
+    let sessions: Vec<String> = sessions.iter().map(ToString::to_string).collect();
+    work.args([guardian::LEFT, &sessions.join(","), "work"]);
     for (option, file) in [("--db", &args.db), ("--config", &args.config)] {
         if let Some(file) = file {
             work.arg(option).arg(file);
@@ -83,4 +94,9 @@ pub(super) fn start(args: &Args) -> Result<(), Failed> {
     work.spawn()
         .map_err(|error| anyhow::Error::new(error).context("no process could be started that goes on with it"))?;
     Ok(())
+}
+
+/// As [`start`] names them.
+pub(super) fn sessions(named: &str) -> Vec<SessionId> {
+    named.split(',').filter_map(|id| id.parse().ok().map(SessionId)).collect()
 }

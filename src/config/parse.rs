@@ -143,7 +143,6 @@ fn lease(section: &mut Section<'_, '_>) -> Lease {
         max_wait: section.duration("max_wait", default.max_wait, BEAT),
         check_interval: section.duration("check_interval", default.check_interval, BEAT),
     };
-    ordered(section, ("heartbeat", lease.heartbeat), ("max_wait", lease.max_wait));
     ordered(section, ("quiet_period", lease.quiet_period), ("max_wait", lease.max_wait));
     ordered(section, ("check_interval", lease.check_interval), ("max_wait", lease.max_wait));
     lease

@@ -1,7 +1,7 @@
 //! Other processes on the same database: who lives, what they have changed, and what becomes of the work of one that is gone.
 //!
 //! ```text
-//!  every check_interval (every heartbeat while this process is alone):
+//!  every check_interval (every heartbeat while this process is alone, FOLLOW_INTERVAL while another one answers):
 //!    Survey ──► others ──► a beat that grows no more: quiet_period and certainly gone, or max_wait: TakeOver
 //!           ├─► changed sessions ──► look_at (mirror.rs)
 //!           └─► what nobody runs ──► Adopt, where that is this process's business (`chatmux work`)
@@ -19,6 +19,10 @@ use tokio::time::Instant;
 use super::{Coordinator, notices};
 use crate::domain::{ProcessId, SessionId};
 use crate::store::{Adopt, AskToCancel, Beat, HoldEntries, Other, Recovery, StoreError, Survey, Surveyed, TakeOver};
+
+/// Between two looks while another process answers: with a checkpoint ([`crate::domain::limits::CHECKPOINT_INTERVAL`]) before it and a
+/// commit between them, what is shown here is at most 200 ms behind.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(60);
 
 /// How other processes are watched (`[lease]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +80,9 @@ impl Watching {
             let mut seen = before.get(&process).copied().filter(|seen| seen.beat == beat);
             let seen = seen.get_or_insert(Seen { beat, since: now, tried: false });
             let quiet = now.duration_since(seen.since);
-            let gone = quiet >= self.watch.max_wait || (quiet >= self.watch.quiet_period && identity.is_gone());
+            // Whatever the configuration says: between two beats everyone is silent.
+            let max_wait = self.watch.max_wait.max(self.watch.heartbeat + self.watch.quiet_period);
+            let gone = quiet >= max_wait || (quiet >= self.watch.quiet_period && identity.is_gone());
             if gone && !seen.tried {
                 seen.tried = true;
                 lost.push((process, beat));
@@ -124,6 +130,8 @@ impl Coordinator {
     }
 
     fn surveyed(&mut self, found: Result<Surveyed, StoreError>) {
+        let follows =
+            self.sessions.values().any(|live| live.elsewhere.is_some_and(|elsewhere| elsewhere.running.is_some()));
         let Some(watching) = &mut self.watching else { return };
         let now = Instant::now();
         watching.asked = false;
@@ -133,8 +141,12 @@ impl Coordinator {
         };
         watching.last = found.last;
         let lost = watching.note(found.others, now);
-        let alone = watching.others.is_empty();
-        let pause = if alone { watching.watch.heartbeat } else { watching.watch.check_interval };
+        let Watch { heartbeat, check_interval, .. } = watching.watch;
+        let pause = match (watching.others.is_empty(), follows) {
+            (true, _) => heartbeat,
+            (false, true) => check_interval.min(FOLLOW_INTERVAL),
+            (false, false) => check_interval,
+        };
         let adopts = watching.watch.adopts;
         watching.next_survey = now + pause;
         for (process, beat) in lost {
@@ -148,10 +160,18 @@ impl Coordinator {
             self.look_at(session, cancel);
         }
         if found.orphans && adopts && !self.quit_begun {
-            let commit = self.store.submit(Adopt { set_aside: false });
+            let commit = self.store.submit(Adopt { set_aside: false, only: None });
             self.after(commit, |c, adopted| {
                 adopted.unwrap_or_default().into_iter().for_each(|session| c.look_at(session, false));
             });
+        }
+    }
+
+    /// Another process has the lease of a session: this one is not alone, whatever the last survey said.
+    pub(super) fn expect_others(&mut self) {
+        if let Some(watching) = &mut self.watching {
+            let soon = Instant::now() + watching.watch.check_interval;
+            watching.next_survey = watching.next_survey.min(soon);
         }
     }
 

@@ -47,15 +47,15 @@ impl Coordinator {
                     (None, _) => drop(c.nudge_loop(session)),
                 }
             }
-            // Its session was deleted meanwhile, or taken over, by another process.
-            Err(
-                StoreError::NoEntry(_)
-                | StoreError::WrongState { .. }
-                | StoreError::NotStreaming(_)
-                | StoreError::Leased(_),
-            ) => {
+            // Its session was deleted meanwhile by another process.
+            Err(StoreError::NoEntry(_)) => {
                 c.not_judged(session, judge.as_ref());
                 c.turn_settled(session, &end, String::new());
+                c.look_at(session, false);
+            }
+            Err(StoreError::WrongState { .. } | StoreError::NotStreaming(_) | StoreError::Leased(_)) => {
+                c.not_judged(session, judge.as_ref());
+                c.turn_lost(session);
                 c.look_at(session, false);
             }
             Err(error) if c.quit_begun && attempt >= LAST_ATTEMPTS => {
@@ -101,6 +101,17 @@ impl Coordinator {
         } else if self.queue.is_held(session) {
             self.let_go_of_waiters(session);
         }
+    }
+
+    /// Another process has taken the session over, and has decided what became of the turn: a look at it tells.
+    fn turn_lost(&mut self, session: SessionId) {
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let Some(turn) = live.turn.take() else { return };
+        let (state, usage) = (AnswerState::Interrupted, crate::domain::Usage::default());
+        live.replay.push(Output::End { message: turn.answer, state, usage, error: None });
+        self.touch(session);
+        self.touch_prompt();
+        self.tell(queue::Event::Settled(session));
     }
 
     fn say_again(&mut self, session: SessionId, entry: EntryId, end: &Settlement) {

@@ -51,8 +51,9 @@ impl Reading {
                 (_, output) => outputs.push(output),
             }
         }
+        let entries = [(message, self.stream.entry)].into();
         let (stream, last_chunk) = (Some(self.stream), last.max(self.after));
-        Behind { cut_bytes: 0, before: String::new(), outputs, end, stream, last_chunk }
+        Behind { cut_bytes: 0, before: String::new(), outputs, entries, end, stream, last_chunk }
     }
 }
 

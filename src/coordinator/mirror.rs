@@ -23,6 +23,7 @@ const LOOKS: u32 = 4;
 impl Coordinator {
     /// Reads a session anew, because another process has changed it. `cancel`: and ends its turn here, if there is one.
     pub(super) fn look_at(&mut self, session: SessionId, cancel: bool) {
+        *self.looks.entry(session).or_default() += 1;
         self.look(session, cancel, LOOKS);
     }
 
@@ -36,10 +37,19 @@ impl Coordinator {
         let asked = self.asked + 1;
         self.after(commit, move |c, looked| {
             let read_on = || c.sessions.get(&session).is_some_and(|live| live.replay.end() != seen);
-            match looked {
-                Ok(Some(_)) if looks > 1 && !c.quit_begun && (c.asked > asked || read_on()) => {
-                    c.look(session, cancel, looks - 1);
+            let again = looks > 1 && !c.quit_begun && (c.asked > asked || read_on());
+            if let Ok(Some(_)) = looked
+                && again
+            {
+                return c.look(session, cancel, looks - 1);
+            }
+            if let std::collections::btree_map::Entry::Occupied(mut looks) = c.looks.entry(session) {
+                *looks.get_mut() -= 1;
+                if *looks.get() == 0 {
+                    looks.remove();
                 }
+            }
+            match looked {
                 Ok(Some(looked)) => c.looked(looked, seen, cancel),
                 Ok(None) => drop(c.vanish(session)),
                 Err(error) => c.store_trouble(&error),
@@ -89,7 +99,11 @@ impl Coordinator {
         if !here {
             self.note_elsewhere(session, theirs.map(|lease| lease.process), running.as_ref());
             self.mirror(session, seen, behind);
-            ended.into_iter().for_each(|ended| self.ended_elsewhere(ended));
+        }
+        // What others have dropped has ended also while a turn is under way here.
+        let ours = self.queue.running(session).filter(|_| here);
+        for ended in ended.into_iter().filter(|ended| ours != Some(ended.entry.id)) {
+            self.ended_elsewhere(ended);
         }
         let lease = match theirs {
             Some(_) => queue::Lease::Elsewhere(running.map(|entry| entry.id)),
@@ -97,6 +111,12 @@ impl Coordinator {
         };
         let waiting = pending.iter().map(waiting).collect();
         self.tell(queue::Event::Reread { session, waiting, lease });
+        if self.queue.is_held(session) {
+            self.let_go_of_waiters(session);
+        } else {
+            // What its process has left that is gone.
+            pending.iter().filter(|entry| entry.held).for_each(|entry| self.let_go_if_held(session, entry.id));
+        }
         if cancel {
             self.tell(queue::Event::Cancel(session));
         }
@@ -138,10 +158,12 @@ impl Coordinator {
         live.elsewhere = process.map(|process| Elsewhere {
             process,
             running: runs,
-            answered: old.and_then(|old| old.answered).or(runs.map(|(entry, _)| entry)),
             asked: old.is_some_and(|old| old.asked),
             reading: old.and_then(|old| old.reading),
         });
+        if process.is_some() {
+            self.expect_others();
+        }
         let Some(entry) = running.filter(|entry| before.is_none_or(|(before, _)| before != entry.id)) else { return };
         self.begun_elsewhere(session, entry.id, entry.attempts);
     }
@@ -173,25 +195,20 @@ impl Coordinator {
         if behind.end == seen {
             return live.note_reading(reading);
         }
-        let mut answered = live.elsewhere.and_then(|elsewhere| elsewhere.answered);
-        let mut told = Vec::new();
+        let (entries, mut told) = (&behind.entries, Vec::new());
         for output in &behind.outputs {
             match output {
-                Output::Question { entry, .. } => {
-                    answered = Some(*entry);
-                    told.push((*entry, None));
+                Output::Question { entry, .. } => told.push((*entry, None)),
+                Output::Text { message, text, .. } => {
+                    told.extend(entries.get(message).map(|entry| (*entry, Some(Delta::Text(text.clone())))));
                 }
-                Output::Text { text, .. } => {
-                    told.extend(answered.map(|entry| (entry, Some(Delta::Text(text.clone())))))
+                Output::Reasoning { message, text, .. } => {
+                    told.extend(entries.get(message).map(|entry| (*entry, Some(Delta::Reasoning(text.clone())))));
                 }
-                Output::Reasoning { text, .. } => {
-                    told.extend(answered.map(|entry| (entry, Some(Delta::Reasoning(text.clone())))));
-                }
-                Output::End { .. } => answered = None,
+                Output::End { .. } => {}
             }
         }
         if let Some(elsewhere) = &mut live.elsewhere {
-            elsewhere.answered = answered;
             for (_, delta) in &told {
                 if let (Some((_, progress)), Some(delta)) = (&mut elsewhere.running, delta) {
                     *progress = progressed(*progress, delta, now);

@@ -164,8 +164,6 @@ struct Elsewhere {
     process: ProcessId,
     /// The entry whose turn is under way, and what a person who waits for it is shown.
     running: Option<(EntryId, Progress)>,
-    /// The entry that the output read last is an answer to.
-    answered: Option<EntryId>,
     /// The store was asked for its output, and has not answered yet.
     asked: bool,
     /// How far the answer was read; `None`: to be read anew from the end of the replay buffer.
@@ -233,6 +231,8 @@ struct Coordinator {
     report_receiver: Option<mpsc::Receiver<Report>>,
     /// Other processes.
     watching: Option<elsewhere::Watching>,
+    /// Sessions that are being looked at, how often: nothing starts there meanwhile, for perhaps something else comes first.
+    looks: BTreeMap<SessionId, u32>,
     /// Commits asked for so far.
     asked: u64,
     /// Who waits for the terminal's last frame.
@@ -274,6 +274,7 @@ impl Coordinator {
             reports,
             report_receiver: Some(report_receiver),
             watching: setup.watch.map(elsewhere::Watching::new),
+            looks: BTreeMap::new(),
             asked: 0,
             leaving: None,
             quitting: None,

@@ -26,6 +26,10 @@ pub(super) const LAST_ATTEMPTS: u32 = 4;
 
 impl Coordinator {
     pub(super) fn start_turn(&mut self, session: SessionId, entry: EntryId) {
+        if self.looks.contains_key(&session) {
+            let refused = queue::Event::StartRefused { session, wait: CHANGED };
+            return self.after(std::future::ready(Ok(())), move |c, _| c.tell(refused));
+        }
         let start = StartTurn { entry, now: self.clock.now() };
         let commit = self.store.submit(StartKnown { start, session, known: self.last_change() });
         self.after(commit, move |c, result| match result {
@@ -42,12 +46,13 @@ impl Coordinator {
                 c.survey_now();
                 c.tell(queue::Event::StartRefused { session, wait: CHANGED });
             }
-            Err(StoreError::Leased(_)) => {
+            // Another process runs what is to be run here, or has run it or dropped it.
+            Err(StoreError::Leased(_) | StoreError::WrongState { .. }) => {
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
                 c.look_at(session, false);
             }
-            Err(StoreError::NoEntry(_) | StoreError::WrongState { .. }) => {
-                // Another process has run it, dropped it, or deleted its session.
+            Err(StoreError::NoEntry(_)) => {
+                // Another process has deleted its session.
                 c.tell(queue::Event::StartRefused { session, wait: BUSY_ELSEWHERE });
                 c.forget(session, entry);
             }

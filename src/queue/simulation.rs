@@ -3,10 +3,12 @@
 //! everything has to end. A failure prints its seed: `CHATMUX_SEED=n cargo test simulation` plays just that one.
 //!
 //! `world.rs` is the state, `person.rs` and `answers.rs` what happens, `rules.rs` and `ends.rs` what must and must not follow.
+//! `processes.rs` plays several queues with one journal.
 
 mod answers;
 mod ends;
 mod person;
+mod processes;
 mod rng;
 mod rules;
 mod world;

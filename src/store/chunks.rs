@@ -24,7 +24,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql::{ChunkKind, to_i64};
 use super::{Read, StoreError};
-use crate::domain::MessageId;
+use crate::domain::{EntryId, MessageId};
 
 /// The id of the next row of the log.
 pub(super) const NEXT: &str = "(SELECT coalesce(max(id), 0) + 1 FROM chunks)";
@@ -124,6 +124,8 @@ pub(super) fn forget_orphans(conn: &Connection) -> Result<(), StoreError> {
 pub struct Stream {
     /// The answer.
     pub message: MessageId,
+    /// The entry that it answers.
+    pub entry: EntryId,
     /// Its chunks lie from here on.
     pub first_chunk: i64,
     /// Bytes of its reasoning before them.

@@ -221,10 +221,12 @@ impl Write for AskToCancel {
 
 /// Takes the lease of each session in which something waits that nobody runs, and that no person held; what was set aside goes on.
 /// The reply has the sessions.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Adopt {
     /// Also what was set aside when its process ended.
     pub set_aside: bool,
+    /// Of these alone.
+    pub only: Option<Vec<SessionId>>,
 }
 
 /// Sessions without a lease in which something waits that nobody held.
@@ -237,8 +239,9 @@ impl Write for Adopt {
 
     fn apply(self, conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
         let mut orphaned = conn.prepare_cached(ORPHANED)?;
-        let orphaned =
-            orphaned.query_map([self.set_aside], |row| row.get(0))?.collect::<Result<Vec<SessionId>, _>>()?;
+        let found = orphaned.query_map([self.set_aside], |row| row.get(0))?;
+        let mut orphaned = found.collect::<Result<Vec<SessionId>, _>>()?;
+        orphaned.retain(|session| self.only.as_ref().is_none_or(|only| only.contains(session)));
         let mut release = conn.prepare_cached(
             "UPDATE entries SET held = 0, set_aside = 0 WHERE session_id = ?1 AND state = 'pending' AND set_aside = 1",
         )?;
@@ -325,6 +328,19 @@ impl Read for LastChange {
 
     fn fetch(self, conn: &Connection) -> Result<i64, StoreError> {
         Ok(conn.query_row("SELECT coalesce(max(id), 0) FROM changes", [], |row| row.get(0))?)
+    }
+}
+
+/// Sessions that a process has the lease of.
+#[derive(Debug, Clone, Copy)]
+pub struct LeasedBy(pub ProcessId);
+
+impl Read for LeasedBy {
+    type Reply = Vec<SessionId>;
+
+    fn fetch(self, conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
+        let mut statement = conn.prepare_cached("SELECT session_id FROM leases WHERE process_id = ?1")?;
+        Ok(statement.query_map([self.0], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 }
 

@@ -99,7 +99,7 @@ pub use gates::{Gates, SetGate};
 pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
 pub use leases::{
-    Adopt, AskToCancel, Beat, LastChange, LeasedElsewhere, Other, StartKnown, Survey, Surveyed, TakeOver,
+    Adopt, AskToCancel, Beat, LastChange, LeasedBy, LeasedElsewhere, Other, StartKnown, Survey, Surveyed, TakeOver,
 };
 pub use listing::{AnswerText, DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
 pub use look::{BeforeRunning, EndedEntry, Lease, LookAt, Looked};

@@ -3,6 +3,8 @@
 //! Reasoning and text of an answer are one piece each here, where the buffer has them as they came. Joined they are
 //! the same bytes at the same places.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Row, params};
 
 use super::chunks::{self, OF_MESSAGE, Stream};
@@ -37,6 +39,8 @@ pub struct Behind {
     pub before: String,
     /// In the order of output. An answer that may still grow has no [`Output::End`].
     pub outputs: Vec<Output>,
+    /// The entries that the messages in `outputs` are of.
+    pub entries: BTreeMap<MessageId, EntryId>,
     /// Where all of it ends, what was left out included.
     pub end: Seen,
     /// The answer that is under way there, if what is on the disk of it ends at `end`.
@@ -135,7 +139,7 @@ impl Measured {
     fn stream(&self, first_chunk: i64, grown: (u64, u64), seen: &Seen) -> Option<Stream> {
         let is_ahead = seen.reasoning_bytes > self.reasoning.bytes || seen.text_bytes > self.text.bytes;
         let (reasoning_bytes, text_bytes) = (self.reasoning.bytes - grown.0, self.text.bytes - grown.1);
-        let stream = Stream { message: self.id, first_chunk, reasoning_bytes, text_bytes };
+        let stream = Stream { message: self.id, entry: self.entry, first_chunk, reasoning_bytes, text_bytes };
         (self.id != seen.message || !is_ahead).then_some(stream)
     }
 
@@ -195,6 +199,7 @@ impl Read for OutputSince {
             cut_bytes: 0,
             before: String::new(),
             outputs: Vec::new(),
+            entries: BTreeMap::new(),
             end: self.seen,
             stream: None,
             last_chunk,
@@ -227,6 +232,7 @@ impl Read for OutputSince {
             given.push(measured);
         }
         for measured in given.into_iter().rev() {
+            behind.entries.insert(measured.id, measured.entry);
             behind.cut_bytes += measured.load(conn, &self.seen, &mut behind.outputs)?;
         }
         if let Some(Output::Text { message, start: start @ 1..=BEFORE_BYTES, .. }) = behind.outputs.first() {

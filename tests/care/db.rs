@@ -126,7 +126,7 @@ fn a_backup_that_finds_no_space_leaves_nothing() {
     run_after(&home, ALMOST_FULL, &["db", "backup", "copy.db"], "")
         .code(3)
         .out("")
-        .err(&["could not be written", "full"]);
+        .err(&["could not be written", "no space is left"]);
     let left = below(&home.path("")).into_iter().filter(|path| path.to_string_lossy().contains("copy"));
     assert_eq!(left.collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
 }

@@ -63,7 +63,12 @@ fn one_that_was_stopped_finds_its_session_taken_over_and_writes_nothing_there() 
     wait_said(&other, "another chatmux is at work");
     // The owner knows of the other now, and beats.
     home.wait_query("SELECT max(beat) > 0 FROM processes", "1");
+    // Not in the middle of a transaction, which nobody could end then.
+    let lock = rusqlite::Connection::open(home.database()).unwrap();
+    lock.busy_timeout(program::PATIENCE).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     owner.signal(Signal::SIGSTOP);
+    lock.execute_batch("ROLLBACK").unwrap();
     wait_said(&other, "is gone: 7 bytes");
     other.send("/resume");
     wait_of(&other, 2, "started");

@@ -157,6 +157,8 @@ pub fn provider_section(name: &str, server: &Server, format: Format) -> String {
 struct Caught {
     out: Vec<u8>,
     err: Vec<u8>,
+    /// How much of stdout had come when.
+    when: Vec<(usize, Instant)>,
     ended: usize,
 }
 
@@ -180,14 +182,32 @@ impl Program {
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let shared = Arc::<Shared>::default();
-        catch(child.stdout.take().unwrap(), &shared, |caught| &mut caught.out);
-        catch(child.stderr.take().unwrap(), &shared, |caught| &mut caught.err);
+        catch(child.stdout.take().unwrap(), &shared, |caught, block| {
+            caught.out.extend_from_slice(block);
+            caught.when.push((caught.out.len(), Instant::now()));
+        });
+        catch(child.stderr.take().unwrap(), &shared, |caught, block| caught.err.extend_from_slice(block));
         Self { stdin: child.stdin.take(), child, shared, home: None }
     }
 
     /// Types a line.
     pub fn send(&mut self, line: &str) {
         self.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Types a line; one that has ended does not read it.
+    pub fn mutter(&mut self, line: &str) {
+        let _ = self.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes());
+    }
+
+    /// Closes stdin.
+    pub fn hang_up(&mut self) {
+        drop(self.stdin.take());
+    }
+
+    /// It has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Types all this and ends.
@@ -203,12 +223,17 @@ impl Program {
 
     /// Closes stdin and waits for the end.
     pub fn finish(mut self) -> Outcome {
-        drop(self.stdin.take());
+        self.hang_up();
         self.end()
     }
 
     /// Waits for the end; stdin stays as it is.
-    pub fn end(mut self) -> Outcome {
+    pub fn end(self) -> Outcome {
+        self.end_with_lines().0
+    }
+
+    /// The same, and the whole lines on stdout with when each had come.
+    pub fn end_with_lines(mut self) -> (Outcome, Vec<(Instant, String)>) {
         self.wait("the end of the output", |caught| (caught.ended == 2).then_some(()));
         let began = Instant::now();
         let status = loop {
@@ -218,9 +243,11 @@ impl Program {
                 None => std::thread::sleep(LOOK),
             }
         };
+        let lines = self.lines_when();
         let caught = self.shared.caught.lock().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        Outcome { status, out: text(&caught.out), err: text(&caught.err) }
+        // What is killed may have written half a character.
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (Outcome { status, out: text(&caught.out), err: text(&caught.err) }, lines)
     }
 
     /// `kill -9`, and its end.
@@ -246,6 +273,30 @@ impl Program {
     /// Waits until stderr holds `text`.
     pub fn wait_err(&self, text: &str) {
         self.wait(&format!("{text:?} on stderr"), |caught| contains(&caught.err, text).then_some(()));
+    }
+
+    /// What is on stderr so far.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.shared.caught.lock().unwrap().err).into_owned()
+    }
+
+    /// The lines on stdout so far, each with when it had come.
+    pub fn lines_when(&self) -> Vec<(Instant, String)> {
+        let caught = self.shared.caught.lock().unwrap();
+        let mut blocks = caught.when.iter().peekable();
+        let (mut at, mut lines) = (0, Vec::new());
+        for line in caught.out.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+            at += line.len();
+            while blocks.next_if(|(upto, _)| *upto < at).is_some() {}
+            let (_, when) = blocks.peek().unwrap();
+            lines.push((*when, String::from_utf8(line.to_vec()).unwrap()));
+        }
+        lines
+    }
+
+    /// Bytes on stdout so far.
+    pub fn out_bytes(&self) -> usize {
+        self.shared.caught.lock().unwrap().out.len()
     }
 
     /// What is on stdout so far.
@@ -314,12 +365,12 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-fn catch(mut from: impl Read + Send + 'static, shared: &Arc<Shared>, part: fn(&mut Caught) -> &mut Vec<u8>) {
+fn catch(mut from: impl Read + Send + 'static, shared: &Arc<Shared>, take: fn(&mut Caught, &[u8])) {
     let shared = Arc::clone(shared);
     std::thread::spawn(move || {
         let mut block = vec![0; 64 << 10];
         while let Ok(n @ 1..) = from.read(&mut block) {
-            part(&mut shared.caught.lock().unwrap()).extend_from_slice(&block[..n]);
+            take(&mut shared.caught.lock().unwrap(), &block[..n]);
             shared.changed.notify_all();
         }
         shared.caught.lock().unwrap().ended += 1;

@@ -1,6 +1,7 @@
 //! What the tests' server answers, and when.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -30,6 +31,8 @@ pub struct Reply {
     /// Positions in the bytes of the body where it is cut, in place of one cut between two pieces.
     pub cuts: Option<Vec<usize>>,
     pub gate: Option<Gate>,
+    /// The stream flows: each piece is sent so long after the one before it.
+    pub pace: Option<Duration>,
     /// No byte is sent, not even the status, before the gate lets it.
     pub gate_headers: bool,
 }
@@ -50,7 +53,7 @@ pub enum Content {
 impl Reply {
     fn new(content: Content) -> Self {
         let (headers, cuts) = (vec![("x-request-id".to_owned(), "req-7".to_owned())], None);
-        Self { status: 200, headers, content, end: End::Whole, cuts, gate: None, gate_headers: false }
+        Self { status: 200, headers, content, end: End::Whole, cuts, gate: None, pace: None, gate_headers: false }
     }
 
     /// `echo: ` and the last user message.
@@ -113,6 +116,13 @@ impl Reply {
     #[must_use]
     pub fn gate(mut self, gate: &Gate) -> Self {
         self.gate = Some(gate.clone());
+        self
+    }
+
+    /// Each piece is sent so long after the one before it.
+    #[must_use]
+    pub fn pace(mut self, pace: Duration) -> Self {
+        self.pace = Some(pace);
         self
     }
 

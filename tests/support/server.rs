@@ -2,7 +2,8 @@
 //!
 //! What it does is decided per request by a [`Reply`]; without one it echoes the last user message. Pieces can wait for a
 //! [`Gate`], so that a test decides what happens when, and no test sleeps. Every piece is its own HTTP chunk, so a client
-//! gets exactly the cuts that were asked for. It logs every request and counts the streams that are open.
+//! gets exactly the cuts that were asked for. It logs every request with the moments of its pieces and of its end, and counts the
+//! streams that are open.
 #![allow(
     dead_code,
     missing_docs,
@@ -48,6 +49,10 @@ pub struct Logged {
     pub began: Option<Duration>,
     /// What it was answered.
     pub status: u16,
+    /// When each piece was about to be sent: as many as the client can have.
+    pub sent: Vec<Duration>,
+    /// When its answer had ended, or the client was seen to be gone.
+    pub ended: Option<Duration>,
 }
 
 impl Logged {
@@ -67,12 +72,25 @@ impl Logged {
     }
 }
 
+/// What is answered where no rule says otherwise: by the request, and how many came before it.
+type Answers = Box<dyn Fn(usize, &Logged) -> Reply + Send>;
+
+#[derive(Default)]
+struct Fallback(Option<Answers>);
+
+impl std::fmt::Debug for Fallback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "of the test" } else { "echo" })
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     next: VecDeque<Reply>,
     rules: Vec<(String, Reply, bool)>,
     /// Each request of this number is answered so, whatever the rules say.
     every: Option<(usize, Reply)>,
+    fallback: Fallback,
     requests: Vec<Logged>,
     open: usize,
     max_open: usize,
@@ -104,7 +122,11 @@ impl Shared {
         let reply = match rule {
             Some(n) if state.rules[n].2 => state.rules.remove(n).1,
             Some(n) => state.rules[n].1.clone(),
-            None => state.next.pop_front().unwrap_or_else(Reply::echo),
+            None => match (state.next.pop_front(), &state.fallback.0) {
+                (Some(next), _) => next,
+                (None, Some(answers)) => answers(nth, &state.requests[nth]),
+                (None, None) => Reply::echo(),
+            },
         };
         (nth, self.answered(state, nth, reply))
     }
@@ -120,27 +142,35 @@ impl Shared {
         self.lock().requests[nth].began.get_or_insert(now);
     }
 
-    fn count(&self, open: bool) {
+    fn sends(&self, nth: usize) {
+        let now = self.started.elapsed();
+        self.lock().requests[nth].sent.push(now);
+        self.changed.notify_all();
+    }
+
+    fn count(&self, open: bool) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         state.open = if open { state.open + 1 } else { state.open - 1 };
         state.max_open = state.max_open.max(state.open);
         self.changed.notify_all();
+        state
     }
 }
 
-/// One open stream, for as long as it is one.
-struct Open<'a>(&'a Shared);
+/// One open stream, for as long as it is one: the answer to the request at this place in the log.
+struct Open<'a>(&'a Shared, usize);
 
 impl<'a> Open<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        shared.count(true);
-        Self(shared)
+    fn new(shared: &'a Shared, nth: usize) -> Self {
+        drop(shared.count(true));
+        Self(shared, nth)
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.count(false);
+        let now = self.0.started.elapsed();
+        self.0.count(false).requests[self.1].ended = Some(now);
     }
 }
 
@@ -206,6 +236,26 @@ impl Server {
         self.shared.lock().every = Some((nth, reply));
     }
 
+    /// What nothing else says an answer to is answered so: by the request, and how many came before it.
+    pub fn otherwise(&self, answers: impl Fn(usize, &Logged) -> Reply + Send + 'static) {
+        self.shared.lock().fallback = Fallback(Some(Box::new(answers)));
+    }
+
+    /// The moment `at` as the log counts it.
+    pub fn since_start(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.shared.started)
+    }
+
+    /// What `look` says of the log as it is now.
+    pub fn log<T>(&self, look: impl FnOnce(&[Logged]) -> T) -> T {
+        look(&self.shared.lock().requests)
+    }
+
+    /// Blocks until the log is such that `done`.
+    pub fn wait_log(&self, what: &str, done: impl Fn(&[Logged]) -> bool) {
+        drop(self.wait(what, |state| done(&state.requests)));
+    }
+
     /// Every request so far, in the order of coming.
     pub fn requests(&self) -> Vec<Logged> {
         self.shared.lock().requests.clone()
@@ -257,9 +307,9 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         let format = request.format;
         let last_user = request.last_user();
         let (nth, reply) = shared.reply(request);
-        let open = Open::new(&shared);
+        let open = Open::new(&shared, nth);
         let sent = tokio::select! {
-            sent = send(&stream, &reply, format, &last_user, || shared.begins(nth)) => sent,
+            sent = send(&stream, &reply, format, &last_user, &shared, nth) => sent,
             () = gone(&stream) => return,
         };
         drop(open);
@@ -274,7 +324,14 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn send(stream: &TcpStream, reply: &Reply, format: Format, last_user: &str, begins: impl Fn()) -> io::Result<()> {
+async fn send(
+    stream: &TcpStream,
+    reply: &Reply,
+    format: Format,
+    last_user: &str,
+    shared: &Shared,
+    nth: usize,
+) -> io::Result<()> {
     let (content_type, mut pieces) = wire::pieces(reply, format, last_user);
     if let Some(cuts) = &reply.cuts {
         let whole = pieces.concat();
@@ -295,10 +352,14 @@ async fn send(stream: &TcpStream, reply: &Reply, format: Format, last_user: &str
         if let Some(gate) = &reply.gate {
             gate.pass().await;
         }
-        begins();
+        if let Some(pace) = reply.pace {
+            tokio::time::sleep(pace).await;
+        }
+        shared.begins(nth);
+        shared.sends(nth);
         write_chunk(stream, piece).await?;
     }
-    begins();
+    shared.begins(nth);
     match reply.end {
         End::Whole | End::Truncated => write_all(stream, b"0\r\n\r\n").await,
         End::Reset => Ok(()),
@@ -376,5 +437,6 @@ async fn read_request(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<Op
     let body = serde_json::from_slice(&buffer[head_end + 4..end]).unwrap_or_default();
     buffer.drain(..end);
     let (at, began, status) = (Duration::ZERO, None, 0);
-    Ok(Some(Logged { format: Format::of(&path), path, headers, body, at, began, status }))
+    let (sent, ended) = (Vec::new(), None);
+    Ok(Some(Logged { format: Format::of(&path), path, headers, body, at, began, status, sent, ended }))
 }

@@ -95,8 +95,8 @@ impl Both {
             assert_eq!(self.since(*seen, 1).end, self.buffer.end(), "behind {seen:?}, cut");
         }
         let end = self.buffer.end();
-        let nothing = self.since(end, u64::MAX);
-        assert_eq!((nothing.cut_bytes, nothing.outputs, nothing.end), (0, vec![], end));
+        let behind = self.since(end, u64::MAX);
+        assert_eq!((behind.cut_bytes, behind.outputs, behind.end), (0, vec![], end));
         assert_eq!(self.fresh.read(SessionEnds)[0].end, self.buffer.end());
     }
 }
@@ -223,6 +223,6 @@ fn a_long_answer_is_cut_at_a_whole_character() {
     check(&both, 11, 291, 292);
     assert_eq!(both.since(Seen::START, 301).cut_bytes, 0);
     let end = Seen::whole(MessageId(1_000));
-    let nothing = both.since(end, 10);
-    assert_eq!((nothing.cut_bytes, nothing.outputs, nothing.end), (0, vec![], end));
+    let behind = both.since(end, 10);
+    assert_eq!((behind.cut_bytes, behind.outputs, behind.end), (0, vec![], end));
 }
