@@ -11,6 +11,8 @@
 //! journal's frames to what checkpoints, the last one at closing included, copy into the database. "By SQLite" is what was given to
 //! `write` (`wchar`): the same without the rest of those pages. An append that is alone makes at least one frame of a page and its
 //! header of 24 bytes, which lies across two pages of the file.
+//!
+//! At last what it costs another process to follow: one tick of all answers is read, when each is ten minutes long already.
 
 mod support;
 
@@ -18,8 +20,10 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use chatmux::domain::{AnswerState, EntryState, MessageId, Origin, Priority, Timestamp, Usage};
-use chatmux::store::{AppendChunks, ChunkKind, CreateSession, EndTurn, Enqueue, StartTurn, Store, Turn};
+use chatmux::domain::{AnswerState, EntryState, MessageId, Origin, Priority, Seen, Timestamp, Usage};
+use chatmux::store::{
+    AppendChunks, ChunkKind, ChunksSince, CreateSession, EndTurn, Enqueue, OutputSince, StartTurn, Store, Turn,
+};
 use futures_util::future::try_join_all;
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
@@ -43,6 +47,9 @@ const FLOOD_BYTES: usize = 16 << 20;
 const FLOOD_APPEND_BYTES: usize = 32 << 10;
 /// Bytes to the disk a byte streamed.
 const BUDGET_WRITTEN: f64 = 4.0;
+/// Answers of another process that are followed, and what there is of each: ten minutes at reading speed.
+const FOLLOWED: usize = 64;
+const FOLLOWED_TICKS: usize = 6_000;
 /// Throughput of the most streams over that of single commits.
 const BUDGET_COMMITS: f64 = 20.0;
 
@@ -72,7 +79,8 @@ fn measure() -> Result<(), Failure> {
     for streams in STREAMS {
         bytes(&runtime, streams, FLOOD_BYTES / FLOOD_APPEND_BYTES / streams, &text, &mut table)?;
     }
-    Ok(table.print()?)
+    table.print()?;
+    follow()
 }
 
 /// A database in which `streams` answers are under way.
@@ -220,6 +228,10 @@ fn bytes(runtime: &Runtime, streams: usize, ticks: usize, text: &str, table: &mu
     Ok(())
 }
 
+/// What goes with an answer: of its own what has pages of its own, and what lies before all that streams; not the last row.
+const TRIM: &str = "DELETE FROM chunks WHERE id < (SELECT max(id) FROM chunks) AND (message_id = ?1 AND octet_length(text) >= 4096 \
+     OR id < coalesce((SELECT min(first_chunk) FROM messages WHERE state = 'streaming' AND id <> ?1), 1 << 62))";
+
 fn bare_course(streams: usize, ticks: usize, text: &str, a_commit: usize) -> Result<Course, Failure> {
     let (folder, conn, answers) = Scene::new(streams)?.bare()?;
     let (begin, mut commits) = (Written::now()?, 0);
@@ -232,9 +244,10 @@ fn bare_course(streams: usize, ticks: usize, text: &str, a_commit: usize) -> Res
     let until_end = Written::now()?;
     for answer in answers {
         let transaction = conn.unchecked_transaction()?;
-        conn.execute("DELETE FROM chunks WHERE message_id = ?1", [answer.0])?;
         let whole = text.repeat(ticks);
-        conn.execute("UPDATE messages SET state = 'complete', text = ?2 WHERE id = ?1", params![answer.0, whole])?;
+        let fold = "UPDATE messages SET state = 'complete', first_chunk = NULL, text = ?2 WHERE id = ?1";
+        conn.execute(TRIM, [answer.0])?;
+        conn.execute(fold, params![answer.0, whole])?;
         transaction.commit()?;
         commits += 1;
     }
@@ -259,6 +272,86 @@ fn store_course(runtime: &Runtime, streams: usize, ticks: usize, text: &str) -> 
     let commits = scene.store.writer_counts().commits - before.commits;
     scene.store.close();
     Ok(Course { begin, until_end, end: Written::now()?, commits })
+}
+
+/// One tick of many long answers, read by who follows them: what is new of all in one, each answer anew, and, as the baseline, each answer
+/// from a table of chunks with an index, of which the answer's lengths are summed up and its new text is looked for.
+fn follow() -> Result<(), Failure> {
+    say(&format!(
+        "a tick of {FOLLOWED} answers of {FOLLOWED_TICKS} appends each is read, median of {ROUNDS} rounds\n"
+    ))?;
+    let scene = Scene::new(FOLLOWED)?;
+    let raw = Connection::open(database(scene.folder.path()))?;
+    raw.execute_batch(
+        "CREATE TABLE indexed (id INTEGER PRIMARY KEY, message_id INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL) STRICT; \
+         CREATE INDEX indexed_of_message ON indexed (message_id); BEGIN",
+    )?;
+    let tick = || -> Result<(), Failure> {
+        for table in ["chunks", "indexed"] {
+            let mut insert =
+                raw.prepare_cached(&format!("INSERT INTO {table} (message_id, kind, text) VALUES (?1, 'text', ?2)"))?;
+            for turn in &scene.turns {
+                insert.execute(params![turn.answer.0, TICK_TEXT])?;
+            }
+        }
+        Ok(())
+    };
+    (0..FOLLOWED_TICKS).try_for_each(|_| tick())?;
+    raw.execute_batch("COMMIT")?;
+    let anew = |seen: Seen, turn: &Turn| {
+        scene.store.read_blocking(OutputSince { session: turn.session, seen, max_bytes: 1 << 20 })
+    };
+    let looks = scene.turns.iter().map(|turn| anew(Seen::whole(turn.question), turn)).collect::<Result<Vec<_>, _>>()?;
+    let streams: Vec<_> = looks.iter().filter_map(|behind| behind.stream).collect();
+    let (mut known, mut in_one, mut each, mut indexed) = (looks[0].last_chunk, Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        tick()?;
+        let streams = streams.clone();
+        let read = ChunksSince { after: known, streams, max_bytes: 1 << 20 };
+        let began = Instant::now();
+        let found = scene.store.read_blocking(read)?;
+        in_one.push(began.elapsed().as_secs_f64() * 1e3);
+        known = found.last;
+        let seen_bytes = ((FOLLOWED_TICKS + round) * TICK_TEXT.len()) as u64;
+        let began = Instant::now();
+        for turn in &scene.turns {
+            let seen = Seen { message: turn.answer, reasoning_bytes: 0, text_bytes: seen_bytes, ended: false };
+            anew(seen, turn)?;
+        }
+        each.push(began.elapsed().as_secs_f64() * 1e3);
+        let began = Instant::now();
+        scene.turns.iter().try_for_each(|turn| read_indexed(&raw, turn.answer, seen_bytes))?;
+        indexed.push(began.elapsed().as_secs_f64() * 1e3);
+        if found.rows.len() != FOLLOWED {
+            return Err(format!("{} rows were read", found.rows.len()).into());
+        }
+    }
+    let mut table = Table::new(["what", "ms a tick"]);
+    table.row([&"bare SQLite, each answer over an index", &format!("{:.2}", median(&indexed))]);
+    table.row([&"chatmux, each answer anew", &format!("{:.2}", median(&each))]);
+    table.row([&"chatmux, all answers at once", &format!("{:.2}", median(&in_one))]);
+    table.print()?;
+    drop(raw);
+    scene.store.close();
+    Ok(())
+}
+
+/// What came of an answer behind so many bytes.
+fn read_indexed(conn: &Connection, answer: MessageId, seen_bytes: u64) -> Result<(), Failure> {
+    for kind in ["reasoning", "text"] {
+        let sql = "SELECT sum(octet_length(text)) FROM indexed WHERE message_id = ?1 AND kind = ?2";
+        conn.prepare_cached(sql)?.query_row(params![answer.0, kind], |row| row.get::<_, Option<i64>>(0))?;
+    }
+    let sql = "SELECT octet_length(text), text FROM indexed WHERE message_id = ?1 AND kind = 'text' ORDER BY id";
+    let (mut statement, mut at, mut new) = (conn.prepare_cached(sql)?, 0, String::new());
+    let mut rows = statement.query([answer.0])?;
+    while let Some(row) = rows.next()? {
+        if at >= seen_bytes {
+            new += row.get_ref(1)?.as_str()?;
+        }
+        at += row.get::<_, i64>(0)?.unsigned_abs();
+    }
+    if new == TICK_TEXT { Ok(()) } else { Err(format!("{} bytes are new", new.len()).into()) }
 }
 
 fn end(turn: &Turn) -> EndTurn {

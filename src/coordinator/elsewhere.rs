@@ -5,6 +5,7 @@
 //!    Survey ──► others ──► a beat that grows no more: quiet_period and certainly gone, or max_wait: TakeOver
 //!           ├─► changed sessions ──► look_at (mirror.rs)
 //!           └─► what nobody runs ──► Adopt, where that is this process's business (`chatmux work`)
+//!    what they answer (follow.rs)
 //!  every heartbeat, while there are others: Beat
 //! ```
 //!

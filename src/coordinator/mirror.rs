@@ -1,16 +1,17 @@
 //! Sessions that another process works in, or has changed: read from the store, and shown as if it happened here. What has been read is
 //! kept in the replay buffer like all output, so a switch, a prompt's signs and a script's events know no difference.
 
-use super::{Coordinator, Elsewhere, Front, Live};
+use super::{Coordinator, Elsewhere, Front};
 use crate::domain::limits::MAX_ANSWER_BYTES;
 use crate::domain::{
     AnswerState, Delta, EndState, Entry, EntryId, EntryState, Event, Output, ProcessId, Progress, ReplayBuffer, Seen,
     Session, SessionId, Show,
 };
 use crate::queue;
-use crate::store::{Behind, EndedEntry, LookAt, Looked, OutputSince, StoreError};
+use crate::store::{Behind, EndedEntry, LookAt, Looked};
 
 use super::ends::whole_ms;
+use super::follow::Reading;
 use super::queueing::waiting;
 use super::turns::progressed;
 
@@ -57,7 +58,7 @@ impl Coordinator {
     }
 
     /// How much of a session's output is read at once: a script that waits for it there gets all of it.
-    fn read_bytes(&self, session: SessionId) -> u64 {
+    pub(super) fn read_bytes(&self, session: SessionId) -> u64 {
         let waits = matches!(self.front, Front::Script(_))
             && self.entries.values().any(|tracked| tracked.session == session && tracked.ours);
         if waits { 2 * MAX_ANSWER_BYTES as u64 } else { READ_BYTES }
@@ -156,8 +157,12 @@ impl Coordinator {
             Some(_) | None => (entry.id, Progress::Asked(entry.started_at.unwrap_or(now))),
         });
         let old = live.elsewhere;
-        live.elsewhere =
-            process.map(|process| Elsewhere { process, running: runs, asked: old.is_some_and(|old| old.asked) });
+        live.elsewhere = process.map(|process| Elsewhere {
+            process,
+            running: runs,
+            asked: old.is_some_and(|old| old.asked),
+            reading: old.and_then(|old| old.reading),
+        });
         if process.is_some() {
             self.expect_others();
         }
@@ -181,39 +186,16 @@ impl Coordinator {
         matches!(self.front, Front::Terminal(_)) || self.entries.get(&entry).is_some_and(|tracked| tracked.ours)
     }
 
-    /// Reads on in every session in which another process answers.
-    pub(super) fn follow_all(&mut self) {
-        let follows = |live: &&mut Live| live.elsewhere.is_some_and(|e| e.running.is_some() && !e.asked);
-        let mut reads = Vec::new();
-        for live in self.sessions.values_mut().filter(follows) {
-            let (session, seen) = (live.session.id, live.replay.end());
-            if let Some(elsewhere) = &mut live.elsewhere {
-                elsewhere.asked = true;
-            }
-            reads.push((session, seen));
-        }
-        for (session, seen) in reads {
-            let max_bytes = self.read_bytes(session);
-            let read = self.store.query(OutputSince { session, seen, max_bytes });
-            self.later(read, move |c, behind| c.followed(session, seen, behind));
-        }
-    }
-
-    fn followed(&mut self, session: SessionId, seen: Seen, behind: Result<Behind, StoreError>) {
-        let Some(elsewhere) = self.sessions.get_mut(&session).and_then(|live| live.elsewhere.as_mut()) else { return };
-        elsewhere.asked = false;
-        match behind {
-            Ok(behind) => self.mirror(session, seen, behind),
-            Err(error) => tracing::warn!(%session, %error, "what another process answers could not be read"),
-        }
-    }
-
     /// Takes in what was put out behind `seen`, unless that was taken in already.
-    fn mirror(&mut self, session: SessionId, seen: Seen, behind: Behind) {
+    pub(super) fn mirror(&mut self, session: SessionId, seen: Seen, behind: Behind) {
         let now = self.clock.now();
         let Some(live) = self.sessions.get_mut(&session) else { return };
-        if live.replay.end() != seen || behind.end == seen {
+        if live.replay.end() != seen {
             return;
+        }
+        let reading = Reading::of(&behind);
+        if behind.end == seen {
+            return live.note_reading(reading);
         }
         let (entries, mut told) = (&behind.entries, Vec::new());
         for output in &behind.outputs {
@@ -241,6 +223,7 @@ impl Coordinator {
         } else {
             behind.outputs.into_iter().for_each(|output| live.replay.push(output));
         }
+        live.note_reading(reading);
         let is_script = matches!(self.front, Front::Script(_));
         for (entry, delta) in told {
             match delta {

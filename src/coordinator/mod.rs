@@ -16,6 +16,7 @@
 mod auto_replies;
 mod elsewhere;
 mod ends;
+mod follow;
 mod front;
 mod gates;
 mod mirror;
@@ -165,6 +166,8 @@ struct Elsewhere {
     running: Option<(EntryId, Progress)>,
     /// The store was asked for its output, and has not answered yet.
     asked: bool,
+    /// How far the answer was read; `None`: to be read anew from the end of the replay buffer.
+    reading: Option<follow::Reading>,
 }
 
 /// What is known of an entry from its acknowledgement to its end.

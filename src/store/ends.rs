@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::auto_replies::{Follow, FollowUp};
+use super::chunks::{self, Grown};
 use super::entries::expect_state;
 use super::sql::{ChunkKind, ErrorColumns, to_i64};
 use super::stats::{self, Counted, Sample};
@@ -83,8 +84,8 @@ impl Write for EndTurn {
 
     fn apply(mut self, conn: &Connection) -> Result<TurnEnd, StoreError> {
         let running = self.running(conn)?;
-        let chunks = std::mem::take(&mut self.chunks);
-        let text = self.end_answer(conn, take_chunks(conn, self.answer, chunks)?)?;
+        let grown = chunks::take(conn, self.answer, std::mem::take(&mut self.chunks))?;
+        let text = self.end_answer(conn, grown)?;
         self.end_entry(conn)?;
         let what = self.counted(&running);
         stats::record(conn, Sample { session: running.session, what, usage: self.usage })?;
@@ -142,7 +143,7 @@ impl EndTurn {
             ended @ (AnswerState::Complete | AnswerState::Failed) => ended,
         };
         let update = "UPDATE messages SET text = text || :grown_text, reasoning = reasoning || :grown_reasoning, \
-                 state = :state, finish_reason = :reason, input_tokens = :input, output_tokens = :output, \
+                 state = :state, first_chunk = NULL, finish_reason = :reason, input_tokens = :input, output_tokens = :output, \
                  first_at_ms = :first, finished_at_ms = :finished, error_kind = :kind, error_status = :status, \
                  error_text = :text, error_request_id = :request WHERE id = :id RETURNING text";
         let values = named_params! {
@@ -208,36 +209,4 @@ impl EndTurn {
             first: self.first_after,
         }
     }
-}
-
-/// What an answer grew by since it was folded last.
-pub(super) struct Grown {
-    pub(super) text: String,
-    pub(super) reasoning: String,
-}
-
-/// Takes an answer's chunk rows out of the database, and `last` behind them, for the caller to put into the message with
-/// the one UPDATE that ends it: each UPDATE of a message writes its whole text anew. First out, then in: the pages that
-/// the chunks leave are those that the text takes.
-pub(super) fn take_chunks(
-    conn: &Connection,
-    answer: MessageId,
-    last: Vec<(ChunkKind, String)>,
-) -> Result<Grown, StoreError> {
-    let mut grown = Grown { text: String::new(), reasoning: String::new() };
-    let mut grow = |kind: ChunkKind, piece: &str| match kind {
-        ChunkKind::Text => grown.text.push_str(piece),
-        ChunkKind::Reasoning => grown.reasoning.push_str(piece),
-    };
-    let mut stored = conn.prepare_cached("SELECT kind, text FROM chunks WHERE message_id = ?1 ORDER BY id")?;
-    let mut rows = stored.query([answer])?;
-    while let Some(row) = rows.next()? {
-        grow(row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
-    }
-    drop(rows);
-    conn.prepare_cached("DELETE FROM chunks WHERE message_id = ?1")?.execute([answer])?;
-    for (kind, piece) in &last {
-        grow(*kind, piece);
-    }
-    Ok(grown)
 }

@@ -3,6 +3,7 @@
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::chunks::OF_MESSAGE;
 use super::sql::{ChunkKind, stored_error, to_u64};
 use super::{Read, StoreError};
 use crate::domain::{AnswerState, ChatMessage, Message, MessageId, SessionId, Usage};
@@ -49,7 +50,8 @@ fn seams(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<u64>> {
 /// Joins the chunk rows in, where the answer has not ended yet.
 fn whole(conn: &Connection, mut message: Message) -> Result<Message, StoreError> {
     if message.state == AnswerState::Streaming {
-        let mut chunks = conn.prepare_cached("SELECT kind, text FROM chunks WHERE message_id = ?1 ORDER BY id")?;
+        let mut chunks =
+            conn.prepare_cached(&format!("SELECT kind, text FROM chunks WHERE {OF_MESSAGE} ORDER BY id"))?;
         let mut rows = chunks.query([message.id])?;
         while let Some(row) = rows.next()? {
             let into = match row.get(0)? {

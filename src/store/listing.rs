@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::entries::{COLUMNS, SERVICE_ORDER, by_id, entry};
 use super::gates::Gates;
 use super::history::UNDONE;
-use super::{Read, StoreError, sessions};
+use super::{Read, StoreError, chunks, sessions};
 use crate::domain::{
     AnswerState, Entry, EntryId, EntryState, ModelName, Origin, Priority, Session, SessionId, SessionName, Timestamp,
 };
@@ -150,16 +150,15 @@ struct Answer {
 
 /// An entry's answer as far as it is; its texts are not loaded.
 fn measure(conn: &Connection, entry: EntryId) -> Result<Option<Answer>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT octet_length(m.reasoning) + coalesce((SELECT sum(octet_length(c.text)) FROM chunks c \
-                    WHERE c.message_id = m.id AND c.kind = 'reasoning'), 0), \
-             octet_length(m.text) + coalesce((SELECT sum(octet_length(c.text)) FROM chunks c \
-                    WHERE c.message_id = m.id AND c.kind = 'text'), 0), m.model \
-         FROM messages m WHERE m.entry_id = ?1 AND m.role = 'assistant'",
-    )?;
-    let answer = statement.query_row([entry], |row| {
+    let sql = "SELECT octet_length(reasoning), octet_length(text), model, id, state FROM messages \
+               WHERE entry_id = ?1 AND role = 'assistant'";
+    let answer = conn.prepare_cached(sql)?.query_row([entry], |row| {
         let bytes = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
-        Ok(Answer { reasoning_bytes: bytes(0)?, text_bytes: bytes(1)?, model: row.get(2)? })
+        let (reasoning, text) = match row.get(4)? {
+            AnswerState::Streaming => chunks::measure(conn, row.get(3)?)?,
+            AnswerState::Complete | AnswerState::Interrupted | AnswerState::Failed => (0, 0),
+        };
+        Ok(Answer { reasoning_bytes: bytes(0)? + reasoning, text_bytes: bytes(1)? + text, model: row.get(2)? })
     });
     Ok(answer.optional()?)
 }

@@ -109,6 +109,7 @@ impl Writer {
     /// Goes on with what stands at the path now.
     fn reopen(&mut self) -> Result<(), StoreError> {
         let (conn, _) = open::connect(&self.path)?;
+        open::keep_temporaries_in_memory(&conn)?;
         leases::write_as(&conn, self.process.unwrap_or(leases::VISITOR), &Identity::of_this())?;
         // The lock may be gone with the rest.
         self.renew_lock()?;

@@ -12,8 +12,8 @@
 //! `undo`. SQL stands nowhere else in the program. What a person does with the file as a whole (`chatmux db`) is in `care`, a copy of
 //! it in `snapshot`, and `checkpoint` keeps its journal short.
 //!
-//! Partials are appended as chunk rows and folded into their message when the turn ends, so a long answer is never
-//! rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
+//! Partials are appended as chunk rows, in one log for all (`chunks`), and folded into their message when the turn ends, so a long
+//! answer is never rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
 //! others came between gets new rows at the end, and takes along what there is of an answer that it continues ([`StartTurn`]).
 //!
 //! # Disks that fail
@@ -41,6 +41,7 @@ mod attachments;
 mod auto_replies;
 mod care;
 mod checkpoint;
+mod chunks;
 mod ends;
 mod entries;
 mod error;
@@ -87,6 +88,7 @@ pub use auto_replies::{
     AutoReplies, AutoRepliesEnded, AutoReplyBegun, BeginAutoReply, EndAutoReplies, Follow, FollowUp, QueueAutoReply,
 };
 pub use care::{BackupError, Checkup, Counts, Vacuumed, back_up, check, vacuum};
+pub use chunks::{Chunk, Chunks, ChunksSince, Stream};
 pub use ends::{EndTurn, TurnEnd};
 pub use entries::{
     CancelEntries, ContinueTurn, Enqueue, FindEntry, HoldEntries, HurryEntries, MoveEntry, PendingEntries,

@@ -24,6 +24,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0004_settings_attachments.sql")),
     M::up(include_str!("../../migrations/0005_history.sql")),
     M::up(include_str!("../../migrations/0006_leases.sql")),
+    M::up(include_str!("../../migrations/0007_chunk_log.sql")),
 ];
 /// The same, as the migration crate takes them.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
@@ -141,6 +142,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
         1..SCHEMA => return Err(upgrade::older_lives(&path, found)),
         _ => None,
     };
+    keep_temporaries_in_memory(&conn).map_err(|e| e.at(&path))?;
     Ok(Opened { conn, path, sole, created: found == 0, upgraded, presence: Some(presence), process: None })
 }
 
@@ -152,8 +154,16 @@ pub(super) fn visit(path: &Path) -> Result<Opened, StoreError> {
         1..SCHEMA => upgrade::upgrade_alone(&mut conn, &path).map_err(|e| e.at(&path))?,
         _ => None,
     };
+    keep_temporaries_in_memory(&conn).map_err(|e| e.at(&path))?;
     leases::write_as(&conn, leases::VISITOR, &Identity::of_this()).map_err(|e| e.at(&path))?;
     Ok(Opened { conn, path, sole: false, created: found == 0, upgraded, presence: None, process: None })
+}
+
+/// What SQLite sets aside within an operation goes to memory, not to temporary files: what a savepoint would need to undo it, and
+/// what RETURNING gives, which is an answer's text once more (`max_answer_bytes`). Behind an upgrade, whose new indexes are sorted on the
+/// disk; before there is anything temporary, for this drops it.
+pub(super) fn keep_temporaries_in_memory(conn: &Connection) -> Result<(), StoreError> {
+    Ok(conn.pragma_update(None, "temp_store", "memory")?)
 }
 
 /// The read-only connection beside the writer's, which must stand already.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Row, params};
 
+use super::chunks::{self, OF_MESSAGE, Stream};
 use super::history::{UNDONE, usage};
 use super::sql::{ChunkKind, stored_error};
 use super::{Read, StoreError};
@@ -42,6 +43,10 @@ pub struct Behind {
     pub entries: BTreeMap<MessageId, EntryId>,
     /// Where all of it ends, what was left out included.
     pub end: Seen,
+    /// The answer that is under way there, if what is on the disk of it ends at `end`.
+    pub stream: Option<Stream>,
+    /// The last chunk of any answer at that moment: what comes behind it is not in here. 0: there was none ever.
+    pub last_chunk: i64,
 }
 
 /// A message's measures, its texts not loaded.
@@ -81,11 +86,12 @@ impl Part {
 }
 
 impl Measured {
-    fn read(row: &Row<'_>, seen: &Seen) -> rusqlite::Result<Self> {
+    /// `grown`: bytes of reasoning and text that are in chunks still.
+    fn read(row: &Row<'_>, grown: (u64, u64), seen: &Seen) -> rusqlite::Result<Self> {
         let id: MessageId = row.get(0)?;
         let role: Role = row.get(2)?;
-        let part = |at, seen_bytes| -> rusqlite::Result<Part> {
-            let bytes = row.get::<_, i64>(at)?.unsigned_abs();
+        let part = |at, grown, seen_bytes| -> rusqlite::Result<Part> {
+            let bytes = row.get::<_, i64>(at)?.unsigned_abs() + grown;
             // A question is seen whole or not at all.
             let from = match (id == seen.message, role) {
                 (false, _) => 0,
@@ -100,8 +106,8 @@ impl Measured {
             entry: row.get(1)?,
             role,
             state: row.get(3)?,
-            reasoning: part(4, seen.reasoning_bytes)?,
-            text: part(5, seen.text_bytes)?,
+            reasoning: part(4, grown.0, seen.reasoning_bytes)?,
+            text: part(5, grown.1, seen.text_bytes)?,
             open: matches!(entry_state, EntryState::Running | EntryState::Pending),
             usage: usage(row, 7)?,
             error: stored_error(row, 9)?,
@@ -127,6 +133,14 @@ impl Measured {
             }
             Role::User | Role::Assistant | Role::System => Seen::whole(self.id),
         }
+    }
+
+    /// The answer that streams. `None` when more of it was seen than is on the disk.
+    fn stream(&self, first_chunk: i64, grown: (u64, u64), seen: &Seen) -> Option<Stream> {
+        let is_ahead = seen.reasoning_bytes > self.reasoning.bytes || seen.text_bytes > self.text.bytes;
+        let (reasoning_bytes, text_bytes) = (self.reasoning.bytes - grown.0, self.text.bytes - grown.1);
+        let stream = Stream { message: self.id, entry: self.entry, first_chunk, reasoning_bytes, text_bytes };
+        (self.id != seen.message || !is_ahead).then_some(stream)
     }
 
     /// Loads what is to be given and appends it. Gives back the bytes that were lost to a cut character.
@@ -170,17 +184,16 @@ impl Read for OutputSince {
     fn fetch(self, conn: &Connection) -> Result<Behind, StoreError> {
         let sql = format!(
             "SELECT m.id, m.entry_id, m.role, m.state, \
-                 octet_length(m.reasoning) + CASE m.state WHEN 'streaming' THEN coalesce((SELECT sum(octet_length(c.text)) \
-                     FROM chunks c WHERE c.message_id = m.id AND c.kind = 'reasoning'), 0) ELSE 0 END, \
-                 octet_length(m.text) + CASE m.state WHEN 'streaming' THEN coalesce((SELECT sum(octet_length(c.text)) \
-                     FROM chunks c WHERE c.message_id = m.id AND c.kind = 'text'), 0) ELSE 0 END, \
+                 octet_length(m.reasoning), octet_length(m.text), \
                  e.state, m.input_tokens, m.output_tokens, \
-                 m.error_kind, m.error_status, m.error_text, m.error_request_id, m.entry_id IN {UNDONE} \
+                 m.error_kind, m.error_status, m.error_text, m.error_request_id, m.entry_id IN {UNDONE}, \
+                 CASE m.state WHEN 'streaming' THEN m.first_chunk END \
              FROM messages m JOIN entries e ON e.id = m.entry_id \
              WHERE m.session_id = ?1 AND m.id >= ?2 ORDER BY m.id DESC"
         );
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![self.session, self.seen.message])?;
+        let last_chunk = conn.prepare_cached(chunks::LAST)?.query_row([], |row| row.get(0))?;
         let (mut given, mut room, mut full) = (Vec::new(), self.max_bytes, false);
         let mut behind = Behind {
             cut_bytes: 0,
@@ -188,10 +201,15 @@ impl Read for OutputSince {
             outputs: Vec::new(),
             entries: BTreeMap::new(),
             end: self.seen,
+            stream: None,
+            last_chunk,
         };
         // From the end back: once it is full only lengths are looked at.
         while let Some(row) = rows.next()? {
-            let mut measured = Measured::read(row, &self.seen)?;
+            let first_chunk: Option<i64> = row.get(14)?;
+            let grown = first_chunk.map_or(Ok((0, 0)), |_| chunks::measure(conn, row.get(0)?))?;
+            let mut measured = Measured::read(row, grown, &self.seen)?;
+            behind.stream = behind.stream.or_else(|| measured.stream(first_chunk?, grown, &self.seen));
             if behind.end == self.seen {
                 behind.end = measured.end(&self.seen);
             }
@@ -263,9 +281,8 @@ fn chunks_from(
     mut skip: i64,
     bytes: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT octet_length(text), text FROM chunks WHERE message_id = ?1 AND kind = ?2 ORDER BY id",
-    )?;
+    let sql = format!("SELECT octet_length(text), text FROM chunks WHERE {OF_MESSAGE} AND kind = ?2 ORDER BY id");
+    let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![message, kind])?;
     while let Some(row) = rows.next()? {
         let length: i64 = row.get(0)?;
@@ -288,19 +305,19 @@ pub(super) fn open_ends(conn: &Connection) -> Result<Vec<(SessionId, MessageId, 
     for state in ["running", "pending"] {
         let sql = format!(
             "SELECT m.session_id, m.id, \
-                 octet_length(m.reasoning) + coalesce((SELECT sum(octet_length(c.text)) FROM chunks c \
-                     WHERE c.message_id = m.id AND c.kind = 'reasoning'), 0), \
-                 octet_length(m.text) + coalesce((SELECT sum(octet_length(c.text)) FROM chunks c \
-                     WHERE c.message_id = m.id AND c.kind = 'text'), 0), \
-                 q.id \
+octet_length(m.reasoning), octet_length(m.text), q.id, m.state \
              FROM entries e JOIN messages m ON m.entry_id = e.id AND m.role = 'assistant' \
                  JOIN messages q ON q.entry_id = e.id AND q.role = 'user' WHERE e.state = '{state}'"
         );
         for row in conn.prepare_cached(&sql)?.query_map([], |row| {
-            let (reasoning, text): (i64, i64) = (row.get(2)?, row.get(3)?);
-            let (reasoning_bytes, text_bytes) = (reasoning.unsigned_abs(), text.unsigned_abs());
             let message = row.get(1)?;
-            let end = match reasoning + text {
+            let (reasoning, text) = match row.get(5)? {
+                AnswerState::Streaming => chunks::measure(conn, message)?,
+                AnswerState::Complete | AnswerState::Interrupted | AnswerState::Failed => (0, 0),
+            };
+            let folded = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+            let (reasoning_bytes, text_bytes) = (folded(2)? + reasoning, folded(3)? + text);
+            let end = match reasoning_bytes + text_bytes {
                 0 => Seen::whole(row.get(4)?),
                 _ => Seen { message, reasoning_bytes, text_bytes, ended: false },
             };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::StoreError;
-use super::ends::take_chunks;
+use super::chunks;
 use super::leases;
 use super::process::Identity;
 use super::stats::{self, Counted, Sample};
@@ -123,10 +123,10 @@ fn streaming(conn: &Connection) -> Result<Vec<Interrupted>, StoreError> {
 
 /// Ends one answer; `None` when there is nothing of it that a person could read.
 fn interrupt(conn: &Connection, cut: Interrupted, now: Timestamp) -> Result<Option<Interrupted>, StoreError> {
-    let grown = take_chunks(conn, cut.answer, Vec::new())?;
+    let grown = chunks::take(conn, cut.answer, Vec::new())?;
     let text_bytes: i64 = conn
         .prepare_cached(
-            "UPDATE messages SET state = 'interrupted', finished_at_ms = ?2, error_kind = ?3, error_text = ?4, \
+            "UPDATE messages SET state = 'interrupted', first_chunk = NULL, finished_at_ms = ?2, error_kind = ?3, error_text = ?4, \
                  text = text || ?5, reasoning = reasoning || ?6 WHERE id = ?1 RETURNING octet_length(text)",
         )?
         .query_row(params![cut.answer, now, ErrorKind::Transport, REASON, grown.text, grown.reasoning], |row| {

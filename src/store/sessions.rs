@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::sql::{is_unique_violation, seen, to_i64};
-use super::{Read, StoreError, Write, leases, stats};
+use super::{Read, StoreError, Write, chunks, leases, stats};
 use crate::domain::{MessageId, ModelName, Notify, Seen, Session, SessionId, SessionName, SessionRef, Timestamp};
 
 /// The key in `state` under which the active session's number stands.
@@ -199,6 +199,7 @@ impl Write for DeleteSession {
 
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
         change(conn, self.session, "DELETE FROM sessions WHERE id = ?1", [self.session])?;
+        chunks::forget_orphans(conn)?;
         leases::tell(conn, self.session)?;
         stats::forget(conn, self.session)
     }

@@ -4,8 +4,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::entries::expect_state;
-use super::sql::{ChunkKind, is_missing_parent, is_unique_violation};
-use super::{StoreError, Write, leases};
+use super::sql::{ChunkKind, is_unique_violation};
+use super::{StoreError, Write, chunks, leases};
 use crate::domain::{AnswerState, EntryId, EntryState, Kept, MessageId, ModelName, SessionId, Timestamp};
 
 /// Starts an entry's turn: pending → running, one attempt more.
@@ -220,12 +220,13 @@ fn before(conn: &Connection, session: SessionId, question: MessageId) -> Result<
 }
 
 fn begin(conn: &Connection, answer: MessageId, model: &ModelName, partial: Option<&Partial>) -> Result<(), StoreError> {
-    conn.prepare_cached(
+    let sql = format!(
         "UPDATE messages SET state = 'streaming', model = ?2, finish_reason = NULL, input_tokens = NULL, \
              output_tokens = NULL, first_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
-             error_text = NULL, error_request_id = NULL, seams = ?3 WHERE id = ?1",
-    )?
-    .execute(params![answer, model, partial.map_or("", |partial| &partial.seams)])?;
+             error_text = NULL, error_request_id = NULL, seams = ?3, first_chunk = {} WHERE id = ?1",
+        chunks::NEXT
+    );
+    conn.prepare_cached(&sql)?.execute(params![answer, model, partial.map_or("", |partial| &partial.seams)])?;
     Ok(())
 }
 
@@ -262,10 +263,7 @@ impl Write for AppendChunks {
         }
         let mut insert = conn.prepare_cached("INSERT INTO chunks (message_id, kind, text) VALUES (?1, ?2, ?3)")?;
         for (kind, text) in merged(self.chunks) {
-            insert.execute(params![self.answer, kind, text]).map_err(|e| match is_missing_parent(&e) {
-                true => StoreError::NoMessage(self.answer),
-                false => e.into(),
-            })?;
+            insert.execute(params![self.answer, kind, text])?;
         }
         Ok(())
     }

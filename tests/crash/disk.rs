@@ -98,7 +98,7 @@ fn read(now: &Transaction<'_>, seed: u64) -> Moment {
     let mut statement = now
         .prepare(
             "SELECT m.entry_id, m.state, m.text || coalesce((SELECT group_concat(text, '' ORDER BY id) FROM chunks c \
-                 WHERE c.message_id = m.id AND c.kind = 'text'), '') FROM messages m WHERE m.role = 'assistant'",
+                 WHERE c.id >= m.first_chunk AND c.message_id = m.id AND c.kind = 'text'), '') FROM messages m WHERE m.role = 'assistant'",
         )
         .unwrap();
     let answers = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));

@@ -9,7 +9,8 @@ use crate::server::{Format, Gate, Reply, Server};
 
 /// Bytes of all answers' text on the disk, folded or not.
 pub(crate) const ON_DISK: &str = "SELECT (SELECT coalesce(sum(octet_length(text)), 0) FROM messages WHERE role = 'assistant') \
-     + (SELECT coalesce(sum(octet_length(text)), 0) FROM chunks WHERE kind = 'text')";
+     + (SELECT coalesce(sum(octet_length(c.text)), 0) FROM chunks c JOIN messages m ON m.id = c.message_id \
+         WHERE c.id >= m.first_chunk AND c.kind = 'text')";
 
 /// A home whose database is on a faulty disk, and a server.
 pub(crate) struct Machine {

@@ -8,7 +8,8 @@ use crate::server::{self, Format, Gate, Reply, Server};
 
 /// Bytes of all answers' text on the disk, folded or not.
 const ON_DISK: &str = "SELECT (SELECT coalesce(sum(octet_length(text)), 0) FROM messages WHERE role = 'assistant') \
-     + (SELECT coalesce(sum(octet_length(text)), 0) FROM chunks WHERE kind = 'text')";
+     + (SELECT coalesce(sum(octet_length(c.text)), 0) FROM chunks c JOIN messages m ON m.id = c.message_id \
+         WHERE c.id >= m.first_chunk AND c.kind = 'text')";
 const PIECES: usize = 40;
 /// Histories of random moments, each from its own seed.
 const SEEDS: u64 = 10;

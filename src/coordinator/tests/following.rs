@@ -13,14 +13,19 @@ const SESSIONS: i64 = 3;
 const REPLAY_BYTES: usize = 2_000;
 
 /// What the person has seen of each session. Questions are shown as `<q>`, ends as `<end>`.
-struct Screen {
+pub(super) struct Screen {
     active: SessionId,
-    shown: BTreeMap<SessionId, String>,
-    cut: BTreeMap<SessionId, u64>,
+    pub(super) shown: BTreeMap<SessionId, String>,
+    pub(super) thought: BTreeMap<SessionId, String>,
+    pub(super) cut: BTreeMap<SessionId, u64>,
 }
 
 impl Screen {
-    fn draw(&mut self, frame: Frame) {
+    pub(super) fn new(active: SessionId) -> Self {
+        Self { active, shown: BTreeMap::new(), thought: BTreeMap::new(), cut: BTreeMap::new() }
+    }
+
+    pub(super) fn draw(&mut self, frame: Frame) {
         for show in frame.shows {
             let said = match show {
                 Show::Switched { session, cut_bytes, .. } => {
@@ -33,13 +38,13 @@ impl Screen {
                     format!("<{text}>")
                 }
                 Show::Text(text) => text,
+                Show::Reasoning(text) => {
+                    self.thought.entry(self.active).or_default().push_str(&text);
+                    continue;
+                }
                 Show::End { .. } => "<end>".to_owned(),
                 Show::Notice(_) | Show::Queued { .. } | Show::Alert(_) | Show::GoesOn(_) => continue,
-                other @ (Show::Reasoning(_)
-                | Show::Error(_)
-                | Show::Command { .. }
-                | Show::Block(_)
-                | Show::Look(_)) => {
+                other @ (Show::Error(_) | Show::Command { .. } | Show::Block(_) | Show::Look(_)) => {
                     panic!("{other:?}")
                 }
             };
@@ -48,22 +53,22 @@ impl Screen {
     }
 }
 
-struct Rng(u64);
+pub(super) struct Rng(pub(super) u64);
 
 impl Rng {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
 }
 
-async fn go_to(b: &Bench, session: i64) {
+pub(super) async fn go_to(b: &Bench, session: i64) {
     let to = SwitchTo::Session(SessionRef::Id(SessionId(session)));
     b.handle.switch(to, None).await.unwrap();
 }
 
 /// Takes frames until the end of `expected` is on the screen.
-async fn drain(frames: &mut Frames, screen: &mut Screen, session: SessionId, expected: &str) {
+pub(super) async fn drain(frames: &mut Frames, screen: &mut Screen, session: SessionId, expected: &str) {
     let end = &expected[expected.ceil_char_boundary(expected.len().saturating_sub(60))..];
     while !screen.shown.get(&session).is_some_and(|shown| shown.ends_with(end)) {
         // The deadline is for a broken coordinator; a whole one is asked for nothing but the next frame.
@@ -76,7 +81,7 @@ async fn play(seed: u64) {
     let mut rng = Rng(seed);
     let (front, mut frames) = terminal();
     let mut b = bench(SESSIONS as usize, 8, REPLAY_BYTES, front);
-    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    let mut screen = Screen::new(SessionId(1));
     let mut streams: BTreeMap<i64, Asked> = BTreeMap::new();
     let mut expected: BTreeMap<SessionId, String> = BTreeMap::new();
     let mut word = 0;
@@ -162,7 +167,7 @@ fn eprint_seed(seed: u64) {
 async fn cancelling_what_was_overtaken_loses_nothing_of_what_streams() {
     let (front, mut frames) = terminal();
     let mut b = bench(1, 8, REPLAY_BYTES, front);
-    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    let mut screen = Screen::new(SessionId(1));
     let queued = b.handle.submit(message(1, "first")).await.unwrap();
     let busy = ProviderError::transient(ErrorKind::Overloaded, "busy");
     b.asked.recv().await.unwrap().answer.send(Err(busy)).await.unwrap();
@@ -185,7 +190,7 @@ async fn cancelling_what_was_overtaken_loses_nothing_of_what_streams() {
 async fn the_answer_to_what_was_dead_is_shown() {
     let (front, mut frames) = terminal();
     let mut b = bench(1, 8, REPLAY_BYTES, front);
-    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    let mut screen = Screen::new(SessionId(1));
     b.handle.submit(message(1, "q")).await.unwrap();
     let refused = ProviderError::fatal(ErrorKind::Auth, "no");
     b.asked.recv().await.unwrap().answer.send(Err(refused)).await.unwrap();
@@ -202,7 +207,7 @@ async fn the_answer_to_what_was_dead_is_shown() {
 async fn what_gave_way_and_was_overtaken_goes_on_whole_behind_what_overtook_it() {
     let (front, mut frames) = terminal();
     let mut b = bench(2, 1, REPLAY_BYTES, front);
-    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    let mut screen = Screen::new(SessionId(1));
     go_to(&b, 2).await;
     b.handle.submit(Submission { priority: Priority::Low, ..message(2, "low") }).await.unwrap();
     let low = b.asked.recv().await.unwrap();
@@ -237,7 +242,7 @@ async fn what_gave_way_and_was_overtaken_goes_on_whole_behind_what_overtook_it()
 async fn an_answer_that_a_person_continues_is_shown_from_where_it_begins() {
     let (front, mut frames) = terminal();
     let mut b = bench(1, 8, REPLAY_BYTES, front);
-    let mut screen = Screen { active: SessionId(1), shown: BTreeMap::new(), cut: BTreeMap::new() };
+    let mut screen = Screen::new(SessionId(1));
     b.handle.submit(message(1, "q")).await.unwrap();
     let asked = b.asked.recv().await.unwrap();
     asked.say("half").await;

@@ -1,5 +1,6 @@
 //! The coordinator with a real store and a model that a test plays by hand: no clock to wait for, no guess.
 
+mod elsewhere;
 mod following;
 mod loops;
 mod ordering;
@@ -9,14 +10,15 @@ mod undoing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use super::{AutoReplyDefaults, Front, Handle, ScriptItem, Setup, Submission, UiDefaults, Which, spawn};
+use super::{AutoReplyDefaults, Front, Handle, ScriptItem, Setup, Submission, UiDefaults, Watch, Which, spawn};
 use crate::domain::{
-    Clock, Event, FinishReason, Frame, Look, Notify, Origin, Priority, Role, SessionId, SessionRef, TimeOfDay,
-    Timestamp,
+    Clock, Event, FinishReason, Frame, Look, Notify, Origin, Priority, ProcessId, Role, SessionId, SessionRef,
+    TimeOfDay, Timestamp,
 };
 use crate::provider::{Piece, Pieces, Provider, Request};
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
@@ -82,8 +84,35 @@ async fn settle() {
 const CLOCK: Clock = Clock(|| Timestamp(1_700_000_000_000));
 
 fn bench(sessions: usize, slots: usize, replay_bytes: usize, front: Front) -> Bench {
+    bench_with(sessions, slots, replay_bytes, front, |_| None)
+}
+
+/// One that looks at what other processes do, as often as it can.
+fn watching_bench(sessions: usize, replay_bytes: usize, front: Front) -> Bench {
+    let (often, never) = (Duration::from_millis(1), Duration::from_secs(3_600));
+    bench_with(sessions, 8, replay_bytes, front, |process| {
+        Some(Watch {
+            process,
+            since: 0,
+            heartbeat: often,
+            quiet_period: never,
+            max_wait: never,
+            check_interval: often,
+            resumes: false,
+            adopts: false,
+        })
+    })
+}
+
+fn bench_with(
+    sessions: usize,
+    slots: usize,
+    replay_bytes: usize,
+    front: Front,
+    watch: impl FnOnce(ProcessId) -> Option<Watch>,
+) -> Bench {
     let folder = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(&folder.path().join("db"), CLOCK.now()).unwrap();
+    let (store, opening) = Store::open(&folder.path().join("db"), CLOCK.now()).unwrap();
     let create = |_| {
         let model = "played:m".parse().unwrap();
         store.write_blocking(CreateSession { name: None, model, system: String::new(), now: CLOCK.now() }).unwrap()
@@ -102,7 +131,7 @@ fn bench(sessions: usize, slots: usize, replay_bytes: usize, front: Front) -> Be
         ends: Vec::new(),
         pending: Vec::new(),
         elsewhere: Vec::new(),
-        watch: None,
+        watch: watch(opening.process),
         model: "played:m".parse().unwrap(),
         replay_bytes,
         front,
@@ -110,7 +139,7 @@ fn bench(sessions: usize, slots: usize, replay_bytes: usize, front: Front) -> Be
         resume_auto_replies: false,
         auto_reply: AutoReplyDefaults {
             max_turns: 10,
-            max_time: std::time::Duration::from_secs(3_600),
+            max_time: Duration::from_secs(3_600),
             max_tokens: 200_000,
             stop_on_repeat: true,
         },

@@ -4,6 +4,7 @@ mod attachments;
 mod auto_replies;
 mod care;
 mod checkpoints;
+mod chunks;
 mod concurrency;
 mod continuing;
 mod entries;

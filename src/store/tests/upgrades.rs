@@ -10,7 +10,7 @@ use super::*;
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
 
 /// What each schema added, with rows in every state that its rules know. Entry 2 streams, and its partial is in chunks.
-const ROWS: [&str; 5] = [
+const ROWS: [&str; 6] = [
     "INSERT INTO sessions (name, model, held, closed_at_ms, seen_message, created_at_ms, system, draft) VALUES
          ('main', 'demo:tour', 0, NULL, 2, 1, 'be brief', 'half a li'), ('put-away', 'local:m', 1, 9, 0, 2, '', '');
      INSERT INTO entries (session_id, priority, origin, state, attempts, held, not_before_ms, created_at_ms,
@@ -44,6 +44,10 @@ const ROWS: [&str; 5] = [
      INSERT INTO attachments (session_id, name, text) VALUES (1, 'notes.txt', 'the file');",
     "INSERT INTO history (session_id, nth, at_ms, line) VALUES (1, 1, 1, 'q'), (1, 2, 5, '/drop 5');
      UPDATE entries SET undone = 1 WHERE id = 5;",
+    "INSERT INTO processes (pid, boot, started, beat) VALUES (7, 'a boot', 3, 4);
+     INSERT INTO leases VALUES (1, 1);
+     INSERT INTO changes (session_id, process_id) VALUES (1, 1);
+     UPDATE entries SET set_aside = 1 WHERE id = 4;",
 ];
 
 /// A database as the schema `k` had it, with all that it knew.
