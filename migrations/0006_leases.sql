@@ -29,3 +29,6 @@ CREATE TABLE changes (
 
 -- Held because the process that was to send it has ended, and not because a person held it.
 ALTER TABLE entries ADD COLUMN set_aside INTEGER NOT NULL DEFAULT 0 CHECK (set_aside = 0 OR set_aside = 1);
+
+-- Who has acknowledged it, or has let it go on: as long as that one lives, it waits for nobody else's end.
+ALTER TABLE entries ADD COLUMN process_id INTEGER;

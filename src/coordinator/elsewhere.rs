@@ -12,14 +12,16 @@
 //! Time is measured here with the monotonic clock, which neither a person nor sleep moves: a machine that slept has nobody's lease
 //! taken over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Coordinator, notices};
 use crate::domain::{ProcessId, SessionId};
-use crate::store::{Adopt, AskToCancel, Beat, HoldEntries, Other, Recovery, StoreError, Survey, Surveyed, TakeOver};
+use crate::store::{
+    Adopt, AskToCancel, Beat, HoldEntries, Other, Recovery, Sessions, StoreError, Survey, Surveyed, TakeOver,
+};
 
 /// Between two looks while another process answers: with a checkpoint ([`crate::domain::limits::CHECKPOINT_INTERVAL`]) before it and a
 /// commit between them, what is shown here is at most 200 ms behind.
@@ -56,12 +58,18 @@ pub(super) struct Watching {
     next_beat: Instant,
     /// A survey is under way.
     asked: bool,
+    /// When the others were looked at last.
+    looked: Instant,
+    /// Since when a beat is being committed.
+    beating: Option<Instant>,
 }
 
 /// Another process's beat, and since when it has been that.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     beat: i64,
+    /// It has a lease: only then it beats.
+    works: bool,
     since: Instant,
     /// It was tried to take over from it.
     tried: bool,
@@ -70,23 +78,38 @@ struct Seen {
 impl Watching {
     pub(super) fn new(watch: Watch) -> Self {
         let (now, last) = (Instant::now(), watch.since);
-        Self { watch, last, others: BTreeMap::new(), next_survey: now, next_beat: now, asked: false }
+        Self {
+            watch,
+            last,
+            others: BTreeMap::new(),
+            next_survey: now,
+            next_beat: now,
+            asked: false,
+            looked: now,
+            beating: None,
+        }
     }
 
-    /// Takes in who is registered; gives those whose work is to be taken over.
-    fn note(&mut self, found: Vec<Other>, now: Instant) -> Vec<(ProcessId, i64)> {
+    /// Takes in who is registered; gives those whose work is to be taken over, and whether each is certainly gone.
+    fn note(&mut self, found: Vec<Other>, now: Instant) -> Vec<(ProcessId, i64, bool)> {
         let mut lost = Vec::new();
+        // While this process stood still itself, or could not write, nobody's silence says anything.
+        let late = self.watch.heartbeat + self.watch.check_interval;
+        let stood_still = now.duration_since(self.looked) > 2 * late
+            || self.beating.is_some_and(|asked| now.duration_since(asked) > self.watch.check_interval);
+        self.looked = now;
         let before = std::mem::take(&mut self.others);
-        for Other { process, identity, beat } in found {
-            let mut seen = before.get(&process).copied().filter(|seen| seen.beat == beat);
-            let seen = seen.get_or_insert(Seen { beat, since: now, tried: false });
+        for Other { process, identity, beat, works } in found {
+            let same = |seen: &Seen| seen.beat == beat && seen.works == works && !(stood_still && works);
+            let mut seen = before.get(&process).copied().filter(same);
+            let seen = seen.get_or_insert(Seen { beat, works, since: now, tried: false });
             let quiet = now.duration_since(seen.since);
             // Whatever the configuration says: between two beats everyone is silent.
             let max_wait = self.watch.max_wait.max(self.watch.heartbeat + self.watch.quiet_period);
-            let gone = quiet >= max_wait || (quiet >= self.watch.quiet_period && identity.is_gone());
-            if gone && !seen.tried {
+            let is_gone = quiet >= self.watch.quiet_period && identity.is_gone();
+            if (is_gone || (works && quiet >= max_wait)) && !seen.tried {
                 seen.tried = true;
-                lost.push((process, beat));
+                lost.push((process, beat, is_gone));
             }
             self.others.insert(process, *seen);
         }
@@ -116,16 +139,28 @@ impl Coordinator {
     }
 
     pub(super) fn survey(&mut self) {
+        // Who has nothing to run has no lease, and nothing that could be taken over.
+        let works = || self.sessions.keys().any(|&id| self.queue.is_busy(id) && !self.queue.is_elsewhere(id));
+        let now = Instant::now();
+        let is_due = |w: &Watching| now >= w.next_beat && !w.others.is_empty() && w.beating.is_none();
+        let beats = self.watching.as_ref().is_some_and(is_due) && works();
         let Some(watching) = &mut self.watching else { return };
         watching.asked = true;
         let (process, since) = (watching.watch.process, watching.last);
-        let now = Instant::now();
-        if now >= watching.next_beat && !watching.others.is_empty() {
-            watching.next_beat = now + watching.watch.heartbeat;
+        let set_aside = watching.watch.adopts && watching.watch.resumes;
+        if beats {
+            (watching.next_beat, watching.beating) = (now + watching.watch.heartbeat, Some(now));
             let commit = self.store.submit(Beat);
-            self.quietly(commit);
+            self.after(commit, |c, result| {
+                if let Some(watching) = &mut c.watching {
+                    watching.beating = None;
+                }
+                if let Err(error) = result {
+                    c.store_trouble(&error);
+                }
+            });
         }
-        let read = self.store.query(Survey { process, since });
+        let read = self.store.query(Survey { process, since, set_aside });
         self.later(read, Self::surveyed);
         self.follow_all();
     }
@@ -148,12 +183,17 @@ impl Coordinator {
             (false, true) => check_interval.min(FOLLOW_INTERVAL),
             (false, false) => check_interval,
         };
-        let adopts = watching.watch.adopts;
+        let (adopts, set_aside) = (watching.watch.adopts, watching.watch.adopts && watching.watch.resumes);
         watching.next_survey = now + pause;
-        for (process, beat) in lost {
+        let lives = |process: &ProcessId| watching.others.contains_key(process);
+        let is_left = |live: &&super::Live| live.elsewhere.is_some_and(|elsewhere| !lives(&elsewhere.process));
+        let left: Vec<SessionId> = self.sessions.values().filter(is_left).map(|live| live.session.id).collect();
+        for (process, beat, is_gone) in lost {
             let commit = self.store.submit(TakeOver { process, beat, now: self.clock.now() });
-            self.after(commit, move |c, result| c.taken_over(process, result));
+            self.after(commit, move |c, result| c.taken_over(process, is_gone, result));
         }
+        // Who had them has left, or somebody else has taken over.
+        left.into_iter().filter(|session| !found.changed.contains_key(session)).for_each(|id| self.look_at(id, false));
         if found.missed {
             self.look_at_all();
         }
@@ -161,7 +201,7 @@ impl Coordinator {
             self.look_at(session, cancel);
         }
         if found.orphans && adopts && !self.quit_begun {
-            let commit = self.store.submit(Adopt { set_aside: false, only: None });
+            let commit = self.store.submit(Adopt { set_aside, only: None });
             self.after(commit, |c, adopted| {
                 adopted.unwrap_or_default().into_iter().for_each(|session| c.look_at(session, false));
             });
@@ -177,11 +217,16 @@ impl Coordinator {
     }
 
     fn look_at_all(&mut self) {
-        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
-        all.into_iter().for_each(|session| self.look_at(session, false));
+        let read = self.store.query(Sessions { closed: true });
+        self.later(read, |c, found| {
+            let found = found.unwrap_or_default();
+            let all: BTreeSet<SessionId> =
+                found.iter().map(|session| session.id).chain(c.sessions.keys().copied()).collect();
+            all.into_iter().for_each(|session| c.look_at(session, false));
+        });
     }
 
-    fn taken_over(&mut self, process: ProcessId, result: Result<Option<Recovery>, StoreError>) {
+    fn taken_over(&mut self, process: ProcessId, is_gone: bool, result: Result<Option<Recovery>, StoreError>) {
         let recovery = match result {
             Ok(Some(recovery)) => recovery,
             Ok(None) => return,
@@ -210,7 +255,7 @@ impl Coordinator {
             Some(live) => format!("{id} {}", live.session.name),
             None => id.to_string(),
         };
-        let lines = gone(&recovery, if resumes { 0 } else { held.len() }, name);
+        let lines = gone(&recovery, is_gone, if resumes { 0 } else { held.len() }, name);
         // Behind what there is of those answers.
         self.after(std::future::ready(Ok(())), move |c, _| lines.into_iter().for_each(|line| c.notice(line)));
     }
@@ -225,12 +270,13 @@ impl Coordinator {
 }
 
 /// What another process has left that is gone, in a few lines: its answers that were cut, and how many messages of its are `held` from now
-/// on. `name`: a session as `2 docs`.
-pub fn gone(recovery: &Recovery, held: usize, name: impl Fn(SessionId) -> String) -> Vec<String> {
+/// on. `is_gone`: it has certainly ended; else it was only silent. `name`: a session as `2 docs`.
+pub fn gone(recovery: &Recovery, is_gone: bool, held: usize, name: impl Fn(SessionId) -> String) -> Vec<String> {
     let mut lines = Vec::new();
+    let how = if is_gone { "is gone" } else { "is silent, and perhaps stopped" };
     for cut in &recovery.interrupted {
         lines.push(format!(
-            "[{}] the chatmux that answered here is gone: {} bytes of the answer are kept, marked interrupted",
+            "[{}] the chatmux that answered here {how}: {} bytes of the answer are kept, marked interrupted",
             name(cut.session),
             cut.text_bytes
         ));

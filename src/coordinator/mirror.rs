@@ -85,9 +85,11 @@ impl Coordinator {
         // This process was silent for so long that its lease was taken, though it may have it again: what still comes of its turn is
         // nobody's.
         let runs = running.as_ref().filter(|_| lease.is_some_and(|lease| lease.is_ours)).map(|entry| entry.id);
-        if let Some(turn) = live.turn.as_ref().filter(|turn| runs != Some(turn.entry)) {
+        let lost = live.turn.as_ref().filter(|turn| runs != Some(turn.entry) && !turn.cancel.is_cancelled());
+        let lost = lost.map(|turn| {
             turn.cancel.cancel();
-        }
+            turn.entry
+        });
         // A loop of a turn under way here counts here.
         let same = |a: &crate::domain::AutoReply, b: &crate::domain::AutoReply| a.started_at == b.started_at;
         if !(here && matches!((&live.auto, &auto), (Some(a), Some(b)) if same(a, b))) {
@@ -111,6 +113,10 @@ impl Coordinator {
             Some(_) => queue::Lease::Elsewhere(running.map(|entry| entry.id)),
             None => queue::Lease::Here,
         };
+        if let Some(entry) = lost {
+            let named = self.named(session);
+            self.notice(format!("{named} this chatmux was silent for so long that another has taken over #{entry}"));
+        }
         let waiting = pending.iter().map(waiting).collect();
         self.tell(queue::Event::Reread { session, waiting, lease });
         if self.queue.is_held(session) {
@@ -139,6 +145,9 @@ impl Coordinator {
             self.tell(queue::Event::ProviderChanged { session, provider });
         }
         if was_held != held {
+            self.tell(queue::Event::Hold { session, held, release: false });
+        }
+        if !was_open && !archived {
             self.tell(queue::Event::Hold { session, held, release: false });
         }
         // What is archived asks for nothing more.

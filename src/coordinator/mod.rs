@@ -133,6 +133,8 @@ struct Live {
     turn: Option<RunningTurn>,
     /// Another process has its lease.
     elsewhere: Option<Elsewhere>,
+    /// Another process has deleted it.
+    is_gone: bool,
     /// Something ended that the person has not seen: `Finished` or `Failed`.
     unseen: Option<Activity>,
     /// Its auto-reply loop.
@@ -308,6 +310,7 @@ impl Coordinator {
             replay: ReplayBuffer::new(self.replay_bytes, end),
             turn: None,
             elsewhere: None,
+            is_gone: false,
             auto: None,
             unseen,
         };

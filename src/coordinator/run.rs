@@ -13,6 +13,8 @@ use crate::domain::{ErrorKind, ProviderError, Usage};
 use crate::queue::{Came, Event, Outcome};
 use crate::worker::{Ended, Report, What};
 
+/// A terminal that is left is given its last frame within this, or goes without.
+const LAST_FRAME: Duration = Duration::from_millis(500);
 /// Reports that are taken in one go before anything else has its turn.
 const REPORTS_AT_ONCE: usize = 64;
 
@@ -221,7 +223,14 @@ impl Coordinator {
             self.save_draft(draft);
         }
         match self.front {
-            Front::Terminal(_) => self.leaving = Some(reply),
+            Front::Terminal(_) => {
+                self.leaving = Some(reply);
+                self.later(tokio::time::sleep(LAST_FRAME), |c, ()| {
+                    if let Some(reply) = c.leaving.take() {
+                        c.left_alone(Some(reply));
+                    }
+                });
+            }
             Front::Script(_) | Front::Nobody => self.left_alone(Some(reply)),
         }
         self.touch_prompt();

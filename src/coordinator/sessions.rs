@@ -132,6 +132,9 @@ impl Coordinator {
         self.quietly(commit);
         self.emit_change(id, SessionChange::Switched);
         self.enter(id, false);
+        if let Some(left) = self.previous.filter(|left| self.sessions.get(left).is_some_and(|live| live.is_gone)) {
+            self.vanish(left);
+        }
     }
 
     fn neighbour(&self, next: bool) -> SessionId {
@@ -259,16 +262,24 @@ impl Coordinator {
                 let _ = reply.send(Err(error.into()));
                 return;
             }
-            if let Some(row) = c.vanish(session) {
-                let _ = reply.send(Ok(row));
-            }
+            let row = c.vanish(session).ok_or(Error::UnknownSession(SessionRef::Id(session)));
+            let _ = reply.send(row);
         });
     }
 
-    /// A session is no more: deleted here, or by another process. The active one, and one that still answers, stay until
+    /// A session is no more: deleted here, or by another process. The active one, and one that still answers here, stay until
     /// they are left and have ended.
     pub(super) fn vanish(&mut self, session: SessionId) -> Option<Session> {
-        if session == self.active || self.queue.running(session).is_some() {
+        if session == self.active {
+            let live = self.sessions.get_mut(&session)?;
+            if !std::mem::replace(&mut live.is_gone, true) {
+                self.notice(format!(
+                    "session {session} was deleted by another chatmux: /switch goes to one that is there"
+                ));
+            }
+            return None;
+        }
+        if self.queue.running(session).is_some() && !self.queue.is_elsewhere(session) {
             return None;
         }
         for waiting in self.queue.waiting(session) {
@@ -327,7 +338,7 @@ impl Coordinator {
 
     pub(super) fn save_draft(&mut self, draft: String) {
         let session = self.active;
-        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let Some(live) = self.sessions.get_mut(&session).filter(|live| !live.is_gone) else { return };
         if live.session.draft != draft {
             live.session.draft.clone_from(&draft);
             let commit = self.store.submit(SetDraft { session, draft });

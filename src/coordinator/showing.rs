@@ -225,7 +225,7 @@ impl Coordinator {
 
     /// Keeps how far a session was seen.
     pub(super) fn save_seen(&mut self, session: SessionId) {
-        let Some(live) = self.sessions.get_mut(&session) else { return };
+        let Some(live) = self.sessions.get_mut(&session).filter(|live| !live.is_gone) else { return };
         if live.saved_seen != live.session.seen {
             live.saved_seen = live.session.seen;
             let commit = self.store.submit(SetSeen { session, seen: live.session.seen });

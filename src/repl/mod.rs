@@ -140,6 +140,8 @@ impl Repl {
             End::Left | End::Detached => has_line.then(String::new),
             End::Signal(_) | End::Failed(_) => cut_off(&mut reads, &line),
         };
+        // What is to be printed last waits as long as the reader may get another line.
+        let next = (end != End::Detached).then_some(next);
         self.end(&end, draft).await;
         drop((next, self));
         // Waits for the printer, half a second at most.

@@ -295,7 +295,8 @@ fn writable(path: &Path) -> Result<Connection, StoreError> {
 fn there(path: &Path) -> Result<PathBuf, StoreError> {
     let path = std::path::absolute(path).map_err(|e| StoreError::io(path, &e))?;
     match fs::metadata(&path) {
-        Ok(meta) if meta.is_file() => Ok(path),
+        // Where it is, whatever links lead there: its journal stands beside it.
+        Ok(meta) if meta.is_file() => fs::canonicalize(&path).map_err(|e| StoreError::io(&path, &e)),
         Ok(_) => Err(StoreError::unusable(&path, Trouble::NotAFile)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(StoreError::unusable(&path, Trouble::Missing)),
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {

@@ -65,8 +65,8 @@ impl Write for Enqueue {
             .prepare_cached("SELECT coalesce(max(position), 0) + 1 FROM entries WHERE session_id = ?1")?
             .query_row([self.session], |row| row.get(0))?;
         conn.prepare_cached(
-            "INSERT INTO entries (session_id, priority, origin, state, text, created_at_ms, position) \
-             VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6)",
+            "INSERT INTO entries (session_id, priority, origin, state, text, created_at_ms, position, process_id) \
+             SELECT ?1, ?2, ?3, 'pending', ?4, ?5, ?6, process FROM me",
         )?
         .execute(params![self.session, self.priority, self.origin, self.text, self.now, position])
         .map_err(|e| match is_missing_parent(&e) {
@@ -155,7 +155,7 @@ impl Write for HoldEntries {
     type Reply = Vec<Entry>;
 
     fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
-        let sql = "UPDATE entries SET held = ?2, set_aside = 0 WHERE id = ?1 AND state = 'pending' AND held <> ?2";
+        let sql = "UPDATE entries SET held = ?2, set_aside = 0, process_id = (SELECT process FROM me) WHERE id = ?1 AND state = 'pending' AND held <> ?2";
         let changed = change_each(conn, sql, &self.ids, Some(&self.held))?;
         for entry in &changed {
             if self.held {
@@ -185,6 +185,7 @@ impl Write for RequeueEntries {
         let sql = "UPDATE entries SET state = 'pending', attempts = 0, held = 0, continues = 0, not_before_ms = NULL, \
                        origin = iif(origin = 'auto', 'user', origin), started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
                        error_text = NULL, error_request_id = NULL, created_at_ms = ?2, \
+                       process_id = (SELECT process FROM me), \
                        position = (SELECT max(o.position) + 1 FROM entries o WHERE o.session_id = entries.session_id) \
                    WHERE id = ?1 AND state = 'dead'";
         let changed = change_each(conn, sql, &self.ids, Some(&self.now))?;
@@ -325,6 +326,7 @@ impl Write for ContinueTurn {
             "UPDATE entries SET state = 'pending', continues = 1, attempts = 0, held = 0, not_before_ms = NULL, \
                  started_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, error_text = NULL, \
                  error_request_id = NULL, created_at_ms = ?4, origin = ?2, priority = iif(priority = 'low', 'normal', priority), \
+                 process_id = (SELECT process FROM me), \
                  position = (SELECT max(position) FROM entries WHERE session_id = ?3) + 1 WHERE id = ?1",
         )?
         .execute(params![cut, self.origin, self.session, self.now])?;

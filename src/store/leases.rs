@@ -95,6 +95,12 @@ pub(super) fn expect_lease(conn: &Connection, session: SessionId) -> Result<(), 
     if conn.prepare_cached(sql)?.exists([session])? { Ok(()) } else { Err(StoreError::Leased(session)) }
 }
 
+/// Fails with [`StoreError::Leased`] when another process has the lease of `session`.
+pub(super) fn expect_no_other(conn: &Connection, session: SessionId) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM leases WHERE session_id = ?1 AND process_id <> (SELECT process FROM me)";
+    if conn.prepare_cached(sql)?.exists([session])? { Err(StoreError::Leased(session)) } else { Ok(()) }
+}
+
 /// Gives the lease of `session` back if this process has nothing to run there any more. Tells the others too.
 pub(super) fn give_back_if_idle(conn: &Connection, session: SessionId) -> Result<(), StoreError> {
     conn.prepare_cached(
@@ -107,7 +113,8 @@ pub(super) fn give_back_if_idle(conn: &Connection, session: SessionId) -> Result
     tell(conn, session)
 }
 
-/// This process ends: what it has not begun is set aside while others live, who would not know why it waits; its leases go. A turn whose
+/// This process ends: what it has not begun is set aside while others live, who would not know why it waits; what they have queued goes on
+/// there, with the lease. A turn whose
 /// end could not be committed is left to the others, or to the next start, as a dead process's would be.
 pub(super) fn leave(conn: &Connection) -> Result<(), StoreError> {
     let mut unfinished = conn.prepare(
@@ -117,19 +124,21 @@ pub(super) fn leave(conn: &Connection) -> Result<(), StoreError> {
     if unfinished.exists([])? {
         return Ok(());
     }
-    conn.execute(
-        "UPDATE entries SET held = 1, set_aside = 1 WHERE state = 'pending' AND held = 0 \
-             AND session_id IN (SELECT session_id FROM leases WHERE process_id = (SELECT process FROM me)) \
-             AND EXISTS (SELECT 1 FROM processes WHERE id <> (SELECT process FROM me))",
-        [],
-    )?;
     let sql = "SELECT session_id FROM leases WHERE process_id = (SELECT process FROM me)";
     let mut leased = conn.prepare(sql)?;
     let leased = leased.query_map([], |row| row.get(0))?.collect::<Result<Vec<SessionId>, _>>()?;
-    leased.into_iter().try_for_each(|session| tell(conn, session))?;
+    leased.iter().try_for_each(|&session| tell(conn, session))?;
+    let mut set_aside = conn.prepare(&format!(
+        "UPDATE entries SET held = 1, set_aside = 1 WHERE session_id = ?1 AND state = 'pending' AND held = 0 \
+             AND EXISTS (SELECT 1 FROM processes) AND NOT {}",
+        recover::OF_A_LIVING_ONE
+    ))?;
     // With its leases.
     conn.execute("DELETE FROM processes WHERE id = (SELECT process FROM me)", [])?;
-    Ok(())
+    for session in leased {
+        set_aside.execute([session])?;
+    }
+    recover::give_to_the_living(conn)
 }
 
 /// [`StartTurn`], by who knows what others have changed up to there. Fails with [`StoreError::Changed`] when they have changed the session
@@ -243,7 +252,8 @@ impl Write for Adopt {
         let mut orphaned = found.collect::<Result<Vec<SessionId>, _>>()?;
         orphaned.retain(|session| self.only.as_ref().is_none_or(|only| only.contains(session)));
         let mut release = conn.prepare_cached(
-            "UPDATE entries SET held = 0, set_aside = 0 WHERE session_id = ?1 AND state = 'pending' AND set_aside = 1",
+            "UPDATE entries SET held = 0, set_aside = 0, process_id = (SELECT process FROM me) \
+             WHERE session_id = ?1 AND state = 'pending' AND set_aside = 1",
         )?;
         for &session in &orphaned {
             if self.set_aside {
@@ -262,6 +272,8 @@ pub struct Survey {
     pub process: ProcessId,
     /// The last change that it knows; what comes later is given.
     pub since: i64,
+    /// What was set aside counts among what nobody runs.
+    pub set_aside: bool,
 }
 
 /// Another process that is registered.
@@ -271,8 +283,10 @@ pub struct Other {
     pub process: ProcessId,
     /// What it is known by.
     pub identity: Identity,
-    /// Grows while it lives.
+    /// Grows while it lives and has a lease.
     pub beat: i64,
+    /// It has a lease.
+    pub works: bool,
 }
 
 /// What a survey found.
@@ -295,10 +309,13 @@ impl Read for Survey {
 
     fn fetch(self, conn: &Connection) -> Result<Surveyed, StoreError> {
         let mut found = Surveyed { last: self.since, ..Surveyed::default() };
-        let mut others = conn.prepare_cached("SELECT id, pid, boot, started, beat FROM processes WHERE id <> ?1")?;
+        let mut others = conn.prepare_cached(
+            "SELECT id, pid, boot, started, beat, EXISTS (SELECT 1 FROM leases WHERE process_id = id) \
+             FROM processes WHERE id <> ?1",
+        )?;
         let others = others.query_map([self.process], |row| {
             let identity = Identity { pid: row.get(1)?, boot: row.get(2)?, started: row.get(3)? };
-            Ok(Other { process: row.get(0)?, identity, beat: row.get(4)? })
+            Ok(Other { process: row.get(0)?, identity, beat: row.get(4)?, works: row.get(5)? })
         })?;
         found.others = others.collect::<Result<_, _>>()?;
         let mut changes =
@@ -314,7 +331,12 @@ impl Read for Survey {
                 *found.changed.entry(session).or_default() |= row.get::<_, bool>(3)?;
             }
         }
-        found.orphans = conn.prepare_cached(ORPHANED)?.exists([false])?;
+        let newest = LastChange.fetch(conn)?;
+        if newest < found.last {
+            // They were begun anew, by one that took itself for alone.
+            (found.missed, found.last) = (true, newest);
+        }
+        found.orphans = conn.prepare_cached(ORPHANED)?.exists([self.set_aside])?;
         Ok(found)
     }
 }

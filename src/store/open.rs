@@ -68,7 +68,7 @@ pub(super) struct Presence(File);
 impl Presence {
     /// Takes the lock; `true` when nobody else had it.
     pub(super) fn take(db: &Path) -> Result<(Self, bool), StoreError> {
-        let file = create(&sibling(db, ".lock"), db)?;
+        let file = Self::file(db)?;
         let began = Instant::now();
         loop {
             // Exclusive first each time: a holder that died while it opened has left its work to us.
@@ -89,7 +89,7 @@ impl Presence {
 
     /// Takes the lock for itself alone, if nobody has it at this moment.
     pub(super) fn take_alone(db: &Path) -> Result<Option<Self>, StoreError> {
-        let file = create(&sibling(db, ".lock"), db)?;
+        let file = Self::file(db)?;
         Ok(try_lock(db, file.try_lock())?.then_some(Self(file)))
     }
 
@@ -108,6 +108,16 @@ impl Presence {
 }
 
 impl Presence {
+    fn file(db: &Path) -> Result<File, StoreError> {
+        let path = sibling(db, ".lock");
+        // What is noted there, and cut off, is not to be somebody's file elsewhere.
+        if fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            let trouble = format!("{} is no file of its own: remove it", path.display());
+            return Err(StoreError::unusable(db, Trouble::Io(trouble)));
+        }
+        create(&path, db)
+    }
+
     /// Leaves a line for all who live now, in the lock's file, which each of them has open whatever becomes of its name.
     pub(super) fn note(&self, line: &str) -> std::io::Result<()> {
         let mut file = &self.0;
@@ -186,7 +196,8 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     create_folders(folder).map_err(|e| unwritable_folder(&path, &e))?;
     may_be_written(&path)?;
     create(&path, &path)?;
-    Ok(path)
+    // Where it is, whatever links lead there: its journals, its lock and its copies stand beside it.
+    fs::canonicalize(&path).map_err(|e| StoreError::io(&path, &e))
 }
 
 /// Whether the file (if there is one) and its folder may be written, as their modes say.

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::StoreError;
 use super::chunks;
 use super::leases;
 use super::process::Identity;
 use super::stats::{self, Counted, Sample};
+use super::{Read, StoreError};
 use crate::domain::{EntryId, ErrorKind, MessageId, ProcessId, SessionId, Timestamp, Usage};
 
 /// The reason kept with an answer that a dead process streamed.
@@ -22,7 +22,7 @@ pub struct Recovery {
     pub interrupted: Vec<Interrupted>,
     /// Entries whose turn had brought no text yet: they wait again, with their attempts counted, and are among `held`.
     pub requeued: Vec<(SessionId, EntryId)>,
-    /// Entries that waited, or were set aside, and are held from now on. What a person held before is not among them.
+    /// Entries that are held because who was to send them has ended. What a person held is not among them.
     pub held: BTreeMap<SessionId, Vec<EntryId>>,
 }
 
@@ -42,31 +42,36 @@ pub struct Interrupted {
 /// Registers this process and repairs what is left of dead ones, in one transaction. `sole`: no other lives.
 pub(super) fn enter(conn: &mut Connection, sole: bool, now: Timestamp) -> Result<(ProcessId, Recovery), StoreError> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut left = Vec::new();
     if sole {
         // With their leases. Nobody is left who would look at what was changed.
         transaction.execute("DELETE FROM processes", [])?;
         transaction.execute("DELETE FROM changes", [])?;
     } else {
-        leave_out_the_dead(&transaction)?;
+        left = leave_out_the_dead(&transaction)?;
     }
     let identity = Identity::of_this();
     let process = leases::register(&transaction, &identity)?;
     leases::write_as(&transaction, process, &identity)?;
     let recovery = repair(&transaction, now)?;
+    // Who lives and follows one of them does not know otherwise that it is over.
+    left.into_iter().try_for_each(|session| leases::tell(&transaction, session))?;
     transaction.commit()?;
     Ok((process, recovery))
 }
 
-/// Those that have certainly ended have their leases no more.
-fn leave_out_the_dead(conn: &Connection) -> Result<(), StoreError> {
+/// Those that have certainly ended have their leases no more. Gives the sessions that they had.
+fn leave_out_the_dead(conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
     let mut processes = conn.prepare("SELECT id, pid, boot, started FROM processes")?;
     let processes = processes.query_map([], |row| {
         Ok((row.get::<_, ProcessId>(0)?, Identity { pid: row.get(1)?, boot: row.get(2)?, started: row.get(3)? }))
     })?;
+    let mut left = Vec::new();
     for (process, _) in processes.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|(_, known)| known.is_gone()) {
+        left.extend(leases::LeasedBy(process).fetch(conn)?);
         conn.execute("DELETE FROM processes WHERE id = ?1", [process])?;
     }
-    Ok(())
+    Ok(left)
 }
 
 /// Sets right what is under way, or waits, in sessions that nobody has the lease of.
@@ -75,8 +80,9 @@ pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, Stor
     for cut in streaming(conn)? {
         recovery.interrupted.extend(interrupt(conn, cut, now)?);
     }
+    // It was sent once: whoever has acknowledged it, it is not sent again unasked.
     let mut requeue = conn.prepare_cached(&format!(
-        "UPDATE entries SET state = 'pending' WHERE state = 'running' AND {UNLEASED} RETURNING session_id, id"
+        "UPDATE entries SET state = 'pending', process_id = NULL WHERE state = 'running' AND {UNLEASED} RETURNING session_id, id"
     ))?;
     for row in requeue.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
         recovery.requeued.push(row?);
@@ -90,18 +96,40 @@ pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, Stor
         ),
         params![now],
     )?;
-    let mut hold = conn.prepare_cached(&format!(
-        "UPDATE entries SET held = 1, set_aside = 0 WHERE state = 'pending' AND (held = 0 OR set_aside = 1) AND {UNLEASED} \
-         RETURNING session_id, id"
+    conn.execute(
+        &format!(
+            "UPDATE entries SET held = 1, set_aside = 1 \
+             WHERE state = 'pending' AND held = 0 AND {UNLEASED} AND NOT {OF_A_LIVING_ONE}"
+        ),
+        [],
+    )?;
+    let mut held = conn.prepare_cached(&format!(
+        "SELECT session_id, id FROM entries WHERE state = 'pending' AND set_aside = 1 AND {UNLEASED} ORDER BY id"
     ))?;
-    for row in hold.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+    for row in held.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
         let (session, entry) = row?;
         recovery.held.entry(session).or_default().push(entry);
     }
+    give_to_the_living(conn)?;
     // RETURNING promises no order.
     recovery.requeued.sort();
-    recovery.held.values_mut().for_each(|ids| ids.sort());
     Ok(recovery)
+}
+
+/// Of an entry: a process that lives has acknowledged it.
+pub(super) const OF_A_LIVING_ONE: &str = "EXISTS (SELECT 1 FROM processes p WHERE p.id = entries.process_id)";
+
+/// Sessions that nobody has the lease of go to who has acknowledged what waits there.
+pub(super) fn give_to_the_living(conn: &Connection) -> Result<(), StoreError> {
+    conn.execute(
+        &format!(
+            "INSERT INTO leases (session_id, process_id) \
+             SELECT session_id, min(process_id) FROM entries \
+             WHERE state = 'pending' AND held = 0 AND {UNLEASED} AND {OF_A_LIVING_ONE} GROUP BY session_id"
+        ),
+        [],
+    )?;
+    Ok(())
 }
 
 /// Of a session that no process has the lease of.

@@ -198,6 +198,7 @@ impl Write for DeleteSession {
     type Reply = ();
 
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
+        leases::expect_no_other(conn, self.session)?;
         change(conn, self.session, "DELETE FROM sessions WHERE id = ?1", [self.session])?;
         chunks::forget_orphans(conn)?;
         leases::tell(conn, self.session)?;

@@ -36,7 +36,7 @@ impl Write for HoldSessions {
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
         let mut hold = conn.prepare_cached("UPDATE sessions SET held = ?2 WHERE id = ?1")?;
         let mut release = conn.prepare_cached(
-            "UPDATE entries SET held = 0, set_aside = 0 WHERE session_id = ?1 AND state = 'pending' AND held = 1",
+            "UPDATE entries SET held = 0, set_aside = 0, process_id = (SELECT process FROM me) WHERE session_id = ?1 AND state = 'pending' AND held = 1",
         )?;
         for session in self.sessions {
             hold.execute(params![session, self.held])?;

@@ -31,7 +31,9 @@ fn who_was_stopped_for_too_long_streams_and_writes_there_no_more() {
 
     // Stopped, it cannot be told from one that hangs: only silence tells.
     stopped.program.signal(Signal::SIGSTOP);
-    other.program.wait_out("the chatmux that answered here is gone: 8 bytes of the answer are kept");
+    other
+        .program
+        .wait_out("the chatmux that answered here is silent, and perhaps stopped: 8 bytes of the answer are kept");
     other.say("/resume 1");
     other.ask("/send 1", &[1], "third");
     other.program.wait_event("the third", |e| e["event"] == "started" && e["entry"] == 3);

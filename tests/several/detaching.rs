@@ -29,7 +29,10 @@ fn the_prompt_is_left_and_the_stream_goes_on_to_be_seen_by_the_next() {
     first.wait_part("one");
     first.type_keys("and then\r");
     first.wait_part("queued #2, 1 ahead");
-    first.type_keys("/detach\r");
+    // In a pause of the stream, when nothing is printed.
+    first.type_keys("/detach");
+    first.wait_last("1:main> /detach");
+    first.type_keys("\r");
     first.wait_part("1 answer is under way and 1 message waits: they go on without a prompt");
     assert_eq!(first.end(), 0);
     gate.release(1);

@@ -155,11 +155,28 @@ fn closing_one_harms_no_other() {
     assert_eq!(one.named("finished").last().unwrap()["state"], "interrupted");
     theirs.open();
     two.wait_text(2, "one two");
-    // What was queued for the one that left is held, and this one may let it go on.
-    home.wait_query("SELECT held FROM entries WHERE id = 3", "1");
-    two.send("/resume main");
+    // What was queued here for the one that left goes on here.
     wait_of(&two, 3, "finished");
     two.finish().code(0);
     assert_eq!(states(&home), [["1", "done"], ["2", "done"], ["3", "done"]]);
+    assert_nobody_is_left(&home);
+}
+
+#[test]
+fn a_session_that_another_opens_again_goes_on_and_one_that_it_deletes_is_left() {
+    let server = Server::start();
+    let home = home(&server);
+    let mut one = home.start(&["--json", "-s", "work"]);
+    one.send("/echo here");
+    one.wait_out("here");
+    home.run(&["--json"], "/new other\n/close work\n/switch work\n/switch other\n").code(0);
+    one.send("first");
+    wait_of(&one, 1, "finished");
+    home.run(&["--json", "-s", "other"], "/delete work\n").code(0);
+    wait_said(&one, "was deleted by another chatmux");
+    one.send("/switch other");
+    one.wait_event("the end of it", |e| e["change"] == "deleted");
+    one.send("/wait");
+    one.finish().code(0);
     assert_nobody_is_left(&home);
 }

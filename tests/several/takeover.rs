@@ -69,7 +69,7 @@ fn one_that_was_stopped_finds_its_session_taken_over_and_writes_nothing_there() 
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     owner.signal(Signal::SIGSTOP);
     lock.execute_batch("ROLLBACK").unwrap();
-    wait_said(&other, "is gone: 7 bytes");
+    wait_said(&other, "is silent, and perhaps stopped: 7 bytes");
     other.send("/resume");
     wait_of(&other, 2, "started");
     owner.signal(Signal::SIGCONT);

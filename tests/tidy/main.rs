@@ -22,7 +22,7 @@ const MIGRATIONS: &[(&str, u64)] = &[
     ("0003_cheaper_checks.sql", 0xe34b_b675_80a7_4bda),
     ("0004_settings_attachments.sql", 0x24da_5038_6cd5_55d9),
     ("0005_history.sql", 0xcd37_6766_7ac8_2809),
-    ("0006_leases.sql", 0xe34b_4d4a_7bd6_7a38),
+    ("0006_leases.sql", 0xd476_78ef_2422_183b),
     ("0007_chunk_log.sql", 0x6738_fd4c_dee9_7e6f),
 ];
 

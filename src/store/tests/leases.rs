@@ -20,7 +20,7 @@ impl Beside {
     }
 
     fn survey(&self, since: i64) -> Surveyed {
-        self.store.read_blocking(Survey { process: self.process, since }).unwrap()
+        self.store.read_blocking(Survey { process: self.process, since, set_aside: false }).unwrap()
     }
 }
 
@@ -130,7 +130,7 @@ fn who_falls_silent_is_taken_over_once_and_registered_again_when_it_wakes() {
     fresh.write(Beat);
     assert_eq!(other.survey(0).others[0].process, first.process);
     let since = 0;
-    let found = fresh.read(Survey { process: first.process, since });
+    let found = fresh.read(Survey { process: first.process, since, set_aside: false });
     assert!(found.missed, "what was changed meanwhile nobody has told it");
 }
 
@@ -154,4 +154,63 @@ fn who_leaves_sets_aside_what_waits_and_who_adopts_lets_it_go_on() {
     assert_eq!(other.write(Adopt { set_aside: true, only: None }), [session]);
     assert_eq!(waiting(&other.store), [false, true], "what a person held stays so");
     drop(folder);
+}
+
+#[test]
+fn what_a_living_one_has_queued_waits_for_nobody_elses_end() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let first = fresh.enqueue(session, "of who dies").id;
+    let other = Beside::of(&fresh);
+    let theirs = other.write(enqueue(session, "of who lives")).id;
+    let beat = other.survey(0).others[0].beat;
+    let process = other.survey(0).others[0].process;
+    let recovery = other.write(TakeOver { process, beat, now: NOW }).unwrap();
+    assert_eq!(recovery.held[&session], [first]);
+    assert_eq!(leases(&fresh), [(1, other.process.0)]);
+    other.write(start(theirs));
+}
+
+#[test]
+fn a_session_in_which_another_works_is_not_deleted() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    fresh.enqueue(session, "q");
+    let other = Beside::of(&fresh);
+    let refused = other.store.write_blocking(DeleteSession { session }).unwrap_err();
+    assert_eq!(refused, StoreError::Leased(session));
+    fresh.write(DeleteSession { session });
+}
+
+#[test]
+fn a_start_that_clears_the_dead_away_tells_who_followed_them() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let turn = fresh.start(session, "q");
+    let other = Beside::of(&fresh);
+    let since = other.survey(0).last;
+    let raw = Connection::open(fresh.path()).unwrap();
+    raw.execute("UPDATE processes SET started = started + 1 WHERE id <> ?1", [other.process.0]).unwrap();
+    let third = Beside::of(&fresh);
+    assert_eq!(other.survey(since).changed, [(session, false)].into());
+    assert!(matches!(third.store.write_blocking(completed(&turn)), Err(StoreError::WrongState { .. })));
+}
+
+#[test]
+fn the_database_is_where_links_lead_and_its_lock_is_no_link() {
+    let fresh = Fresh::new();
+    let link = fresh.folder.path().join("link.db");
+    std::os::unix::fs::symlink(fresh.path(), &link).unwrap();
+    let (store, opening) = Store::open(&link, NOW).unwrap();
+    assert!(!opening.sole, "the lock stands beside the file");
+    store.close();
+    let Fresh { folder, store } = fresh;
+    store.close();
+    let (path, precious) = (folder.path().join("chatmux.db"), folder.path().join("precious"));
+    std::fs::write(&precious, "text").unwrap();
+    std::fs::remove_file(folder.path().join("chatmux.db.lock")).unwrap();
+    std::os::unix::fs::symlink(&precious, folder.path().join("chatmux.db.lock")).unwrap();
+    let refused = Store::open(&path, NOW).unwrap_err().to_string();
+    assert!(refused.contains("is no file of its own: remove it"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "text");
 }

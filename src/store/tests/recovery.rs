@@ -44,7 +44,8 @@ fn partials_are_kept_and_what_waited_is_held() {
     assert_eq!(fresh.read(FindMessage(turn.answer)).unwrap().reasoning, "");
     fresh.write(completed(&turn));
     let (_, opening) = fresh.reopened(later);
-    assert_eq!(opening.recovery, Recovery::default());
+    let still_held = Recovery { held: [(SessionId(1), vec![EntryId(4)])].into(), ..Recovery::default() };
+    assert_eq!(opening.recovery, still_held, "until somebody lets it go on");
 }
 
 #[test]
