@@ -135,11 +135,7 @@ impl Repl {
                 After::End(end) => break end,
             }
         };
-        // Who leaves by hand leaves an empty line; one that was cut off from outside is there again next time.
-        let draft = match end {
-            End::Left | End::Detached => has_line.then(String::new),
-            End::Signal(_) | End::Failed(_) => cut_off(&mut reads, &line),
-        };
+        let draft = last_draft(&end, has_line, || cut_off(&mut reads, &line));
         // What is to be printed last waits as long as the reader may get another line.
         let next = (end != End::Detached).then_some(next);
         self.end(&end, draft).await;
@@ -349,6 +345,14 @@ impl Repl {
                 changed
             });
         });
+    }
+}
+
+/// Who leaves by hand leaves an empty line; one that was cut off from outside is there again next time.
+fn last_draft(end: &End, has_line: bool, cut_off: impl FnOnce() -> Option<String>) -> Option<String> {
+    match end {
+        End::Left | End::Detached => has_line.then(String::new),
+        End::Signal(_) | End::Failed(_) => cut_off(),
     }
 }
 
