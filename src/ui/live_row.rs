@@ -221,7 +221,9 @@ impl LiveRow {
         for cluster in data.graphemes(true) {
             let blank = cluster.chars().all(char::is_whitespace);
             let code = self.styled && self.markdown.is_code();
-            if !blank && !code && widest(self.mode, cluster) < 2 {
+            // By its first character: what joins it later makes no other kind of it.
+            let first = &cluster[..cluster.chars().next().map_or(0, char::len_utf8)];
+            if !blank && !code && widest(self.mode, first) < 2 {
                 word.push_str(cluster);
                 continue;
             }

@@ -73,7 +73,8 @@ fn wrap(line: &str, width: usize, is_code: bool, rows: &mut Vec<String>) {
     let mut tokens: Vec<String> = Vec::new();
     let mut in_word = false;
     for cluster in line.graphemes(true) {
-        let is_letter = !is_code && !is_blank(cluster) && cells(cluster) < 2;
+        let first = cluster.chars().next().unwrap_or_default().to_string();
+        let is_letter = !is_code && !is_blank(cluster) && cells(&first) < 2;
         match tokens.last_mut() {
             Some(word) if in_word && is_letter => word.push_str(cluster),
             _ => tokens.push(cluster.to_owned()),
