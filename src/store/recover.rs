@@ -103,9 +103,7 @@ pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, Stor
         ),
         [],
     )?;
-    let mut held = conn.prepare_cached(&format!(
-        "SELECT session_id, id FROM entries WHERE state = 'pending' AND set_aside = 1 AND {UNLEASED} ORDER BY id"
-    ))?;
+    let mut held = conn.prepare_cached(HELD)?;
     for row in held.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
         let (session, entry) = row?;
         recovery.held.entry(session).or_default().push(entry);
@@ -113,6 +111,7 @@ pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, Stor
     give_to_the_living(conn)?;
     // RETURNING promises no order.
     recovery.requeued.sort();
+    recovery.held.values_mut().for_each(|ids| ids.sort());
     Ok(recovery)
 }
 
@@ -134,6 +133,10 @@ pub(super) fn give_to_the_living(conn: &Connection) -> Result<(), StoreError> {
 
 /// Of a session that no process has the lease of.
 const UNLEASED: &str = "session_id NOT IN (SELECT session_id FROM leases)";
+
+/// What is set aside. Without ORDER BY, as below.
+pub(super) const HELD: &str = "SELECT session_id, id FROM entries \
+     WHERE state = 'pending' AND set_aside = 1 AND session_id NOT IN (SELECT session_id FROM leases)";
 
 /// The answers to end. Without ORDER BY: with it SQLite would rather walk all messages in order than sort a few.
 pub(super) const STREAMING: &str = "SELECT session_id, entry_id, id FROM messages \

@@ -93,9 +93,10 @@ fn a_visitor_repairs_nothing_and_does_not_count() {
 fn looking_for_what_a_dead_process_left_does_not_walk_all_messages() {
     let fresh = Fresh::new();
     let raw = Connection::open(fresh.path()).unwrap();
-    let plan: String =
-        raw.query_row(&format!("EXPLAIN QUERY PLAN {}", recover::STREAMING), [], |row| row.get("detail")).unwrap();
-    assert!(plan.contains("INDEX messages_streaming"), "{plan}");
+    for (sql, index) in [(recover::STREAMING, "INDEX messages_streaming"), (recover::HELD, "INDEX entries_pending")] {
+        let plan: String = raw.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get("detail")).unwrap();
+        assert!(plan.contains(index), "{plan}");
+    }
 }
 
 #[test]
