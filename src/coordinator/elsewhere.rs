@@ -6,7 +6,7 @@
 //!           ├─► changed sessions ──► look_at (mirror.rs)
 //!           └─► what nobody runs ──► Adopt, where that is this process's business (`chatmux work`)
 //!    what they answer (follow.rs)
-//!  every heartbeat, while there are others: Beat
+//!  every heartbeat, while there are others and this process has something to run: Beat
 //! ```
 //!
 //! Time is measured here with the monotonic clock, which neither a person nor sleep moves: a machine that slept has nobody's lease
@@ -90,6 +90,11 @@ impl Watching {
         }
     }
 
+    /// Whether what nobody runs is this process's to run, and whether what was set aside is among that.
+    fn adopts(&self) -> Option<bool> {
+        self.watch.adopts.then_some(self.watch.resumes)
+    }
+
     /// Takes in who is registered; gives those whose work is to be taken over, and whether each is certainly gone.
     fn note(&mut self, found: Vec<Other>, now: Instant) -> Vec<(ProcessId, i64, bool)> {
         let mut lost = Vec::new();
@@ -147,7 +152,7 @@ impl Coordinator {
         let Some(watching) = &mut self.watching else { return };
         watching.asked = true;
         let (process, since) = (watching.watch.process, watching.last);
-        let set_aside = watching.watch.adopts && watching.watch.resumes;
+        let orphans = watching.adopts();
         if beats {
             (watching.next_beat, watching.beating) = (now + watching.watch.heartbeat, Some(now));
             let commit = self.store.submit(Beat);
@@ -160,7 +165,7 @@ impl Coordinator {
                 }
             });
         }
-        let read = self.store.query(Survey { process, since, set_aside });
+        let read = self.store.query(Survey { process, since, orphans });
         self.later(read, Self::surveyed);
         self.follow_all();
     }
@@ -183,7 +188,7 @@ impl Coordinator {
             (false, true) => check_interval.min(FOLLOW_INTERVAL),
             (false, false) => check_interval,
         };
-        let (adopts, set_aside) = (watching.watch.adopts, watching.watch.adopts && watching.watch.resumes);
+        let adopts = watching.adopts();
         watching.next_survey = now + pause;
         let lives = |process: &ProcessId| watching.others.contains_key(process);
         let is_left = |live: &&super::Live| live.elsewhere.is_some_and(|elsewhere| !lives(&elsewhere.process));
@@ -200,7 +205,7 @@ impl Coordinator {
         for (session, cancel) in found.changed {
             self.look_at(session, cancel);
         }
-        if found.orphans && adopts && !self.quit_begun {
+        if let Some(set_aside) = adopts.filter(|_| found.orphans && !self.quit_begun) {
             let commit = self.store.submit(Adopt { set_aside, only: None });
             self.after(commit, |c, adopted| {
                 adopted.unwrap_or_default().into_iter().for_each(|session| c.look_at(session, false));

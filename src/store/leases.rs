@@ -113,9 +113,8 @@ pub(super) fn give_back_if_idle(conn: &Connection, session: SessionId) -> Result
     tell(conn, session)
 }
 
-/// This process ends: what it has not begun is set aside while others live, who would not know why it waits; what they have queued goes on
-/// there, with the lease. A turn whose
-/// end could not be committed is left to the others, or to the next start, as a dead process's would be.
+/// This process ends: what it has not begun is set aside while others live, who would not know why it waits; what they have queued goes
+/// on there, with the lease. A turn whose end could not be committed is left to the others, or to the next start, as a dead process's would be.
 pub(super) fn leave(conn: &Connection) -> Result<(), StoreError> {
     let mut unfinished = conn.prepare(
         "SELECT 1 FROM entries WHERE state = 'running' \
@@ -272,8 +271,8 @@ pub struct Survey {
     pub process: ProcessId,
     /// The last change that it knows; what comes later is given.
     pub since: i64,
-    /// What was set aside counts among what nobody runs.
-    pub set_aside: bool,
+    /// Whether to look for what waits and nobody runs, and whether what was set aside counts among that.
+    pub orphans: Option<bool>,
 }
 
 /// Another process that is registered.
@@ -300,7 +299,7 @@ pub struct Surveyed {
     pub last: i64,
     /// Changes are missing: everything may be another.
     pub missed: bool,
-    /// Something waits that nobody runs ([`Adopt`]).
+    /// Something waits that nobody runs ([`Adopt`]), if that was asked.
     pub orphans: bool,
 }
 
@@ -336,7 +335,9 @@ impl Read for Survey {
             // They were begun anew, by one that took itself for alone.
             (found.missed, found.last) = (true, newest);
         }
-        found.orphans = conn.prepare_cached(ORPHANED)?.exists([self.set_aside])?;
+        if let Some(set_aside) = self.orphans {
+            found.orphans = conn.prepare_cached(ORPHANED)?.exists([set_aside])?;
+        }
         Ok(found)
     }
 }

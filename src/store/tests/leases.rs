@@ -20,7 +20,7 @@ impl Beside {
     }
 
     fn survey(&self, since: i64) -> Surveyed {
-        self.store.read_blocking(Survey { process: self.process, since, set_aside: false }).unwrap()
+        self.store.read_blocking(Survey { process: self.process, since, orphans: Some(false) }).unwrap()
     }
 }
 
@@ -130,7 +130,7 @@ fn who_falls_silent_is_taken_over_once_and_registered_again_when_it_wakes() {
     fresh.write(Beat);
     assert_eq!(other.survey(0).others[0].process, first.process);
     let since = 0;
-    let found = fresh.read(Survey { process: first.process, since, set_aside: false });
+    let found = fresh.read(Survey { process: first.process, since, orphans: Some(false) });
     assert!(found.missed, "what was changed meanwhile nobody has told it");
 }
 
