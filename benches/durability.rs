@@ -362,7 +362,7 @@ fn end(turn: &Turn) -> EndTurn {
         answer_state: AnswerState::Complete,
         entry_state: EntryState::Done,
         continues: false,
-        finish_reason: None,
+        finish: None,
         usage: Usage::default(),
         error: None,
         counts: true,

@@ -79,7 +79,8 @@ async fn collect(provider: &dyn Provider, request: Request) -> Got {
                 got.usage.input = usage.input.or(got.usage.input);
                 got.usage.output = usage.output.or(got.usage.output);
             }
-            Ok(Piece::Finish(reason)) => got.finish = Some(reason),
+            Ok(Piece::Alive) => {}
+            Ok(Piece::Finish(finish)) => got.finish = Some(finish.reason),
             Err(e) => {
                 got.error = Some(e);
                 return got;

@@ -236,7 +236,7 @@ fn end_turn(
             end,
             Settlement::Retry { continues: true, .. } | Settlement::Requeue { continues: true, .. }
         ),
-        finish_reason: ended.finish_reason,
+        finish: ended.finish,
         usage: ended.usage,
         error: error.map(StoredError::from),
         counts: !matches!(end, Settlement::Requeue { .. }),

@@ -140,7 +140,7 @@ impl Coordinator {
             outcome: Outcome::Failed(error),
             tail: Vec::new(),
             came: if has_any { Came::Text } else { Came::Nothing },
-            finish_reason: None,
+            finish: None,
             usage: Usage::default(),
             first_at: None,
             first_after: None,

@@ -38,6 +38,10 @@ words!(
         Truncated => "truncated",
         /// What came is not the protocol: HTML, broken JSON, a line without end.
         Protocol => "protocol",
+        /// The conversation is longer than the model's context window.
+        Context => "context",
+        /// The answer ended without any text.
+        Empty => "empty",
         /// The answer reached `max_answer_bytes`.
         TooLarge => "too_large",
     }
@@ -59,12 +63,23 @@ pub struct ProviderError {
     pub request_id: Option<String>,
     /// Whether asking again may help. When text has already come, the turn is interrupted instead.
     pub retryable: bool,
+    /// Where in the answer something was needed and could not be decoded: the number of bytes before it. The same place twice is
+    /// not asked for a third time.
+    pub undecoded_at: Option<u64>,
 }
 
 impl ProviderError {
     /// An error that asking again does not mend.
     pub fn fatal(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, status: None, text: text.into(), retry_after: None, request_id: None, retryable: false }
+        Self {
+            kind,
+            status: None,
+            text: text.into(),
+            retry_after: None,
+            request_id: None,
+            retryable: false,
+            undecoded_at: None,
+        }
     }
 
     /// An error that asking again may mend.

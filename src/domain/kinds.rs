@@ -130,18 +130,24 @@ words!(
 );
 
 words!(
-    /// Why a model stopped by itself.
+    /// Why a model stopped: `finish_reason` in `--json`.
     FinishReason {
         /// It had said what it had to say.
         Stop => "stop",
         /// It ran into a limit on tokens.
         Length => "length",
+        /// The model declined to answer.
+        Refusal => "refusal",
         /// The provider withheld the rest.
-        ContentFilter => "content_filter",
+        Filter => "filter",
         /// It asked for a tool; chatmux offers none.
-        ToolUse => "tool_use",
+        Tool => "tool",
+        /// The server paused a long turn and wants to be asked to continue.
+        Pause => "pause",
+        /// The server broke off, and said so by the stop reason alone.
+        Error => "error",
         /// A reason this version does not know.
-        Other => "other",
+        Unknown => "unknown",
     }
 );
 

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::error::ErrorKind;
+use super::finish::Finish;
 use super::ids::{EntryId, MessageId, SessionId};
-use super::kinds::{AnswerState, EntryState, FinishReason, Notify, Origin, Priority, Role};
+use super::kinds::{AnswerState, EntryState, Notify, Origin, Priority, Role};
 use super::names::{ModelName, SessionName};
 use super::replay::Seen;
 use super::time::Timestamp;
@@ -63,7 +64,7 @@ pub struct Message {
     /// The model that answered.
     pub model: Option<ModelName>,
     /// Why the model stopped.
-    pub finish_reason: Option<FinishReason>,
+    pub finish: Option<Finish>,
     /// Tokens of the turn.
     pub usage: Usage,
     /// What went wrong.

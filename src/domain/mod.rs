@@ -5,6 +5,7 @@ pub mod auto_reply;
 pub mod display;
 pub mod error;
 pub mod event;
+pub mod finish;
 pub mod ids;
 pub mod kinds;
 pub mod limits;
@@ -21,6 +22,7 @@ pub use auto_reply::AutoReply;
 pub use display::{Activity, Frame, Look, Progress, PromptState, Show};
 pub use error::{ErrorKind, ProviderError};
 pub use event::{Delta, Event};
+pub use finish::Finish;
 pub use ids::{EntryId, MessageId, ProcessId, SessionId};
 pub use kinds::{
     Alert, AnswerState, EndState, EntryState, FinishReason, Notify, Origin, Priority, Reasoning, Render, Role,

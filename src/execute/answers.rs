@@ -169,7 +169,7 @@ fn message_data(message: &Message) -> Value {
         "text": message.text,
         "reasoning": message.reasoning,
         "model": message.model,
-        "finish_reason": message.finish_reason,
+        "finish_reason": message.finish.as_ref().map(|finish| finish.reason),
         "tokens": message.usage,
         "error": message.error,
         "created_at_ms": message.created_at,

@@ -317,7 +317,7 @@ impl Stored {
             answer_state,
             entry_state,
             continues,
-            finish_reason: None,
+            finish: None,
             usage: Usage::default(),
             error: None,
             counts: true,

@@ -23,7 +23,7 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 
-use crate::domain::{ChatMessage, FinishReason, ProviderError, Role, Usage};
+use crate::domain::{ChatMessage, Finish, ProviderError, Role, Usage};
 
 pub use demo::Demo;
 pub use profile::{KeySource, Kind, Profile, Timeouts};
@@ -60,8 +60,10 @@ pub enum Piece {
     Text(String),
     /// Tokens as counted so far; later ones replace earlier ones field by field.
     Usage(Usage),
+    /// Bytes came that hold no content: the server lives. At most one a second.
+    Alive,
     /// The model stopped by itself. Only usage may follow.
-    Finish(FinishReason),
+    Finish(Finish),
 }
 
 /// The answer as it comes. Dropping it ends the request. After an `Err`, and after the end, it is not polled again.

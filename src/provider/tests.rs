@@ -62,7 +62,7 @@ fn what_the_seam_withholds_comes_before_the_end_and_before_thoughts() {
         let said = |piece: Result<Piece, ProviderError>| match piece {
             Ok(Piece::Text(text)) => text,
             Ok(Piece::Reasoning(text)) => format!("({text})"),
-            Ok(Piece::Usage(_)) => "usage".to_owned(),
+            Ok(Piece::Usage(_) | Piece::Alive) => "usage".to_owned(),
             Ok(Piece::Finish(_)) => "end".to_owned(),
             Err(e) => format!("{:?}", e.kind),
         };

@@ -98,6 +98,7 @@ pub(crate) fn in_band(error: &Value) -> ProviderError {
         retry_after: complaint.retry_delay,
         request_id: complaint.request_id,
         retryable,
+        undecoded_at: None,
     }
 }
 
@@ -147,6 +148,7 @@ pub(crate) fn on_response(
         retry_after: retry_after(headers, now).or(complaint.retry_delay),
         request_id: request_id(headers).or_else(|| complaint.request_id.clone()),
         retryable,
+        undecoded_at: None,
     }
 }
 

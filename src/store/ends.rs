@@ -12,8 +12,7 @@ use super::sql::{ChunkKind, ErrorColumns, to_i64};
 use super::stats::{self, Counted, Sample};
 use super::{StoreError, Write, leases};
 use crate::domain::{
-    AnswerState, EndState, Entry, EntryId, EntryState, FinishReason, MessageId, SessionId, StoredError, Timestamp,
-    Usage,
+    AnswerState, EndState, Entry, EntryId, EntryState, Finish, MessageId, SessionId, StoredError, Timestamp, Usage,
 };
 
 /// Ends an attempt: folds the chunks into the answer, says what becomes of answer and entry, counts it in the figures, and
@@ -39,7 +38,7 @@ pub struct EndTurn {
     /// priority.
     pub continues: bool,
     /// Why the model stopped.
-    pub finish_reason: Option<FinishReason>,
+    pub finish: Option<Finish>,
     /// Tokens of the attempt.
     pub usage: Usage,
     /// What went wrong; kept with both.
@@ -143,7 +142,7 @@ impl EndTurn {
             ended @ (AnswerState::Complete | AnswerState::Failed) => ended,
         };
         let update = "UPDATE messages SET text = text || :grown_text, reasoning = reasoning || :grown_reasoning, \
-                 state = :state, first_chunk = NULL, finish_reason = :reason, input_tokens = :input, output_tokens = :output, \
+                 state = :state, first_chunk = NULL, finish_reason = :reason, finish_detail = :detail, input_tokens = :input, output_tokens = :output, \
                  first_at_ms = :first, finished_at_ms = :finished, error_kind = :kind, error_status = :status, \
                  error_text = :text, error_request_id = :request WHERE id = :id RETURNING text";
         let values = named_params! {
@@ -151,7 +150,8 @@ impl EndTurn {
             ":grown_text": grown.text,
             ":grown_reasoning": grown.reasoning,
             ":state": answer_state,
-            ":reason": self.finish_reason,
+            ":reason": self.finish.as_ref().map(|finish| finish.reason),
+            ":detail": self.finish.as_ref().and_then(|finish| finish.detail.as_deref()),
             ":input": self.usage.input.map(to_i64),
             ":output": self.usage.output.map(to_i64),
             ":first": self.first_at,

@@ -6,14 +6,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::chunks::OF_MESSAGE;
 use super::sql::{ChunkKind, stored_error, to_u64};
 use super::{Read, StoreError};
-use crate::domain::{AnswerState, ChatMessage, Message, MessageId, SessionId, Usage};
+use crate::domain::{AnswerState, ChatMessage, Finish, Message, MessageId, SessionId, Usage};
 
 /// Entries of the session `?1` that were taken back: no part of the conversation. Found in their index alone: their rows' column
 /// stands behind the text, and is not read for each message.
 pub(super) const UNDONE: &str = "(SELECT id FROM entries WHERE session_id = ?1 AND undone = 1)";
 
 const COLUMNS: &str = "id, session_id, entry_id, role, text, reasoning, state, model, finish_reason, \
-     input_tokens, output_tokens, error_kind, error_status, error_text, error_request_id, created_at_ms, finished_at_ms, seams";
+     input_tokens, output_tokens, error_kind, error_status, error_text, error_request_id, created_at_ms, finished_at_ms, seams, finish_detail";
 
 /// Reads the two token columns that begin at `at`.
 pub(super) fn usage(row: &Row<'_>, at: usize) -> rusqlite::Result<Usage> {
@@ -31,13 +31,19 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         reasoning: row.get(5)?,
         state: row.get(6)?,
         model: row.get(7)?,
-        finish_reason: row.get(8)?,
+        finish: finish(row, 8, 18)?,
         usage: usage(row, 9)?,
         error: stored_error(row, 11)?,
         created_at: row.get(15)?,
         finished_at: row.get(16)?,
         seams: seams(row, 17)?,
     })
+}
+
+/// Reads the stop reason and its detail, which stand at these places.
+fn finish(row: &Row<'_>, reason: usize, detail: usize) -> rusqlite::Result<Option<Finish>> {
+    let Some(reason) = row.get(reason)? else { return Ok(None) };
+    Ok(Some(Finish { reason, detail: row.get(detail)? }))
 }
 
 /// Reads the column `seams`, which stands at `at`.

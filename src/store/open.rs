@@ -25,6 +25,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0005_history.sql")),
     M::up(include_str!("../../migrations/0006_leases.sql")),
     M::up(include_str!("../../migrations/0007_chunk_log.sql")),
+    M::up(include_str!("../../migrations/0008_finish_reasons.sql")),
 ];
 /// The same, as the migration crate takes them.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -221,7 +221,7 @@ fn before(conn: &Connection, session: SessionId, question: MessageId) -> Result<
 
 fn begin(conn: &Connection, answer: MessageId, model: &ModelName, partial: Option<&Partial>) -> Result<(), StoreError> {
     let sql = format!(
-        "UPDATE messages SET state = 'streaming', model = ?2, finish_reason = NULL, input_tokens = NULL, \
+        "UPDATE messages SET state = 'streaming', model = ?2, finish_reason = NULL, finish_detail = NULL, input_tokens = NULL, \
              output_tokens = NULL, first_at_ms = NULL, finished_at_ms = NULL, error_kind = NULL, error_status = NULL, \
              error_text = NULL, error_request_id = NULL, seams = ?3, first_chunk = {} WHERE id = ?1",
         chunks::NEXT

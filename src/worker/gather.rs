@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::domain::{Delta, FinishReason, ProviderError, Usage};
+use crate::domain::{Delta, Finish, ProviderError, Usage};
 use crate::provider::{Piece, Pieces};
 
 /// Between two reports of one stream. A tenth of what a frame of the terminal takes, so that nobody sees it.
@@ -26,7 +26,7 @@ pub(super) struct Batch {
     /// Tokens, as far as they were said.
     pub(super) usage: Usage,
     /// The stop reason, when it was among this.
-    pub(super) finish: Option<FinishReason>,
+    pub(super) finish: Option<Finish>,
     /// Nothing follows.
     pub(super) end: Option<Result<(), ProviderError>>,
     bytes: usize,
@@ -102,6 +102,7 @@ impl Gather {
         match next {
             None => held.end = Some(Ok(())),
             Some(Err(error)) => held.end = Some(Err(error)),
+            Some(Ok(Piece::Alive)) => {}
             Some(Ok(Piece::Usage(usage))) => {
                 held.usage.input = usage.input.or(held.usage.input);
                 held.usage.output = usage.output.or(held.usage.output);
@@ -134,6 +135,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::domain::FinishReason;
 
     fn pieces(mut from: mpsc::Receiver<Result<Piece, ProviderError>>) -> Pieces {
         Box::pin(stream::poll_fn(move |cx| from.poll_recv(cx)))
@@ -187,9 +189,9 @@ mod tests {
     async fn after_the_stop_reason_the_end_is_not_waited_for_long() {
         let (stream, from) = mpsc::channel(16);
         let mut gather = Gather::new(pieces(from));
-        stream.send(Ok(Piece::Finish(FinishReason::Stop))).await.unwrap();
+        stream.send(Ok(Piece::Finish(FinishReason::Stop.into()))).await.unwrap();
         let batch = gather.next().await;
-        assert_eq!((batch.finish, batch.end), (Some(FinishReason::Stop), Some(Ok(()))));
+        assert_eq!((batch.finish, batch.end), (Some(FinishReason::Stop.into()), Some(Ok(()))));
         drop(stream);
     }
 }

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::limits::MAX_ANSWER_BYTES;
 use crate::domain::{
-    ChatMessage, Clock, Delta, EntryId, ErrorKind, FinishReason, Kept, MessageId, ModelName, ProviderError, Role,
-    SessionId, Timestamp, Usage,
+    ChatMessage, Clock, Delta, EntryId, ErrorKind, Finish, Kept, MessageId, ModelName, ProviderError, Role, SessionId,
+    Timestamp, Usage,
 };
 use crate::provider::{Pieces, Provider, Request};
 use crate::queue::{Came, Outcome};
@@ -98,7 +98,7 @@ pub struct Ended {
     /// What has come of the whole answer, what was kept of it included.
     pub came: Came,
     /// Why the model stopped.
-    pub finish_reason: Option<FinishReason>,
+    pub finish: Option<Finish>,
     /// Tokens.
     pub usage: Usage,
     /// When the first content came.
@@ -158,7 +158,7 @@ struct State {
     /// Of the whole answer.
     text_bytes: u64,
     usage: Usage,
-    finish_reason: Option<FinishReason>,
+    finish: Option<Finish>,
 }
 
 impl State {
@@ -169,7 +169,7 @@ impl State {
             reasoning_bytes: kept.reasoning_bytes,
             text_bytes: kept.text.len() as u64,
             usage: Usage::default(),
-            finish_reason: None,
+            finish: None,
         }
     }
 }
@@ -197,7 +197,7 @@ impl Turn {
                     self.note(usage, finish);
                     self.send(deltas).await;
                     // Whole already, and only its stream not yet closed: there is nothing left to be stopped, or gone on with.
-                    return if self.state.finish_reason.is_some() { Outcome::Complete } else { Outcome::Stopped };
+                    return if self.state.finish.is_some() { Outcome::Complete } else { Outcome::Stopped };
                 }
                 due = self.partial.due() => match due {
                     Ok(()) => {
@@ -219,7 +219,7 @@ impl Turn {
             let too_large = self.send(deltas).await;
             match end {
                 // A stop reason was seen: whatever happened to the connection afterwards, the answer is whole.
-                Some(_) if self.state.finish_reason.is_some() => return Outcome::Complete,
+                Some(_) if self.state.finish.is_some() => return Outcome::Complete,
                 Some(Ok(())) => {
                     let text = "the stream ended without a stop reason";
                     return Outcome::Failed(ProviderError::transient(ErrorKind::Truncated, text));
@@ -234,11 +234,13 @@ impl Turn {
         }
     }
 
-    fn note(&mut self, usage: Usage, finish: Option<FinishReason>) {
+    fn note(&mut self, usage: Usage, finish: Option<Finish>) {
         let state = &mut self.state;
         state.usage.input = usage.input.or(state.usage.input);
         state.usage.output = usage.output.or(state.usage.output);
-        state.finish_reason = finish.or(state.finish_reason);
+        if finish.is_some() {
+            state.finish = finish;
+        }
     }
 
     /// Reports and keeps what came. Says whether the answer has reached its bound; what is beyond it is dropped.
@@ -278,7 +280,7 @@ impl Turn {
             outcome,
             tail: self.partial.take_tail().await,
             came,
-            finish_reason: self.state.finish_reason,
+            finish: self.state.finish.take(),
             usage: self.state.usage,
             first_at: self.state.first.map(|(at, _)| at),
             first_after: self.state.first.map(|(_, after)| after),

@@ -112,7 +112,7 @@ async fn what_comes_is_reported_in_order_and_the_end_with_it() {
             text("a"),
             usage(Some(3), Some(1)),
             text("b"),
-            Ok(Piece::Finish(FinishReason::Length)),
+            Ok(Piece::Finish(FinishReason::Length.into())),
             usage(None, Some(2)),
         ],
         false,
@@ -121,7 +121,7 @@ async fn what_comes_is_reported_in_order_and_the_end_with_it() {
     assert_eq!((text.as_str(), reasoning.as_str()), ("ab", "hm"));
     assert_eq!(ended.outcome, Outcome::Complete);
     assert_eq!(ended.usage, Usage { input: Some(3), output: Some(2) });
-    assert_eq!(ended.finish_reason, Some(FinishReason::Length));
+    assert_eq!(ended.finish, Some(FinishReason::Length.into()));
     assert!(ended.came == Came::Text && ended.first_at.is_some());
 }
 
@@ -135,7 +135,7 @@ async fn an_end_without_a_stop_reason_is_no_end() {
 #[tokio::test]
 async fn an_error_behind_the_stop_reason_changes_nothing() {
     let reset = Err(ProviderError::transient(ErrorKind::Transport, "reset"));
-    let mut b = start(vec![text("whole"), Ok(Piece::Finish(FinishReason::Stop)), reset], false);
+    let mut b = start(vec![text("whole"), Ok(Piece::Finish(FinishReason::Stop.into())), reset], false);
     assert_eq!(b.all().await.2.outcome, Outcome::Complete);
 }
 
@@ -156,7 +156,7 @@ async fn a_partial_reaches_the_disk_while_the_stream_is_silent() {
 
 #[tokio::test]
 async fn what_is_not_on_the_disk_comes_with_the_end() {
-    let mut b = start(vec![text("a"), Ok(Piece::Finish(FinishReason::Stop))], false);
+    let mut b = start(vec![text("a"), Ok(Piece::Finish(FinishReason::Stop.into()))], false);
     let (_, _, ended) = b.all().await;
     let tail: String = ended.tail.iter().map(Delta::text).collect();
     assert_eq!(b.stored().await + &tail, "a");
@@ -223,10 +223,10 @@ async fn the_bound_of_an_answer_counts_what_was_kept() {
 
 #[tokio::test]
 async fn an_answer_that_was_whole_when_it_was_told_to_end_is_whole() {
-    let mut b = start(vec![text("all"), Ok(Piece::Finish(FinishReason::Stop))], true);
+    let mut b = start(vec![text("all"), Ok(Piece::Finish(FinishReason::Stop.into()))], true);
     b.reports.recv().await.unwrap();
     // The stream stays open behind the stop reason.
     b.cancel.cancel();
     let (_, _, ended) = b.all().await;
-    assert_eq!((ended.outcome, ended.finish_reason), (Outcome::Complete, Some(FinishReason::Stop)));
+    assert_eq!((ended.outcome, ended.finish), (Outcome::Complete, Some(FinishReason::Stop.into())));
 }

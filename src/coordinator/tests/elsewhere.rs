@@ -76,7 +76,7 @@ impl Other {
             answer_state,
             entry_state,
             continues,
-            finish_reason: None,
+            finish: None,
             usage: Usage::default(),
             error: None,
             counts: !continues,

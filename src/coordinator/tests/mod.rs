@@ -42,7 +42,7 @@ impl Asked {
     }
 
     async fn finish(self) {
-        self.answer.send(Ok(Piece::Finish(FinishReason::Stop))).await.unwrap();
+        self.answer.send(Ok(Piece::Finish(FinishReason::Stop.into()))).await.unwrap();
     }
 }
 

@@ -134,7 +134,7 @@ impl Play {
     }
 
     fn end(&mut self) -> Piece {
-        self.step = Step::End(VecDeque::from([Piece::Finish(FinishReason::Stop)]));
+        self.step = Step::End(VecDeque::from([Piece::Finish(FinishReason::Stop.into())]));
         Piece::Usage(Usage { input: Some(self.input), output: Some(self.counter.words) })
     }
 }
@@ -277,5 +277,5 @@ fn status_error(status: u16, retry_after: Option<Duration>) -> ProviderError {
         _ => (ErrorKind::BadRequest, false),
     };
     let text = "as the demo was asked to fail".to_owned();
-    ProviderError { kind, status: Some(status), text, retry_after, request_id: None, retryable }
+    ProviderError { kind, status: Some(status), text, retry_after, request_id: None, retryable, undecoded_at: None }
 }

@@ -48,7 +48,7 @@ fn echo_gives_the_question_back_word_by_word() {
     let check = |model: &str, messages: &[&str], expected: &[&str]| {
         let (pieces, error, took) = play(request(model, 1, messages));
         assert_eq!((texts(&pieces).as_slice(), error, took), (expected, None, Duration::ZERO), "{model}");
-        assert_eq!(pieces.last(), Some(&Piece::Finish(FinishReason::Stop)));
+        assert_eq!(pieces.last(), Some(&Piece::Finish(FinishReason::Stop.into())));
     };
     check("echo", &["  a  bc\n\nd "], &["  a  ", "bc\n\n", "d "]);
     check("echo", &["one", "x", "two"], &["two"]);

@@ -112,7 +112,7 @@ pub(crate) fn decode(data: &str, said: &mut Said) -> Result<(), Fault> {
                 said.usage(counts.into());
             }
             if let Some(reason) = event.delta.and_then(|d| d.stop_reason) {
-                said.finish = Some(finish(&reason));
+                said.finish = Some(finish(&reason).into());
             }
         }
         "message_stop" => said.over = true,
@@ -126,8 +126,9 @@ fn finish(reason: &str) -> FinishReason {
     match reason {
         "end_turn" | "stop_sequence" => FinishReason::Stop,
         "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
-        "refusal" => FinishReason::ContentFilter,
-        "tool_use" => FinishReason::ToolUse,
-        _ => FinishReason::Other,
+        "pause_turn" => FinishReason::Pause,
+        "refusal" => FinishReason::Refusal,
+        "tool_use" => FinishReason::Tool,
+        _ => FinishReason::Unknown,
     }
 }

@@ -109,11 +109,11 @@ pub(crate) fn decode(data: &str, said: &mut Said) -> Result<(), Fault> {
             }
         }
         if let Some(reason) = candidate.finish_reason {
-            said.finish = Some(finish(&reason));
+            said.finish = Some(finish(&reason).into());
         }
     }
     if response.prompt_feedback.is_some_and(|f| f.block_reason.is_some()) {
-        said.finish = Some(FinishReason::ContentFilter);
+        said.finish = Some(FinishReason::Filter.into());
     }
     if let Some(counts) = response.usage_metadata {
         said.usage(counts.into());
@@ -126,9 +126,9 @@ fn finish(reason: &str) -> FinishReason {
         "STOP" => FinishReason::Stop,
         "MAX_TOKENS" => FinishReason::Length,
         "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "LANGUAGE" | "IMAGE_SAFETY" => {
-            FinishReason::ContentFilter
+            FinishReason::Filter
         }
-        "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS" => FinishReason::ToolUse,
-        _ => FinishReason::Other,
+        "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS" => FinishReason::Tool,
+        _ => FinishReason::Unknown,
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::seam::Seam;
 use super::{Kind, Piece, Request};
-use crate::domain::{FinishReason, ProviderError, Role, Usage};
+use crate::domain::{Finish, ProviderError, Role, Usage};
 
 /// What a model is asked where it does not take the beginning of its answer.
 pub(crate) const GO_ON: &str =
@@ -33,7 +33,7 @@ pub(crate) struct Said {
     /// In the order of saying; never a [`Piece::Finish`].
     pub(crate) pieces: VecDeque<Piece>,
     /// The stop reason, once there was one. It is held back until the stream is over, because some servers name it in every event.
-    pub(crate) finish: Option<FinishReason>,
+    pub(crate) finish: Option<Finish>,
     /// The end mark came (`[DONE]`, `message_stop`, `done`): nothing is to be expected behind it.
     pub(crate) over: bool,
 }

@@ -52,11 +52,12 @@ pub(crate) fn decode(line: &[u8], said: &mut Said) -> Result<(), Fault> {
     }
     said.usage(Usage { input: line.prompt_eval_count, output: line.eval_count });
     if line.done == Some(true) {
-        said.finish = Some(match line.done_reason.as_deref() {
+        let reason = match line.done_reason.as_deref() {
             None | Some("stop" | "") => FinishReason::Stop,
             Some("length") => FinishReason::Length,
-            Some(_) => FinishReason::Other,
-        });
+            Some(_) => FinishReason::Unknown,
+        };
+        said.finish = Some(reason.into());
         said.over = true;
     }
     Ok(())

@@ -84,7 +84,7 @@ pub(crate) fn decode(data: &str, said: &mut Said) -> Result<(), Fault> {
             said.text(delta.refusal);
         }
         if let Some(reason) = choice.finish_reason.filter(|r| !r.is_empty()) {
-            said.finish = Some(finish(&reason)?);
+            said.finish = Some(finish(&reason)?.into());
         }
     }
     if let Some(counts) = chunk.usage {
@@ -97,12 +97,12 @@ fn finish(reason: &str) -> Result<FinishReason, Fault> {
     Ok(match reason {
         "stop" | "eos" | "end_turn" => FinishReason::Stop,
         "length" | "max_tokens" => FinishReason::Length,
-        "content_filter" => FinishReason::ContentFilter,
-        "tool_calls" | "function_call" => FinishReason::ToolUse,
+        "content_filter" => FinishReason::Filter,
+        "tool_calls" | "function_call" => FinishReason::Tool,
         // OpenRouter and Mistral: the upstream model broke off, and no error object says why.
         "error" => {
             return Err(Fault::Said(ProviderError::fatal(ErrorKind::Server, "the server broke off with an error")));
         }
-        _ => FinishReason::Other,
+        _ => FinishReason::Unknown,
     })
 }

@@ -10,7 +10,7 @@ fn gave_way(turn: &Turn, chunks: Vec<(ChunkKind, String)>) -> EndTurn {
         answer_state: AnswerState::Failed,
         entry_state: EntryState::Pending,
         continues: true,
-        finish_reason: None,
+        finish: None,
         counts: false,
         gave_way: true,
         ..completed(turn)
@@ -236,12 +236,8 @@ fn a_person_goes_on_from_an_answer_that_was_cut() {
     let later = Timestamp(NOW.0 + 60_000);
     let on = ContinueTurn { session, origin: Origin::User, now: later };
     assert_eq!(fresh.write(on), None, "it is not over");
-    let cut = EndTurn {
-        answer_state: AnswerState::Interrupted,
-        chunks: text("one, "),
-        finish_reason: None,
-        ..completed(&turn)
-    };
+    let cut =
+        EndTurn { answer_state: AnswerState::Interrupted, chunks: text("one, "), finish: None, ..completed(&turn) };
     fresh.write(cut);
     let entry = fresh.write(on).unwrap();
     assert_eq!((entry.id, entry.state, entry.continues, entry.attempts), (turn.entry, EntryState::Pending, true, 0));

@@ -130,7 +130,7 @@ fn completed(turn: &Turn) -> EndTurn {
         answer_state: AnswerState::Complete,
         entry_state: EntryState::Done,
         continues: false,
-        finish_reason: Some(FinishReason::Stop),
+        finish: Some(FinishReason::Stop.into()),
         usage: Usage { input: Some(9), output: Some(12) },
         error: None,
         counts: true,

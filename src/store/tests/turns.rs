@@ -8,7 +8,7 @@ fn failed_once(turn: &Turn) -> EndTurn {
     EndTurn {
         answer_state: AnswerState::Failed,
         entry_state: EntryState::Pending,
-        finish_reason: None,
+        finish: None,
         error: Some(failure()),
         not_before: Some(Timestamp(NOW.0 + 1_500)),
         ..completed(turn)
@@ -48,7 +48,7 @@ fn a_turn_is_kept_from_its_start_to_its_end() {
         (Role::Assistant, "becaus\0e", AnswerState::Complete)
     );
     assert_eq!(answer.usage, Usage { input: Some(9), output: Some(12) });
-    assert_eq!((answer.finish_reason, answer.finished_at), (Some(FinishReason::Stop), Some(NOW)));
+    assert_eq!((answer.finish.clone(), answer.finished_at), (Some(FinishReason::Stop.into()), Some(NOW)));
     assert_eq!(fresh.read(FindEntry(turn.entry)).map(|e| e.state), Some(EntryState::Done));
     assert_eq!(fresh.read(History { session, last: 1 }), history[1..]);
     let late = fresh.fails(AppendChunks { answer: turn.answer, chunks: text("late") });
