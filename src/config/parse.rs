@@ -105,6 +105,7 @@ fn timeouts(section: &mut Section<'_, '_>) -> Timeouts {
     Timeouts {
         connect: section.duration("connect", default.connect, WAIT),
         headers: section.duration("headers", default.headers, WAIT),
+        first: section.duration("first", default.first, WAIT),
         idle: section.duration("idle", default.idle, WAIT),
     }
 }

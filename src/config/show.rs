@@ -87,7 +87,12 @@ pub fn show(config: &Config, env: Env<'_>) -> String {
     let word = |word: &str| format!("\"{word}\"");
     section(
         "timeouts",
-        &[("connect", time(timeouts.connect)), ("headers", time(timeouts.headers)), ("idle", time(timeouts.idle))],
+        &[
+            ("connect", time(timeouts.connect)),
+            ("headers", time(timeouts.headers)),
+            ("first", time(timeouts.first)),
+            ("idle", time(timeouts.idle)),
+        ],
     );
     section(
         "queue",

@@ -88,9 +88,11 @@ fn times(bounds: RangeInclusive<u64>) -> impl Strategy<Value = Duration> {
 const DAY: u64 = 86_400_000;
 
 fn timeouts() -> impl Strategy<Value = Timeouts> {
-    (times(1..=DAY), times(1..=DAY), times(1..=DAY)).prop_map(|(connect, headers, idle)| Timeouts {
+    let time = || times(1..=DAY);
+    (time(), time(), time(), time()).prop_map(|(connect, headers, first, idle)| Timeouts {
         connect,
         headers,
+        first,
         idle,
     })
 }

@@ -83,8 +83,10 @@ impl Writer {
         self.line("on_start", &on_start);
         let time = |length| format!("'{}'", format_duration(length));
         let word = |word: &str| format!("\"{word}\"");
-        let Timeouts { connect, headers, idle } = *timeouts;
-        self.section("timeouts", &[("connect", time(connect)), ("headers", time(headers)), ("idle", time(idle))]);
+        let Timeouts { connect, headers, first, idle } = *timeouts;
+        self.section("timeouts", &[("connect", time(connect)), ("headers", time(headers))]);
+        self.line("first", &time(first));
+        self.line("idle", &time(idle));
         let counts = [queue.max_concurrent, queue.max_pending, queue.max_pending_total].map(|n| n.to_string());
         let [most, pending, total] = counts;
         let ageing = time(queue.ageing);

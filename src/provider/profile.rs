@@ -81,12 +81,19 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From then until the response starts.
     pub headers: Duration,
-    /// Between two pieces of content; keep-alives do not count as content.
+    /// From the request until the first content of the answer.
+    pub first: Duration,
+    /// Without any byte, after the first content.
     pub idle: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), headers: Duration::from_secs(120), idle: Duration::from_secs(60) }
+        Self {
+            connect: Duration::from_secs(10),
+            headers: Duration::from_secs(120),
+            first: Duration::from_secs(600),
+            idle: Duration::from_secs(60),
+        }
     }
 }
