@@ -9,7 +9,7 @@ use super::places::{create_private_file, create_private_folder};
 use super::providers::{self, Env, default_base_url};
 use super::{Config, DEFAULT_TEXT};
 use crate::domain::time::format_duration;
-use crate::provider::{KeySource, Kind, Profile};
+use crate::provider::{KeySource, Kind, Profile, Timeouts};
 
 /// Writes the commented default file, 0600, in folders 0700, and says so.
 ///
@@ -85,15 +85,9 @@ pub fn show(config: &Config, env: Env<'_>) -> String {
     };
     let time = |length| format!("\"{}\"", format_duration(length));
     let word = |word: &str| format!("\"{word}\"");
-    section(
-        "timeouts",
-        &[
-            ("connect", time(timeouts.connect)),
-            ("headers", time(timeouts.headers)),
-            ("first", time(timeouts.first)),
-            ("idle", time(timeouts.idle)),
-        ],
-    );
+    let Timeouts { connect, headers, first, idle } = *timeouts;
+    let waits = [("connect", connect), ("headers", headers), ("first", first), ("idle", idle)];
+    section("timeouts", &waits.map(|(key, length)| (key, time(length))));
     section(
         "queue",
         &[
