@@ -235,7 +235,7 @@ pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Provid
 }
 
 pub(super) fn providers(config: &Config) -> Arc<Providers> {
-    Arc::new(Providers::new(config.providers.clone(), config.timeouts))
+    Arc::new(Providers::new(config.providers.clone(), config.timeouts, None))
 }
 
 fn settings(config: &Config) -> Settings {

@@ -22,9 +22,7 @@ use std::path::Path;
 
 pub use error::{ConfigError, MAX_PROBLEMS, Problem};
 pub use places::{Places, create_private_file, create_private_folder};
-pub use providers::{
-    ANTHROPIC_MODEL, BUILT_IN, DEMO_MODEL, Env, GEMINI_MODEL, OLLAMA_MODEL, OPENAI_MODEL, default_base_url,
-};
+pub use providers::{ANTHROPIC_MODEL, BUILT_IN, DEMO_MODEL, Env, GEMINI_MODEL, OLLAMA_MODEL, OPENAI_MODEL};
 pub use sections::{AutoReply, EditMode, Lease, MidStream, OnStart, Preempt, Queue, QueuePosition, Retry, Ui};
 pub use show::{check, init, path, show};
 

@@ -229,6 +229,7 @@ fn provider(section: &mut Section<'_, '_>, name: &str, at: usize, built_in: Opti
         }
     }
     key(section, &mut profile);
+    auth_header(section, &mut profile);
     if let Some(model) = section.text("model", "a model's name in quotes") {
         // Written with its provider in front it means the same.
         let model = model.strip_prefix(&format!("{name}:")).unwrap_or(&model).to_owned();
@@ -288,6 +289,20 @@ fn key(section: &mut Section<'_, '_>, profile: &mut Profile) {
     }
 }
 
+fn auth_header(section: &mut Section<'_, '_>, profile: &mut Profile) {
+    let Some(name) = section.text("auth_header", "a header's name in quotes") else { return };
+    if is_header(&name) {
+        profile.auth_header = Some(name);
+    } else {
+        let text = "auth_header is the name of the header that carries the key, such as \"api-key\"";
+        section.note(section.place("auth_header").unwrap_or_default(), text);
+    }
+}
+
+fn is_header(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
 fn is_variable(name: &str) -> bool {
     name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
@@ -295,14 +310,13 @@ fn is_variable(name: &str) -> bool {
 
 fn headers(section: &mut Section<'_, '_>, profile: &mut Profile) {
     for (name, at, value) in section.entries("headers") {
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         let DeValue::String(text) = value.get_ref() else {
             section.note(value.span().start, format!("headers: {} must be a string", one_line(&name, 40)));
             continue;
         };
         if KEY_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
             section.note(at, format!("headers: {name} carries a key, and {NO_INLINE_KEY}"));
-        } else if name.is_empty() || !name.bytes().all(token) {
+        } else if !is_header(&name) {
             section.note(at, format!("headers: {:?} is no header's name", one_line(&name, 40)));
         } else if !text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
             section.note(value.span().start, format!("headers: {name} may hold printable ASCII only"));

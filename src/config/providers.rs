@@ -31,26 +31,16 @@ const BY_KEY: [&str; 3] = ["openai", "anthropic", "gemini"];
 
 const OLLAMA_HOST: &str = "OLLAMA_HOST";
 
-/// The host that a kind of provider has when nothing else is said; the embedded one has none.
-pub fn default_base_url(kind: Kind) -> &'static str {
-    match kind {
-        Kind::OpenAi => "https://api.openai.com/v1",
-        Kind::Anthropic => "https://api.anthropic.com",
-        Kind::Gemini => "https://generativelanguage.googleapis.com",
-        Kind::Ollama => "http://127.0.0.1:11434",
-        Kind::Demo => "",
-    }
-}
-
 /// A provider of which only the name and the kind are known.
 pub(super) fn bare(name: &str, kind: Kind) -> Profile {
     Profile {
         name: name.to_owned(),
         kind,
-        base_url: default_base_url(kind).to_owned(),
+        base_url: kind.base_url().to_owned(),
         key: KeySource::None,
         default_model: (kind == Kind::Demo).then(|| DEMO_MODEL.to_owned()),
         models: Vec::new(),
+        auth_header: None,
         max_concurrent: None,
         headers: BTreeMap::new(),
         extra_body: serde_json::Map::new(),

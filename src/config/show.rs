@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::error::ConfigError;
 use super::places::{create_private_file, create_private_folder};
-use super::providers::{self, Env, default_base_url};
+use super::providers::{self, Env};
 use super::{Config, DEFAULT_TEXT};
 use crate::domain::time::format_duration;
 use crate::provider::{KeySource, Kind, Profile, Timeouts};
@@ -63,10 +63,7 @@ pub fn check(config: &Config, env: Env<'_>) -> String {
 
 /// Whether the host is one that answers nobody without a key.
 fn needs_key(profile: &Profile) -> bool {
-    match profile.kind {
-        Kind::OpenAi | Kind::Anthropic | Kind::Gemini => profile.base_url == default_base_url(profile.kind),
-        Kind::Ollama | Kind::Demo => false,
-    }
+    profile.base_url.starts_with("https://") && profile.base_url == profile.kind.base_url()
 }
 
 /// The configuration in force, as a file that would make it so. What may be a secret is left out and says so.
@@ -170,6 +167,9 @@ fn show_provider(out: &mut String, profile: &Profile, env: Env<'_>) {
     if !profile.models.is_empty() {
         let models: Vec<_> = profile.models.iter().map(|model| quoted(model)).collect();
         line(out, format_args!("models = [{}]", models.join(", ")));
+    }
+    if let Some(header) = &profile.auth_header {
+        line(out, format_args!("auth_header = {}", quoted(header)));
     }
     if let Some(most) = profile.max_concurrent {
         line(out, format_args!("max_concurrent = {most}"));

@@ -192,7 +192,13 @@ fn profiles() -> impl Strategy<Value = BTreeMap<String, Profile>> {
     let url = "https?://([a-z]{1,8}|127\\.0\\.0\\.1|\\[::1\\])(:[0-9]{1,4})?(/[a-z0-9\"'é%{}]{1,5}){0,2}";
     let key = prop::option::of("[A-Z_a-z][A-Z0-9_]{0,8}");
     let kind = prop::sample::select(Kind::ALL);
-    let models = (prop::option::of(model()), prop::collection::vec(model(), 0..4), prop::option::of(1usize..=1_000));
+    let auth_header = prop::option::of("[!#$%&'*+.^_`|~A-Za-z0-9-]{1,8}");
+    let models = (
+        prop::option::of(model()),
+        prop::collection::vec(model(), 0..4),
+        prop::option::of(1usize..=1_000),
+        auth_header,
+    );
     let headers = prop::collection::btree_map("[!#$%&'*+.^_`|~A-Za-z0-9-]{1,8}", "[ -~\t]{0,12}", 0..4);
     let body = prop::collection::btree_map(prop_oneof![any::<String>(), "[a-z_]{1,8}"], json(), 0..4);
     let name = prop_oneof![4 => "[a-z0-9é_.\"'\\\\\\[\\]#=-]{1,10}", 1 => Just("local".to_owned()), 1 => "(openai|demo|ollama)"];
@@ -203,6 +209,7 @@ fn profiles() -> impl Strategy<Value = BTreeMap<String, Profile>> {
         key: key.map_or(KeySource::None, |name| KeySource::Env { name, required: true }),
         default_model: models.0,
         models: models.1,
+        auth_header: models.3,
         max_concurrent: models.2,
         headers: headers.into_iter().filter(|(name, _)| !sounds_secret(name)).collect(),
         extra_body: body.into_iter().filter(|(name, value)| all_harmless(name, value)).collect(),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::config::{Config, default_base_url};
+use crate::config::Config;
 use crate::domain::time::format_duration;
 use crate::provider::{KeySource, Profile, Timeouts};
 
@@ -124,7 +124,7 @@ impl Writer {
     fn provider(&mut self, profile: &Profile) {
         let title = self.key(&profile.name);
         self.section(&format!("providers . {title}"), &[("kind", format!("\"{}\"", profile.kind))]);
-        if profile.base_url != default_base_url(profile.kind) {
+        if profile.base_url != profile.kind.base_url() {
             let url = self.text(&profile.base_url);
             self.line("base_url", &url);
         }
@@ -139,6 +139,10 @@ impl Writer {
         }
         let models = self.value(&profile.models.clone().into());
         self.line("models", &models);
+        if let Some(header) = &profile.auth_header {
+            let header = self.text(header);
+            self.line("auth_header", &header);
+        }
         if let Some(most) = profile.max_concurrent {
             self.line("max_concurrent", &most.to_string());
         }

@@ -1,7 +1,19 @@
-//! The answer as it comes: frames are decoded into pieces, and the end rule and the limit on silence are kept.
+//! The answer as it comes: events are decoded into pieces, and the end rule and the limits on silence are kept.
 //!
-//! Between the framer below and the worker above. An end without a stop reason is `Truncated`; behind a stop reason nothing can
-//! spoil the answer any more, so whatever happens there is a clean end. Where an answer is continued, [`Seam`] sees its text first.
+//! Between the framer below and the worker above. Where an answer is continued, [`Seam`] sees its text first.
+//!
+//! # The end
+//!
+//! A stop reason does not end the stream while more comes: some servers put one into the first event, or into every one. The end is
+//! an end mark (`[DONE]`, `message_stop`) behind a stop reason, the close of the connection, or [`AFTER_FINISH`] without content
+//! behind a stop reason or an end mark. An end without a stop reason is `Truncated`; with one nothing that happens to the connection
+//! can spoil the answer any more.
+//!
+//! # Silence
+//!
+//! Any byte is a sign of life: comments, pings, empty deltas, token counts. Before the first content only [`Limits::first`] counts.
+//! After it, [`Limits::idle`] without a byte ends the attempt, and so does [`Limits::first`] without content: keep-alives without
+//! end are bounded too. Content is text and reasoning.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,26 +23,46 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep};
 
+use super::Piece;
+use super::complaint::Complaint;
 use super::frames::{Frame, Frames};
 use super::seam::Seam;
 use super::secrets::Secrets;
-use super::wire::{self, Fault, Said};
-use super::{Kind, Piece};
+use super::verdict;
+use super::wire::json::Json;
+use super::wire::{self, Decoded, Wire};
 use crate::domain::text::one_line;
 use crate::domain::{ErrorKind, ProviderError, Span};
 
 /// Characters of an error's text; what a server says beyond them is cut.
-pub(crate) const MAX_ERROR_CHARS: usize = 300;
-/// How long the token counts may follow the stop reason.
-const AFTER_FINISH: Duration = Duration::from_secs(2);
+pub(crate) const MAX_ERROR_CHARS: usize = 400;
+/// How long content may follow a stop reason or an end mark while the connection stays open. Servers that name a stop reason in
+/// every event have been seen to pause for 3 s; servers that neither send an end mark nor close are rare, so that few wait for it.
+const AFTER_FINISH: Duration = Duration::from_secs(10);
+/// Between two signs of life that are passed on.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// The end mark of chat completions, which other servers copy. It is no JSON.
+const DONE: &[u8] = b"[DONE]";
+/// The first bytes of gzip and of zstd.
+const COMPRESSED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Without content.
+    pub(crate) first: Duration,
+    /// Without a byte, after the first content.
+    pub(crate) idle: Duration,
+}
 
 /// What is known of an answer before its first byte.
-#[derive(Debug)]
 pub(crate) struct About {
     /// The wire format.
-    pub(crate) kind: Kind,
-    /// Between two pieces of content.
-    pub(crate) idle: Duration,
+    pub(crate) wire: &'static dyn Wire,
+    /// How long to wait.
+    pub(crate) limits: Limits,
+    /// What the server calls its content, and where it was asked; for errors.
+    pub(crate) label: String,
     /// The provider's number for the request.
     pub(crate) request_id: Option<String>,
     /// What no error may show.
@@ -52,78 +84,137 @@ impl About {
 }
 
 /// The pieces of one answer. `held` is what lives as long as the request (its permits).
-#[derive(Debug)]
 pub(crate) struct Answer<S, H> {
     frames: Frames<S>,
     about: About,
-    said: Said,
-    /// Runs while something is waited for; made at the first wait. It is not set anew for each piece, which would cost more
-    /// than the piece: when it rings too early it is set to the rest.
-    silence: Option<Pin<Box<Sleep>>>,
-    /// Since when there is silence: since the first wait after the last content, not since the content. A consumer that
-    /// pauses is no silence of the server.
-    silent_since: Option<Instant>,
-    state: State,
-    /// The end, behind what the seam withheld until then.
+    decoded: Decoded,
+    silence: Silence,
+    /// An event was read, even if it said nothing.
+    has_events: bool,
+    is_over: bool,
+    /// What comes behind the pieces that are left: the end.
     last: Option<Result<Piece, ProviderError>>,
     _held: H,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Frames are read.
-    Reading,
-    /// The stop reason was seen; what may follow is read, for a while.
-    Finished,
-    /// All was said, but for [`Answer::last`].
-    Over,
+/// Which wait is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Limit {
+    /// For content behind the stop reason.
+    Finish,
+    /// [`Limits::idle`].
+    Idle,
+    /// [`Limits::first`].
+    First,
+}
+
+/// The clock of an answer. Waits run from the first poll that finds nothing: a consumer that pauses is no silence of the server.
+#[derive(Debug, Default)]
+struct Silence {
+    /// Made at the first wait. It is not set anew for each piece, which would cost more than the piece: when it rings too early it is
+    /// set to the rest.
+    timer: Option<Pin<Box<Sleep>>>,
+    since_content: Option<Instant>,
+    since_byte: Option<Instant>,
+    had_content: bool,
+    bytes: u64,
+    /// Bytes came that were not told yet.
+    is_alive: bool,
+    told_alive: Option<Instant>,
 }
 
 impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S, H> {
     /// The answer in `bytes`.
     pub(crate) fn new(bytes: S, about: About, held: H) -> Self {
-        let frames = if about.kind == Kind::Ollama { Frames::lines(bytes) } else { Frames::sse(bytes) };
         Self {
-            frames,
+            frames: Frames::new(bytes),
             about,
-            said: Said::default(),
-            silence: None,
-            silent_since: None,
-            state: State::Reading,
+            decoded: Decoded::default(),
+            silence: Silence::default(),
+            has_events: false,
+            is_over: false,
             last: None,
             _held: held,
         }
     }
 
-    fn decode(&mut self, frame: &Frame) -> Result<(), Fault> {
-        let said = &mut self.said;
-        match (frame, self.about.kind) {
-            (Frame::Line(line), _) => wire::ollama::decode(line, said),
-            // `data:` without anything is a keep-alive of some servers.
-            (Frame::Event(event), _) if event.data.trim().is_empty() => Ok(()),
-            (Frame::Event(event), Kind::Anthropic) => wire::anthropic::decode(&event.data, said),
-            (Frame::Event(event), Kind::Gemini) => wire::gemini::decode(&event.data, said),
-            (Frame::Event(event), Kind::OpenAi | Kind::Ollama | Kind::Demo) => wire::openai::decode(&event.data, said),
+    /// Reads one event.
+    fn decode(&mut self, frame: &Frame) -> Result<(), ProviderError> {
+        let data = frame.data.trim_ascii();
+        let name = frame.name.as_deref().map(<[u8]>::trim_ascii);
+        if data == DONE {
+            self.decoded.is_done = true;
+            return Ok(());
+        }
+        if !matches!(data.first(), Some(b'{' | b'[')) {
+            if name == Some(b"error") {
+                return Err(verdict::in_band(Complaint::read(data)));
+            }
+            // A keep-alive, such as `null`, or a plain text: said with the error, if there is one.
+            if data.len() > 4 && !data.starts_with(b"\"") {
+                self.frames.add_stray(data);
+            }
+            return Ok(());
+        }
+        let mut rest = data;
+        while !rest.is_empty() {
+            let (event, behind) = match Json::read_first(rest) {
+                Ok(found) => found,
+                // An error in broken JSON is an error all the same.
+                Err(_) if name == Some(b"error") => return Err(verdict::in_band(Complaint::read(data))),
+                // The last event was flushed by the end of the bytes: it is cut, not wrong.
+                Err(bad) if bad.is_cut && self.frames.has_ended() => return Err(self.truncated()),
+                Err(bad) => return Err(self.undecodable(frame, data.len() - rest.len() + bad.at)),
+            };
+            self.has_events = true;
+            wire::decode(self.about.wire, name, event, &mut self.decoded)?;
+            if rest.len() == data.len() && behind.is_empty() {
+                self.keep_notes(event);
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Keeps what an event that said nothing says about itself, for the error of an answer without an end.
+    fn keep_notes(&mut self, event: Json<'_>) {
+        if self.decoded.pieces.is_empty()
+            && self.decoded.finish.is_none()
+            && ["detail", "message", "msg", "Message", "errors"].iter().any(|name| event.get(name).is_some_and(says))
+        {
+            self.frames.add_stray(event.raw());
         }
     }
 
-    fn fault(&self, fault: Fault, frame: &Frame) -> ProviderError {
-        let e = match fault {
-            Fault::Said(e) => return e,
-            // The last frame was flushed by the end of the bytes: it is cut, not wrong.
-            Fault::Json(_) if self.frames.meter().has_ended() => return truncated(),
-            Fault::Json(e) => e,
-        };
-        let data = match frame {
-            Frame::Line(line) => String::from_utf8_lossy(line).into_owned(),
-            Frame::Event(event) => event.data.to_string(),
-        };
+    fn undecodable(&self, frame: &Frame, at: usize) -> ProviderError {
         // The key goes before the cut, which could leave half of it.
-        let excerpt = one_line(&self.about.secrets.strike(&data), MAX_ERROR_CHARS / 2);
-        ProviderError::transient(
-            ErrorKind::Protocol,
-            format!("the server sent what is not the protocol ({e}): {excerpt}"),
-        )
+        let excerpt = self.about.secrets.strike(&String::from_utf8_lossy(&frame.data));
+        let excerpt = one_line(&excerpt, MAX_ERROR_CHARS / 2);
+        let text = format!("the server sent an event that is not JSON (at byte {at}): {excerpt}");
+        ProviderError { undecoded_at: Some(frame.end), ..ProviderError::transient(ErrorKind::Protocol, text) }
+    }
+
+    /// The bytes ended without a stop reason.
+    fn truncated(&self) -> ProviderError {
+        let stray = self.frames.stray();
+        if let Some((_, name)) = COMPRESSED.iter().find(|(magic, _)| stray.starts_with(magic)) {
+            let text =
+                format!("the server sent {name} without saying so: turn its compression off ({})", self.about.label);
+            return ProviderError::fatal(ErrorKind::Protocol, text);
+        }
+        let complaint = Complaint::read(stray);
+        let Some(said) = complaint.message.clone() else {
+            return ProviderError::transient(ErrorKind::Truncated, "the answer ended without a stop reason");
+        };
+        let said = one_line(&self.about.secrets.strike(&said), MAX_ERROR_CHARS / 2);
+        if self.has_events {
+            let judged = verdict::in_band(complaint);
+            let kind = if judged.kind == ErrorKind::Server { ErrorKind::Truncated } else { judged.kind };
+            let text = format!("the answer ended without a stop reason; the server said: {said}");
+            return ProviderError { kind, retryable: kind == ErrorKind::Truncated || judged.retryable, text, ..judged };
+        }
+        let text = format!("{} instead of an answer: check base_url ({said})", self.about.label);
+        ProviderError::fatal(ErrorKind::Protocol, text)
     }
 
     /// The next piece that was already said and that the seam lets pass.
@@ -131,53 +222,124 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
         loop {
             // What is withheld is not overtaken by thoughts that came behind it.
             if self.about.seam.withholds()
-                && matches!(self.said.pieces.front(), Some(Piece::Reasoning(_)))
+                && matches!(self.decoded.pieces.front(), Some(Piece::Reasoning(_)))
                 && let Some(text) = self.about.seam.close()
             {
                 return Some(Piece::Text(text));
             }
-            let piece = self.said.pieces.pop_front()?;
-            self.silent_since = None;
+            let piece = self.decoded.pieces.pop_front()?;
             match piece {
                 Piece::Text(text) => {
+                    self.silence.content();
                     if let Some(text) = self.about.seam.pass(text) {
                         return Some(Piece::Text(text));
                     }
+                }
+                Piece::Reasoning(_) => {
+                    self.silence.content();
+                    return Some(piece);
                 }
                 piece => return Some(piece),
             }
         }
     }
 
-    /// Nothing more comes: a clean end if there was a stop reason, else `error`.
-    fn end(&mut self, error: ProviderError) -> Option<Result<Piece, ProviderError>> {
-        self.state = State::Over;
-        let last = match self.said.finish.take() {
-            Some(reason) => Ok(Piece::Finish(reason)),
-            None => Err(self.about.present(error)),
-        };
-        let Some(withheld) = self.about.seam.close() else { return Some(last) };
-        self.last = Some(last);
-        Some(Ok(Piece::Text(withheld)))
+    /// Nothing more comes: a clean end if there was a stop reason, else `error`. Pieces that were read come before it.
+    fn end(&mut self, error: impl FnOnce(&Self) -> ProviderError) {
+        self.is_over = true;
+        self.last = Some(match self.decoded.take_finish() {
+            Some(finish) => Ok(Piece::Finish(finish)),
+            None => Err(self.about.present(error(self))),
+        });
+        self.decoded.close();
     }
 
-    /// Whether the silence has lasted too long.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
-        let limit = if self.state == State::Finished { AFTER_FINISH.min(self.about.idle) } else { self.about.idle };
-        let deadline = *self.silent_since.get_or_insert_with(Instant::now) + limit;
-        let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        // It must never ring too late; too early is put right below.
-        if silence.deadline() > deadline {
-            silence.as_mut().reset(deadline);
+    /// What is left behind the end, piece by piece.
+    fn rest(&mut self) -> Option<Result<Piece, ProviderError>> {
+        if let Some(piece) = self.take() {
+            return Some(Ok(piece));
         }
-        while silence.as_mut().poll(cx).is_ready() {
-            if silence.deadline() < deadline {
-                silence.as_mut().reset(deadline);
-                continue;
+        match self.about.seam.close() {
+            Some(withheld) => Some(Ok(Piece::Text(withheld))),
+            None => self.last.take(),
+        }
+    }
+
+    /// Whether the server has stopped, and only waits to close.
+    const fn has_stopped(&self) -> bool {
+        self.decoded.finish.is_some() || self.decoded.is_done
+    }
+
+    fn stalled(&self, limit: Limit) -> ProviderError {
+        let Limits { first, idle } = self.about.limits;
+        let text = match limit {
+            Limit::Idle => {
+                format!("nothing more came for {}: raise timeouts.idle if the server needs longer", Span(idle))
             }
-            let what = if self.frames.meter().has_bytes() { "only keep-alives" } else { "nothing" };
-            let text = format!("the server sent {what} for {}: raise timeouts.idle if it needs longer", Span(limit));
-            return Poll::Ready(ProviderError::transient(ErrorKind::Stalled, text));
+            Limit::First | Limit::Finish if self.frames.bytes() == 0 => {
+                format!("the server sent nothing for {}: raise timeouts.first if it needs longer", Span(first))
+            }
+            Limit::First | Limit::Finish => {
+                let more = if self.silence.had_content { " more" } else { "" };
+                format!("no{more} content came for {}, only signs of life: raise timeouts.first", Span(first))
+            }
+        };
+        ProviderError::transient(ErrorKind::Stalled, text)
+    }
+}
+
+/// Whether a member of an event is a text for people.
+fn says(value: Json<'_>) -> bool {
+    value.is_string() && !value.is_blank() || value.is_list() && value.has_text()
+}
+
+impl Silence {
+    /// Content came.
+    fn content(&mut self) {
+        (self.since_content, self.since_byte) = (None, None);
+        self.had_content = true;
+        self.is_alive = false;
+    }
+
+    /// Nothing is there at the moment, and `bytes` came so far. Says whether a sign of life is to be told now.
+    fn waits(&mut self, bytes: u64) -> bool {
+        if bytes != self.bytes {
+            self.bytes = bytes;
+            self.since_byte = None;
+            // Content that came with them has been taken and said so.
+            self.is_alive |= self.since_content.is_some();
+        }
+        let now = self.since_byte.unwrap_or_else(Instant::now);
+        (self.since_content, self.since_byte) = (self.since_content.or(Some(now)), Some(now));
+        let is_due = self.told_alive.is_none_or(|told| now >= told + ALIVE_INTERVAL);
+        if self.is_alive && is_due {
+            (self.is_alive, self.told_alive) = (false, Some(now));
+            return true;
+        }
+        false
+    }
+
+    /// Ready with the limit that is reached. To be asked after [`Silence::waits`].
+    fn poll(&mut self, limits: Limits, has_stopped: bool, cx: &mut Context<'_>) -> Poll<Limit> {
+        let (Some(content), Some(byte)) = (self.since_content, self.since_byte) else { return Poll::Pending };
+        let (deadline, limit) = if has_stopped {
+            let limit = AFTER_FINISH.min(limits.idle);
+            (content + limit, Limit::Finish)
+        } else if self.had_content {
+            (byte + limits.idle, Limit::Idle).min((content + limits.first, Limit::First))
+        } else {
+            (content + limits.first, Limit::First)
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        // It must never ring too late; too early is put right below.
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if timer.deadline() >= deadline {
+                return Poll::Ready(limit);
+            }
+            timer.as_mut().reset(deadline);
         }
         Poll::Pending
     }
@@ -188,35 +350,40 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if this.state == State::Over {
-            return Poll::Ready(this.last.take());
-        }
         loop {
+            if this.is_over {
+                return Poll::Ready(this.rest());
+            }
             if let Some(piece) = this.take() {
                 return Poll::Ready(Some(Ok(piece)));
             }
-            if this.said.over {
-                return Poll::Ready(this.end(truncated()));
+            if this.decoded.is_done && this.decoded.finish.is_some() {
+                this.end(Self::truncated);
+                continue;
             }
-            if this.state == State::Reading && this.said.finish.is_some() {
-                this.state = State::Finished;
-                this.silent_since = None;
-            }
+            let had_stopped = this.has_stopped();
             match this.frames.poll_next(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if let Err(fault) = this.decode(&frame) {
-                        let e = this.fault(fault, &frame);
-                        return Poll::Ready(this.end(e));
+                    if let Err(e) = this.decode(&frame) {
+                        this.end(|_| e);
+                    } else if this.has_stopped() && !had_stopped {
+                        // The wait for more content begins here.
+                        this.silence.since_content = None;
                     }
                 }
-                Poll::Ready(Some(Err(e))) => return Poll::Ready(this.end(e)),
-                Poll::Ready(None) => return Poll::Ready(this.end(truncated())),
-                Poll::Pending => return this.poll_silence(cx).map(|e| this.end(e)),
+                Poll::Ready(Some(Err(e))) => this.end(|_| e),
+                Poll::Ready(None) => this.end(Self::truncated),
+                Poll::Pending => {
+                    if this.silence.waits(this.frames.bytes()) {
+                        return Poll::Ready(Some(Ok(Piece::Alive)));
+                    }
+                    let limit = std::task::ready!(this.silence.poll(this.about.limits, this.has_stopped(), cx));
+                    match limit {
+                        Limit::Finish => this.end(Self::truncated),
+                        Limit::Idle | Limit::First => this.end(|answer| answer.stalled(limit)),
+                    }
+                }
             }
         }
     }
-}
-
-fn truncated() -> ProviderError {
-    ProviderError::transient(ErrorKind::Truncated, "the answer ended without a stop reason")
 }

@@ -1,282 +1,385 @@
-//! From bytes to events: a guard under the framers that bounds an event and flushes the last one, SSE by `sseer`, and lines of our own.
+//! From bytes to events, by what comes and not by its label: server-sent events, JSON a line, one JSON document, or a list of
+//! objects, in any mixture. Any cut of the bytes gives the same events.
 //!
-//! Between the byte stream (the connection, or a test's list of chunks) and the answer. Any cut of the bytes gives the same frames.
+//! Server-sent events are framed as the HTML standard says (<https://html.spec.whatwg.org/multipage/server-sent-events.html>), but
+//! that the end of the bytes ends an event too, that a field `error` is an event of its own, and that an event which is complete ends
+//! where the next one begins, for some servers leave out the empty line between them. A line that begins as JSON is no field: the
+//! object that begins there is an event, over as many lines as it takes. Lines that are neither are kept for an error's text.
 
+use std::collections::VecDeque;
+use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
-use sseer::errors::EventStreamError;
-use sseer::event::Event;
-use sseer::event_stream::EventStream;
 
+use super::wire::json::Json;
 use crate::domain::{ErrorKind, ProviderError};
 
 /// Bytes of one event; one that is longer is no event but a fault.
 pub(crate) const MAX_EVENT_BYTES: usize = 16 << 20;
-
-/// What ends an SSE event. It is fed behind the last byte, so that a last event without its empty line is still seen.
-const EVENT_END: &[u8] = b"\n\n";
+/// Bytes that are kept of what is no event.
+const MAX_STRAY_BYTES: usize = 2 << 10;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// What the guard knows, for those above the framer, which hides it. Not shared state: one task reads and writes it.
-#[derive(Debug, Default)]
-pub(crate) struct Meter {
-    since_event: AtomicUsize,
-    ended: AtomicBool,
-}
-
-impl Meter {
-    /// Whether bytes came since the last event.
-    pub(crate) fn has_bytes(&self) -> bool {
-        self.since_event.load(Relaxed) > 0
-    }
-
-    /// Whether the bytes are at their end.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.load(Relaxed)
-    }
-}
-
-/// The bytes as they come, counted.
-#[derive(Debug)]
-struct Guard<S> {
-    bytes: S,
-    meter: Arc<Meter>,
-    last: &'static [u8],
-}
-
-impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin> Stream for Guard<S> {
-    type Item = Result<Bytes, ProviderError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.meter.has_ended() {
-            return Poll::Ready(None);
-        }
-        match ready!(Pin::new(&mut self.bytes).poll_next(cx)) {
-            Some(Ok(bytes)) => {
-                let before = self.meter.since_event.fetch_add(bytes.len(), Relaxed);
-                if before + bytes.len() > MAX_EVENT_BYTES {
-                    let text = format!("the server sent more than {} MiB in one event", MAX_EVENT_BYTES >> 20);
-                    return Poll::Ready(Some(Err(ProviderError::transient(ErrorKind::Protocol, text))));
-                }
-                Poll::Ready(Some(Ok(bytes)))
-            }
-            Some(Err(e)) => Poll::Ready(Some(Err(e))),
-            None => {
-                self.meter.ended.store(true, Relaxed);
-                Poll::Ready((!self.last.is_empty()).then(|| Ok(Bytes::from_static(self.last))))
-            }
-        }
-    }
-}
-
 /// One event of an answer, not yet read.
-#[derive(Debug)]
-pub(crate) enum Frame {
-    /// Of SSE: its data.
-    Event(Event),
-    /// One line of JSON.
-    Line(Bytes),
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// The event's name, where it has one.
+    pub(crate) name: Option<Bytes>,
+    /// Its data. Never empty.
+    pub(crate) data: Bytes,
+    /// Bytes of the answer before the end of this event.
+    pub(crate) end: u64,
 }
 
 /// The events of an answer.
 #[derive(Debug)]
 pub(crate) struct Frames<S> {
-    framer: Framer<S>,
-    meter: Arc<Meter>,
-}
-
-#[derive(Debug)]
-enum Framer<S> {
-    Sse(Box<EventStream<Guard<S>>>),
-    Lines(Lines<Guard<S>>),
+    bytes: S,
+    lines: Lines,
+    events: Events,
+    ready: VecDeque<Frame>,
+    ended: bool,
 }
 
 impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin> Frames<S> {
-    /// SSE.
-    pub(crate) fn sse(bytes: S) -> Self {
-        let meter = Arc::new(Meter::default());
-        let guard = Guard { bytes, meter: Arc::clone(&meter), last: EVENT_END };
-        Self { framer: Framer::Sse(Box::new(EventStream::new(guard))), meter }
+    /// The events in `bytes`.
+    pub(crate) fn new(bytes: S) -> Self {
+        Self { bytes, lines: Lines::default(), events: Events::default(), ready: VecDeque::new(), ended: false }
     }
 
-    /// Lines of JSON.
-    pub(crate) fn lines(bytes: S) -> Self {
-        let meter = Arc::new(Meter::default());
-        let guard = Guard { bytes, meter: Arc::clone(&meter), last: b"" };
-        Self {
-            framer: Framer::Lines(Lines { bytes: guard, buffer: BytesMut::new(), scanned: 0, started: false }),
-            meter,
-        }
+    /// Bytes that came so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lines.taken + self.lines.waiting() as u64
     }
 
-    /// What is known of the bytes below.
-    pub(crate) fn meter(&self) -> &Meter {
-        &self.meter
+    /// Whether the bytes are at their end.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The beginning of what came and was no event: a page, a plain text.
+    pub(crate) fn stray(&self) -> &[u8] {
+        &self.events.stray
+    }
+
+    /// Keeps `text` as what was no event.
+    pub(crate) fn add_stray(&mut self, text: &[u8]) {
+        self.events.add_stray(text);
     }
 
     /// The next event; `None` at the end of the bytes. Not to be polled after an error or the end.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, ProviderError>>> {
-        let frame = match &mut self.framer {
-            Framer::Sse(events) => match ready!(Pin::new(events).poll_next(cx)) {
-                Some(Ok(event)) => Some(Ok(Frame::Event(event))),
-                Some(Err(EventStreamError::Transport(e))) => Some(Err(e)),
-                Some(Err(EventStreamError::Utf8Error(_))) => {
-                    let text = "the server sent bytes that are no UTF-8";
-                    Some(Err(ProviderError::transient(ErrorKind::Protocol, text)))
+        loop {
+            while self.ready.is_empty()
+                && let Some(line) = self.lines.next(self.ended)
+            {
+                self.events.line(line, self.lines.taken, &mut self.ready);
+            }
+            if let Some(frame) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if self.ended {
+                self.events.flush(self.lines.taken, &mut self.ready);
+                return Poll::Ready(self.ready.pop_front().map(Ok));
+            }
+            match std::task::ready!(Pin::new(&mut self.bytes).poll_next(cx)) {
+                Some(Ok(bytes)) => {
+                    if self.events.held() + self.lines.waiting() + bytes.len() > MAX_EVENT_BYTES {
+                        let text = format!("the server sent more than {} MiB in one event", MAX_EVENT_BYTES >> 20);
+                        return Poll::Ready(Some(Err(ProviderError::transient(ErrorKind::Protocol, text))));
+                    }
+                    self.lines.push(bytes);
                 }
-                None => None,
-            },
-            Framer::Lines(lines) => ready!(lines.poll_next(cx)).map(|line| line.map(Frame::Line)),
-        };
-        if let Some(Ok(_)) = frame {
-            self.meter.since_event.store(0, Relaxed);
+                Some(Err(e)) => return Poll::Ready(Some(Err(e))),
+                None => self.ended = true,
+            }
         }
-        Poll::Ready(frame)
     }
 }
 
-/// Lines that end in LF, CR or both (neither can stand raw inside JSON text); empty ones are skipped, the last needs no end.
-#[derive(Debug)]
-struct Lines<S> {
-    bytes: S,
-    buffer: BytesMut,
-    /// Bytes of `buffer` that hold no line end.
-    scanned: usize,
+/// Lines that end in LF, CR or both; the last one needs no end.
+#[derive(Debug, Default)]
+struct Lines {
+    /// What came last and was not taken.
+    chunk: Bytes,
+    /// The beginning of a line whose end is not there; it stands before `chunk`.
+    partial: BytesMut,
+    /// The line before ended in CR: an LF that follows belongs to it.
+    skip_lf: bool,
+    /// Bytes that were taken.
+    taken: u64,
     started: bool,
 }
 
-impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin> Lines<S> {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ProviderError>>> {
-        loop {
-            while let Some(line) = self.take_line() {
-                if !line.iter().all(u8::is_ascii_whitespace) {
-                    return Poll::Ready(Some(Ok(line)));
-                }
-            }
-            match ready!(Pin::new(&mut self.bytes).poll_next(cx)) {
-                Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
-                Some(Err(e)) => return Poll::Ready(Some(Err(e))),
-                None => {
-                    let rest = std::mem::take(&mut self.buffer).freeze();
-                    self.scanned = 0;
-                    let blank = rest.iter().all(u8::is_ascii_whitespace);
-                    return Poll::Ready((!blank).then(|| Ok(rest)));
-                }
-            }
-        }
+impl Lines {
+    fn push(&mut self, bytes: Bytes) {
+        debug_assert!(self.chunk.is_empty(), "lines are taken before more bytes come");
+        self.chunk = bytes;
     }
 
-    fn take_line(&mut self) -> Option<Bytes> {
-        if !self.started {
-            if self.buffer.len() < BOM.len() && BOM.starts_with(&self.buffer) {
-                return None;
-            }
-            self.started = true;
-            if self.buffer.starts_with(BOM) {
-                self.buffer.advance(BOM.len());
+    fn waiting(&self) -> usize {
+        self.partial.len() + self.chunk.len()
+    }
+
+    /// The next line without its end. At the end of the bytes (`is_all`) what is left is one.
+    fn next(&mut self, is_all: bool) -> Option<Bytes> {
+        if mem::take(&mut self.skip_lf) {
+            match self.chunk.first() {
+                Some(b'\n') => self.advance(1),
+                Some(_) => {}
+                None => self.skip_lf = !is_all,
             }
         }
-        let end = self.buffer[self.scanned..].iter().position(|b| matches!(b, b'\n' | b'\r'));
-        let Some(end) = end.map(|n| n + self.scanned) else {
-            self.scanned = self.buffer.len();
-            return None;
+        let line = match memchr::memchr2(b'\n', b'\r', &self.chunk) {
+            Some(at) => {
+                self.skip_lf = self.chunk[at] == b'\r';
+                let line = self.take(at);
+                self.advance(1);
+                line
+            }
+            None if is_all && self.waiting() > 0 => self.take(self.chunk.len()),
+            None => {
+                let chunk = mem::take(&mut self.chunk);
+                self.partial.extend_from_slice(&chunk);
+                return None;
+            }
         };
-        let line = self.buffer.split_to(end).freeze();
-        self.buffer.advance(1);
-        self.scanned = 0;
-        Some(line)
+        Some(match mem::replace(&mut self.started, true) {
+            false if line.starts_with(BOM) => line.slice(BOM.len()..),
+            _ => line,
+        })
+    }
+
+    fn take(&mut self, end: usize) -> Bytes {
+        let rest = self.chunk.split_to(end);
+        self.taken += (self.partial.len() + rest.len()) as u64;
+        if self.partial.is_empty() {
+            return rest;
+        }
+        self.partial.extend_from_slice(&rest);
+        mem::take(&mut self.partial).freeze()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.chunk.advance(count);
+        self.taken += count as u64;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use futures_util::{StreamExt, stream};
-    use proptest::prelude::*;
+/// From lines to events.
+#[derive(Debug, Default)]
+struct Events {
+    name: Option<Bytes>,
+    data: Data,
+    /// An object that began outside any field.
+    object: Data,
+    stray: Vec<u8>,
+    /// The first line began a page of HTML: none of it is an event.
+    is_page: Option<bool>,
+}
 
-    use super::*;
+/// What an event has so far: lines with LF between them.
+#[derive(Debug, Default)]
+struct Data {
+    first: Bytes,
+    /// From the second line on: all of them.
+    joined: BytesMut,
+    balance: Balance,
+    /// Bytes that `balance` has seen.
+    weighed: usize,
+    is_open: bool,
+}
 
-    /// The frames of `chunks`, as text, and the error that ended them.
-    fn frames(sse: bool, chunks: Vec<Vec<u8>>) -> Vec<String> {
-        let bytes = stream::iter(chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk))));
-        let mut frames = if sse { Frames::sse(bytes) } else { Frames::lines(bytes) };
-        let mut failed = false;
-        let all = stream::poll_fn(|cx| {
-            if failed {
-                return Poll::Ready(None);
+impl Data {
+    fn add(&mut self, line: &Bytes) {
+        if !mem::replace(&mut self.is_open, true) {
+            self.first = line.clone();
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined.extend_from_slice(&self.first);
+        }
+        self.joined.extend_from_slice(b"\n");
+        self.joined.extend_from_slice(line);
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.joined.is_empty() { &self.first } else { &self.joined }
+    }
+
+    fn take(&mut self) -> Bytes {
+        let Self { first, joined, .. } = mem::take(self);
+        if joined.is_empty() { first } else { joined.freeze() }
+    }
+
+    /// Where the object at its beginning ends, if that has come.
+    fn object_end(&mut self) -> Option<usize> {
+        let bytes = if self.joined.is_empty() { &self.first[..] } else { &self.joined[..] };
+        let end = self.balance.weigh(&bytes[self.weighed..]).map(|end| self.weighed + end);
+        self.weighed = bytes.len();
+        end
+    }
+
+    /// Whether it is complete without more lines: no JSON, or a whole one.
+    fn is_whole(&mut self) -> bool {
+        let begins_json = matches!(self.bytes().trim_ascii_start().first(), Some(b'{' | b'['));
+        !begins_json || self.object_end().is_some() || Json::read_first(self.bytes()).is_ok()
+    }
+}
+
+/// Brackets that are open, and whether a string is. Each byte is looked at once, however many lines an object has.
+#[derive(Debug, Default)]
+struct Balance {
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+    closed: bool,
+}
+
+impl Balance {
+    /// The end of the first value in brackets, when it is within `bytes`.
+    fn weigh(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.closed {
+            return Some(0);
+        }
+        for (at, byte) in bytes.iter().enumerate() {
+            if self.in_string {
+                match byte {
+                    _ if self.is_escaped => self.is_escaped = false,
+                    b'\\' => self.is_escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
             }
-            frames.poll_next(cx).map(|frame| {
-                frame.map(|frame| match frame {
-                    Ok(Frame::Event(event)) => event.data.to_string(),
-                    Ok(Frame::Line(line)) => String::from_utf8_lossy(&line).into_owned(),
-                    Err(e) => {
-                        failed = true;
-                        format!("error: {e}")
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        self.closed = true;
+                        return Some(at + 1);
                     }
-                })
-            })
-        });
-        futures_executor(all.collect())
-    }
-
-    fn futures_executor<T>(work: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
-    }
-
-    #[test]
-    fn lines_end_in_every_way() {
-        let check = |text: &str, expected: &[&str]| {
-            assert_eq!(frames(false, vec![text.into()]), expected, "{text:?}");
-        };
-        check("a\nb\n", &["a", "b"]);
-        check("a\r\nb\rc", &["a", "b", "c"]);
-        check("\u{feff}a\n\n \nb", &["a", "b"]);
-        check("", &[]);
-        check("\n\r\n", &[]);
-    }
-
-    #[test]
-    fn events_end_in_every_way() {
-        let check = |text: &str, expected: &[&str]| {
-            assert_eq!(frames(true, vec![text.into()]), expected, "{text:?}");
-        };
-        check("data: a\n\ndata: b\n\n", &["a", "b"]);
-        check("data: a\r\n\r\ndata: b\r\rdata:c\n\n", &["a", "b", "c"]);
-        check("\u{feff}data: a\n\n", &["a"]);
-        check(": ping\n\nevent: x\nid: 1\ndata: a\ndata: b\n\n", &["a\nb"]);
-        check("data: a\n\ndata: last", &["a", "last"]);
-    }
-
-    #[test]
-    fn an_event_without_end_is_a_fault() {
-        let block = vec![b'x'; 1 << 20];
-        let chunks: Vec<_> = std::iter::once(b"data: ok\n\ndata: ".to_vec()).chain(vec![block; 17]).collect();
-        let error = "error: the server sent more than 16 MiB in one event";
-        assert_eq!(frames(true, chunks.clone()), ["ok", error]);
-        assert_eq!(frames(false, chunks).last().map(String::as_str), Some(error));
-    }
-
-    proptest! {
-        #[test]
-        fn any_cut_gives_the_same_frames(
-            parts in prop::collection::vec(
-                prop::sample::select(vec!["a", "é", "日", "\n", "\r", "\r\n", "\n\n", "data: ", "data:", ": ping", "{\"k\":1}", "\u{feff}", " "]),
-                0..40,
-            ),
-            cuts in prop::collection::vec(0usize..200, 0..12),
-        ) {
-            let text = parts.concat().into_bytes();
-            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
-            cuts.extend([0, text.len()]);
-            cuts.sort_unstable();
-            let chunks: Vec<_> = cuts.windows(2).map(|w| text[w[0]..w[1]].to_vec()).collect();
-            for sse in [true, false] {
-                prop_assert_eq!(frames(sse, chunks.clone()), frames(sse, vec![text.clone()]));
+                }
+                _ => {}
             }
+        }
+        None
+    }
+}
+
+impl Events {
+    /// Bytes of events that are not complete.
+    fn held(&self) -> usize {
+        self.data.bytes().len() + self.object.bytes().len()
+    }
+
+    fn line(&mut self, line: Bytes, end: u64, ready: &mut VecDeque<Frame>) {
+        let first = line.trim_ascii_start().first().copied();
+        if first.is_some() && *self.is_page.get_or_insert(first == Some(b'<')) {
+            return self.add_stray(&line);
+        }
+        let is_field = line.starts_with(b"data:") || line.starts_with(b"event:") || line.starts_with(b":");
+        if self.object.is_open && !is_field {
+            self.object.add(&line);
+            return self.objects(end, ready);
+        }
+        if self.object.is_open {
+            // Broken off: no line within JSON begins so.
+            let broken = self.object.take();
+            ready.push_back(Frame { name: None, data: broken, end });
+        }
+        if line.is_empty() {
+            return self.dispatch(end, ready);
+        }
+        if matches!(first, Some(b'{' | b'[' | b']' | b',')) {
+            self.dispatch(end, ready);
+            return self.json(line, end, ready);
+        }
+        let colon = line.iter().position(|b| *b == b':');
+        let (field, value) = match colon {
+            Some(at) => (&line[..at], line.slice(at + 1 + usize::from(line.get(at + 1) == Some(&b' '))..)),
+            None => (&line[..], Bytes::new()),
+        };
+        match field.trim_ascii() {
+            b"" => {}
+            b"data" => {
+                if self.data.is_open && self.data.is_whole() {
+                    self.dispatch(end, ready);
+                }
+                self.data.add(&value);
+            }
+            b"event" => {
+                if self.name.is_some() && self.data.is_open {
+                    self.dispatch(end, ready);
+                }
+                self.name = Some(value);
+            }
+            b"error" => {
+                self.dispatch(end, ready);
+                self.name = Some(Bytes::from_static(b"error"));
+                self.data.add(&value);
+            }
+            b"id" | b"retry" => {}
+            _ => self.add_stray(&line),
+        }
+    }
+
+    /// A line that begins as JSON, outside any field.
+    fn json(&mut self, line: Bytes, end: u64, ready: &mut VecDeque<Frame>) {
+        let blanks = line.len() - line.trim_ascii_start().len();
+        // The brackets and commas of a list stand between its objects.
+        let lead = line.iter().take_while(|b| b.is_ascii_whitespace() || matches!(b, b'[' | b']' | b',')).count();
+        match line.get(lead) {
+            Some(b'{') => {
+                self.object.add(&line.slice(lead..));
+                self.objects(end, ready);
+            }
+            Some(_) if line.trim_ascii() == b"[DONE]" => {
+                ready.push_back(Frame { name: None, data: line.slice(blanks..), end });
+            }
+            Some(_) if Json::read(&line).is_err() => self.add_stray(&line),
+            // A list of no objects says nothing.
+            Some(_) | None => {}
+        }
+    }
+
+    /// Takes the object that is complete, and goes on with what stands behind it.
+    fn objects(&mut self, end: u64, ready: &mut VecDeque<Frame>) {
+        let Some(close) = self.object.object_end() else { return };
+        let mut data = self.object.take();
+        let rest = data.split_off(close);
+        ready.push_back(Frame { name: None, data, end });
+        if !rest.trim_ascii().is_empty() {
+            self.json(rest, end, ready);
+        }
+    }
+
+    fn dispatch(&mut self, end: u64, ready: &mut VecDeque<Frame>) {
+        let name = self.name.take();
+        let data = self.data.take();
+        if !data.is_empty() {
+            ready.push_back(Frame { name, data, end });
+        }
+    }
+
+    /// The bytes have ended: so has every event.
+    fn flush(&mut self, end: u64, ready: &mut VecDeque<Frame>) {
+        self.dispatch(end, ready);
+        if self.object.is_open {
+            ready.push_back(Frame { name: None, data: self.object.take(), end });
+        }
+    }
+
+    fn add_stray(&mut self, text: &[u8]) {
+        let room = MAX_STRAY_BYTES - self.stray.len();
+        self.stray.extend_from_slice(&text[..text.len().min(room)]);
+        if self.stray.len() < MAX_STRAY_BYTES {
+            self.stray.push(b'\n');
         }
     }
 }

@@ -3,13 +3,17 @@
 mod answer;
 mod ask;
 mod clients;
+mod complaint;
 mod demo;
 mod endpoint;
 mod frames;
 #[cfg(test)]
 mod fuzz;
+mod learned;
 mod profile;
+mod record;
 mod registry;
+mod remedy;
 mod seam;
 mod secrets;
 #[cfg(test)]
@@ -27,6 +31,7 @@ use crate::domain::{ChatMessage, Finish, ProviderError, Role, Usage};
 
 pub use demo::Demo;
 pub use profile::{KeySource, Kind, Profile, Timeouts};
+pub use record::Recorder;
 pub use registry::Providers;
 
 /// What a model is asked.

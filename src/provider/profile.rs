@@ -66,6 +66,8 @@ pub struct Profile {
     pub default_model: Option<String>,
     /// Further models, for completion.
     pub models: Vec<String>,
+    /// The header that carries the key, where it is not the format's own: Azure's `api-key`.
+    pub auth_header: Option<String>,
     /// Requests at once.
     pub max_concurrent: Option<usize>,
     /// Further headers of every request.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ask::Http;
 use super::clients::Clients;
 use super::demo::Demo;
-use super::{Kind, Profile, Provider, Timeouts};
+use super::{Kind, Profile, Provider, Recorder, Timeouts};
 use crate::domain::{ErrorKind, ProviderError};
 
 /// How alike a name must be to be meant (Jaro-Winkler; 1 is the same).
@@ -27,16 +27,14 @@ struct Entry {
 }
 
 impl Providers {
-    /// The providers of `profiles`, by the names they are keyed with.
-    pub fn new(profiles: BTreeMap<String, Profile>, timeouts: Timeouts) -> Self {
-        let clients = Arc::new(Clients::new(profiles.values().filter(|p| p.kind != Kind::Demo), timeouts));
+    /// The providers of `profiles`, by the names they are keyed with. `recorder` takes what the servers reply.
+    pub fn new(profiles: BTreeMap<String, Profile>, timeouts: Timeouts, recorder: Option<Recorder>) -> Self {
+        let clients = Arc::new(Clients::new(profiles.values().filter(|p| p.kind.wire().is_some()), timeouts));
         let all = profiles.into_iter().map(|(name, profile)| {
             let (kind, default_model, models) = (profile.kind, profile.default_model.clone(), profile.models.clone());
-            let provider: Arc<dyn Provider> = match kind {
-                Kind::Demo => Arc::new(Demo::new(timeouts)),
-                Kind::OpenAi | Kind::Anthropic | Kind::Gemini | Kind::Ollama => {
-                    Arc::new(Http::new(profile, timeouts, Arc::clone(&clients)))
-                }
+            let provider: Arc<dyn Provider> = match kind.wire() {
+                None => Arc::new(Demo::new(timeouts)),
+                Some(wire) => Arc::new(Http::new(profile, wire, timeouts, Arc::clone(&clients), recorder.clone())),
             };
             (name, Entry { provider, kind, default_model, models })
         });
@@ -111,6 +109,7 @@ mod tests {
                 key: KeySource::None,
                 default_model: default.map(str::to_owned),
                 models: models.iter().map(|&m| m.to_owned()).collect(),
+                auth_header: None,
                 max_concurrent: None,
                 headers: BTreeMap::new(),
                 extra_body: serde_json::Map::new(),
@@ -122,7 +121,7 @@ mod tests {
             profile("demo", Kind::Demo, Some("tour"), &[]),
             profile("local", Kind::Ollama, None, &["qwen3:8b"]),
         ];
-        Providers::new(all.into(), Timeouts::default())
+        Providers::new(all.into(), Timeouts::default(), None)
     }
 
     #[test]

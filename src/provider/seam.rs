@@ -1,13 +1,19 @@
 //! The seam of an answer that is continued: what the model says of it once more is dropped. Pure; between the decoded
-//! pieces and the worker ([`super::answer`]); the wire modules say what is to be expected.
+//! pieces and the worker ([`super::answer`]); the wire formats say what is to be expected.
 //!
-//! An API that takes the beginning of an answer goes on behind it to the byte, but for blanks that it refuses at the
-//! beginning's end. A model that is *asked* to go on often says its last words again, sometimes behind an ellipsis or a line
-//! end. So the beginning of what it says is compared with the end of what it said. As long as it may be a repeat it is
-//! withheld; the first character that is none lets it go. What fits nothing is never withheld.
+//! A model that takes the beginning of its answer (*prefill*) goes on behind it to the byte, but for blanks that the API refuses at
+//! the beginning's end. Some servers ignore the prefill: then the answer begins anew. A model that is *asked* to go on often says
+//! its last words again, sometimes behind an ellipsis or a line end. So what comes is compared with what was said. As long as it may
+//! be a repeat it is withheld; the first character that is none lets it go. What fits nothing is never withheld.
 //!
-//! What can be told is a repeat of [`MIN_REPEAT_CHARS`] characters, or of the unfinished last line from its start
-//! ([`MIN_LINE_CHARS`]), up to [`MAX_REPEAT_BYTES`]; of several the longest. What cannot:
+//! | repeat | prefilled | asked |
+//! |---|---|---|
+//! | the whole answer, from its start | dropped | dropped |
+//! | half a word at the end of what was said, and its rest: `sev`, `seven` | from 3 letters on | from 2 letters on |
+//! | [`MIN_REPEAT_CHARS`] characters or more of the end, up to [`MAX_REPEAT_BYTES`]; the longest counts | – | dropped |
+//! | the unfinished last line from its start ([`MIN_LINE_CHARS`]) | – | dropped |
+//!
+//! What cannot be told:
 //!
 //! - a shorter repeat: the words may stand there twice by right, so they do;
 //! - a text that goes over the same words again and again (a ruler, a refrain, a column of zeros): how often it should is
@@ -27,25 +33,45 @@ const MAX_REPEAT_BYTES: usize = 1 << 10;
 /// Bytes that may stand before a repeat and go with it: blanks and an ellipsis.
 const MAX_LEAD_BYTES: usize = 16;
 
-/// What is to be watched for at the beginning of a continuation.
+/// Letters of half a word that is said again, where the model was asked to go on.
+const MIN_HALF_WORD: usize = 2;
+/// The same where it took the beginning of its answer: `bye` and `bye` may be one word.
+const MIN_HALF_WORD_PREFILLED: usize = 3;
+/// Letters of a word; a longer run is no word.
+const MAX_HALF_WORD: usize = 40;
+
+/// What is to be watched for at the beginning of a continuation. The default watches for nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) enum Seam {
-    /// Nothing, or nothing any more.
-    #[default]
-    Closed,
-    /// These blanks, which the API did not take at the end of the answer's beginning.
-    Blanks(String),
-    /// The last words, because the model was asked to go on.
-    Repeats(Repeats),
+pub(crate) struct Seam {
+    watch: Option<Watch>,
+    /// Blanks that the API did not take at the end of the answer's beginning.
+    blanks: String,
 }
 
 /// The watch for repeats.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Repeats {
-    /// The end of what was said.
+struct Watch {
+    repeats: Repeats,
+    /// Whether what comes may still be the whole answer, begun anew.
+    restart: Option<Restart>,
+}
+
+/// An answer that may have been begun anew.
+#[derive(Debug, PartialEq, Eq)]
+struct Restart {
+    said: String,
+    /// Bytes that are alike so far.
+    matched: usize,
+}
+
+/// The end of what was said, and what came.
+#[derive(Debug, PartialEq, Eq)]
+struct Repeats {
     tail: String,
     /// Places in `tail` from which on it would be a repeat; the first ones are the longest.
     starts: Vec<usize>,
+    /// Where the half word at the end of `tail` begins.
+    half_word: Option<usize>,
     /// What is withheld.
     held: String,
 }
@@ -53,14 +79,103 @@ pub(crate) struct Repeats {
 impl Seam {
     /// Blanks that were cut off: should the model say them again, they are dropped.
     pub(crate) fn blanks(blanks: &str) -> Self {
-        if blanks.is_empty() { Self::Closed } else { Self::Blanks(blanks.to_owned()) }
+        Self { watch: None, blanks: blanks.to_owned() }
+    }
+
+    /// The model was given `said` as the beginning of its answer, without the `blanks` behind it.
+    pub(crate) fn prefilled(said: &str, blanks: &str) -> Self {
+        let repeats = Repeats::new(said, MIN_HALF_WORD_PREFILLED);
+        let repeats = Repeats { starts: Vec::new(), ..repeats };
+        Self { watch: Watch::new(said, repeats), blanks: blanks.to_owned() }
     }
 
     /// The model is asked to go on from `said`.
     pub(crate) fn repeats(said: &str) -> Self {
+        Self { watch: Watch::new(said, Repeats::new(said, MIN_HALF_WORD)), blanks: String::new() }
+    }
+
+    /// What may be shown now that `text` came; nothing while it may be a repeat, or when it was one.
+    pub(crate) fn pass(&mut self, text: String) -> Option<String> {
+        let text = match &mut self.watch {
+            Some(watch) => {
+                let shown = watch.pass(&text)?;
+                self.watch = None;
+                shown
+            }
+            None => text,
+        };
+        self.pass_blanks(text)
+    }
+
+    fn pass_blanks(&mut self, text: String) -> Option<String> {
+        if !self.blanks.is_empty() {
+            let doubled = doubled(&self.blanks, &text);
+            if doubled == text.len() {
+                self.blanks.drain(..doubled);
+                return None;
+            }
+            self.blanks.clear();
+            return Some(text[doubled..].to_owned());
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// What is still withheld and no repeat, when no more text comes, or something else comes first.
+    pub(crate) fn close(&mut self) -> Option<String> {
+        let Some(watch) = self.watch.take() else {
+            self.blanks.clear();
+            return None;
+        };
+        let shown = self.pass_blanks(watch.close());
+        self.blanks.clear();
+        shown
+    }
+
+    /// Whether something is withheld.
+    pub(crate) fn withholds(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| !watch.repeats.held.is_empty())
+    }
+}
+
+impl Watch {
+    fn new(said: &str, repeats: Repeats) -> Option<Self> {
+        let restart = is_enough(said, true).then(|| Restart { said: said.to_owned(), matched: 0 });
+        let is_idle = restart.is_none() && repeats.starts.is_empty() && repeats.half_word.is_none();
+        (!is_idle).then_some(Self { repeats, restart })
+    }
+
+    /// What may be shown once that is clear; `None` while it is not.
+    fn pass(&mut self, text: &str) -> Option<String> {
+        self.repeats.held.push_str(text);
+        if let Some(restart) = &mut self.restart {
+            let came = &self.repeats.held.as_bytes()[restart.matched..];
+            let said = &restart.said.as_bytes()[restart.matched..];
+            let alike = came.iter().zip(said).take_while(|(a, b)| a == b).count();
+            restart.matched += alike;
+            if alike == said.len() && !is_periodic(self.repeats.tail.as_bytes()) {
+                return Some(self.repeats.held.split_off(restart.said.len()));
+            }
+            if alike == came.len() && alike < said.len() {
+                return None;
+            }
+            self.restart = None;
+        }
+        let dropped = self.repeats.judge(false)?;
+        Some(self.repeats.held.split_off(dropped))
+    }
+
+    fn close(mut self) -> String {
+        let dropped = self.repeats.judge(true).unwrap_or(0);
+        self.repeats.held.split_off(dropped)
+    }
+}
+
+impl Repeats {
+    /// Repeats of the end of `said`, half a word of `min_half_word` letters or more among them.
+    fn new(said: &str, min_half_word: usize) -> Self {
         let from = said.ceil_char_boundary(said.len().saturating_sub(MAX_REPEAT_BYTES));
         let tail = said[from..].to_owned();
-        let starts: Vec<_> = tail
+        let starts = tail
             .char_indices()
             .map(|(at, _)| at)
             .filter(|&at| {
@@ -69,51 +184,10 @@ impl Seam {
                 is_enough(&tail[at..], begins_line)
             })
             .collect();
-        if starts.is_empty() { Self::Closed } else { Self::Repeats(Repeats { tail, starts, held: String::new() }) }
+        let half_word = half_word(&tail, min_half_word);
+        Self { tail, starts, half_word, held: String::new() }
     }
 
-    /// What may be shown now that `text` came; nothing while it may be a repeat, or when it was one.
-    pub(crate) fn pass(&mut self, text: String) -> Option<String> {
-        let shown = match self {
-            Self::Closed => text,
-            Self::Blanks(blanks) => {
-                let doubled = doubled(blanks, &text);
-                if doubled == text.len() {
-                    blanks.drain(..doubled);
-                } else {
-                    blanks.clear();
-                }
-                if blanks.is_empty() {
-                    *self = Self::Closed;
-                }
-                text[doubled..].to_owned()
-            }
-            Self::Repeats(repeats) => {
-                repeats.held.push_str(&text);
-                let dropped = repeats.judge(false)?;
-                let shown = repeats.held.split_off(dropped);
-                *self = Self::Closed;
-                shown
-            }
-        };
-        (!shown.is_empty()).then_some(shown)
-    }
-
-    /// What is still withheld and no repeat, when no more text comes, or something else comes first.
-    pub(crate) fn close(&mut self) -> Option<String> {
-        let Self::Repeats(mut repeats) = std::mem::take(self) else { return None };
-        let dropped = repeats.judge(true).unwrap_or(0);
-        let shown = repeats.held.split_off(dropped);
-        (!shown.is_empty()).then_some(shown)
-    }
-
-    /// Whether something is withheld.
-    pub(crate) fn withholds(&self) -> bool {
-        matches!(self, Self::Repeats(repeats) if !repeats.held.is_empty())
-    }
-}
-
-impl Repeats {
     /// How many of the bytes that are withheld are a repeat; `None`: that cannot be told yet. When `is_all`, it must be.
     fn judge(&self, is_all: bool) -> Option<usize> {
         let mut found = 0;
@@ -134,8 +208,25 @@ impl Repeats {
                 }
             }
         }
+        if longest == 0 {
+            return self.judge_half_word(is_all);
+        }
         let repeat = &self.held[found - longest..found];
         Some(if is_periodic(repeat.as_bytes()) { 0 } else { found })
+    }
+
+    /// Half a word is said again only together with its rest: `sev` and `seven`, but `the` and `the`.
+    fn judge_half_word(&self, is_all: bool) -> Option<usize> {
+        let Some(half) = self.half_word.map(|start| &self.tail[start..]) else { return Some(0) };
+        match self.held.strip_prefix(half) {
+            Some(rest) => match rest.chars().next() {
+                Some(next) => Some(if is_letter(next) { half.len() } else { 0 }),
+                None if is_all => Some(0),
+                None => None,
+            },
+            None if !is_all && half.starts_with(self.held.as_str()) => None,
+            None => Some(0),
+        }
     }
 }
 
@@ -144,6 +235,18 @@ fn is_enough(end: &str, begins_line: bool) -> bool {
     let chars = end.chars().count();
     let words = end.chars().any(char::is_alphanumeric);
     words && (chars >= MIN_REPEAT_CHARS || begins_line && chars >= MIN_LINE_CHARS && !end.contains('\n'))
+}
+
+/// A letter of a script that has blanks between words: elsewhere a word may well stand twice.
+fn is_letter(c: char) -> bool {
+    c.is_alphanumeric() && c < '\u{2e80}'
+}
+
+/// Where the word at the end of `text` begins, if it is one of `min` letters or more.
+fn half_word(text: &str, min: usize) -> Option<usize> {
+    let letters = text.chars().rev().take_while(|c| is_letter(*c)).take(MAX_HALF_WORD + 1).count();
+    let start = text.char_indices().rev().nth(letters.checked_sub(1)?)?.0;
+    (min..=MAX_HALF_WORD).contains(&letters).then_some(start)
 }
 
 /// Where a repeat may begin: at once, or behind blanks and dots.
@@ -181,7 +284,7 @@ mod tests {
     fn shown(mut seam: Seam, pieces: &[&str]) -> Vec<String> {
         let mut shown: Vec<_> = pieces.iter().filter_map(|piece| seam.pass((*piece).to_owned())).collect();
         shown.extend(seam.close());
-        assert_eq!(seam, Seam::Closed);
+        assert_eq!(seam, Seam::default());
         shown
     }
 
@@ -221,6 +324,47 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_begun_anew_is_cut_to_its_news() {
+        let long: String = (0..900).map(|n| format!("word {n} ")).collect();
+        let check = |said: &str, pieces: &[&str], expected: &str| {
+            for seam in [Seam::prefilled(said, ""), Seam::repeats(said)] {
+                assert_eq!(shown(seam, pieces).concat(), expected, "{said:?} {pieces:?}");
+            }
+        };
+        check("w0 w1 w2", &["w0 w1 w2 w3"], " w3");
+        check("w0 w1 w2", &["w0", " w1", " w2", " w3"], " w3");
+        check("one two three si", &["one two ", "three six seven"], "x seven");
+        check(&long, &[&long, "and on"], "and on");
+        // Another answer than before: all of it stays.
+        check("one two three four", &["one two", " five"], "one two five");
+        check(&long, &[&long[..5_000], "!"], &format!("{}!", &long[..5_000]));
+        let seam = Seam::prefilled("once upon a", " \n");
+        assert_eq!(shown(seam, &["once upon a \ntime"]).concat(), "time");
+        let seam = Seam::prefilled("once upon a", " ");
+        assert_eq!(shown(seam, &[" time"]).concat(), "time");
+    }
+
+    #[test]
+    fn half_a_word_is_said_once() {
+        let check = |said: &str, pieces: &[&str], prefilled: &str, asked: &str| {
+            assert_eq!(shown(Seam::prefilled(said, ""), pieces).concat(), prefilled, "prefilled {said:?} {pieces:?}");
+            assert_eq!(shown(Seam::repeats(said), pieces).concat(), asked, "asked {said:?} {pieces:?}");
+        };
+        check("five six sev", &["seven eight"], "en eight", "en eight");
+        check("five six sev", &["s", "e", "ve", "n"], "en", "en");
+        check("five six sev", &["en eight"], "en eight", "en eight");
+        check("ein Gebäu", &["Gebäude"], "de", "de");
+        // Too short to tell from a word that begins so by right.
+        check("she is un", &["unknown"], "unknown", "known");
+        check("I saw a", &["apples"], "apples", "apples");
+        // The word was whole, and stands there again.
+        check("say bye", &["bye"], "bye", "bye");
+        check("say bye", &["bye, bye"], "bye, bye", "bye, bye");
+        check("日本", &["日本語"], "日本語", "日本語");
+        check("five six sev", &[" seven"], " seven", " seven");
+    }
+
+    #[test]
     fn what_says_the_same_over_and_over_is_left_alone() {
         let check = |said: &str, text: &str| assert_eq!(shown(Seam::repeats(said), &[text]).concat(), text, "{said:?}");
         check(&"=".repeat(40), &"=".repeat(20));
@@ -235,12 +379,10 @@ mod tests {
         let check = |said: &str, piece: &str| {
             let mut seam = Seam::repeats(said);
             assert_eq!(seam.pass(piece.to_owned()).as_deref(), Some(piece), "{said:?}");
-            assert_eq!(seam, Seam::Closed);
+            assert_eq!(seam, Seam::default());
         };
         check("the quick brown fox jumps", " over");
         check("the quick brown fox jumps", "\n\nIt");
-        check("the quick brown fox jumps", "jumps");
-        check("short", "short");
     }
 
     #[test]
@@ -302,7 +444,8 @@ mod tests {
             prop_assert!(came.ends_with(&got));
             let dropped = &came[..came.len() - got.len()];
             let mut repeats = leads(dropped).map(|lead| &dropped[lead..]);
-            let is_repeat = repeats.any(|repeat| said.ends_with(repeat) && is_enough(repeat, true));
+            let half = |repeat: &str| half_word(&said, MIN_HALF_WORD).is_some_and(|start| &said[start..] == repeat);
+            let is_repeat = repeats.any(|repeat| said.ends_with(repeat) && (is_enough(repeat, true) || half(repeat)));
             prop_assert!(dropped.is_empty() || is_repeat, "{dropped:?}");
         }
 
@@ -322,8 +465,9 @@ mod tests {
             let whole = format!("{said}{came}");
             for piece in pieces(&whole, &cuts) {
                 let _ = seam.pass(piece.to_owned());
-                if let Seam::Repeats(repeats) = &seam {
-                    prop_assert!(repeats.held.len() < MAX_REPEAT_BYTES + MAX_LEAD_BYTES);
+                if let Some(Watch { repeats, restart }) = &seam.watch {
+                    let bound = if restart.is_some() { said.len() } else { MAX_REPEAT_BYTES + MAX_LEAD_BYTES };
+                    prop_assert!(repeats.held.len() <= bound);
                 }
             }
         }

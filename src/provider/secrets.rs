@@ -39,6 +39,25 @@ impl Secrets {
         self.0.sort_by_key(|s| std::cmp::Reverse(s.len()));
     }
 
+    /// `bytes` without any of them.
+    pub(crate) fn strike_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut struck = Vec::with_capacity(bytes.len());
+        let mut rest = bytes;
+        while let Some(byte) = rest.first() {
+            match self.0.iter().find(|secret| rest.starts_with(secret.as_bytes())) {
+                Some(secret) => {
+                    struck.extend_from_slice(STRUCK.as_bytes());
+                    rest = &rest[secret.len()..];
+                }
+                None => {
+                    struck.push(*byte);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        struck
+    }
+
     /// `text` without any of them.
     pub(crate) fn strike(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), STRUCK))

@@ -6,11 +6,18 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use proptest::prelude::*;
 
-use super::answer::{About, Answer};
+use super::answer::{About, Answer, Limits};
 use super::seam::Seam;
 use super::secrets::Secrets;
 use super::{Kind, Piece};
 use crate::domain::ProviderError;
+
+/// An answer of `kind` that nothing is known of.
+pub(super) fn about(kind: Kind, seam: Seam) -> About {
+    let limits = Limits { first: Duration::from_secs(600), idle: Duration::from_secs(60) };
+    let (wire, secrets) = (kind.wire().unwrap(), Secrets::default());
+    About { wire, limits, label: "http://h answered with a text".to_owned(), request_id: None, secrets, seam }
+}
 
 /// The pieces of `chunks`, up to the end or the first error.
 fn pieces(kind: Kind, chunks: Vec<Vec<u8>>) -> Vec<Result<Piece, ProviderError>> {
@@ -18,7 +25,7 @@ fn pieces(kind: Kind, chunks: Vec<Vec<u8>>) -> Vec<Result<Piece, ProviderError>>
 }
 
 fn continued(kind: Kind, chunks: Vec<Vec<u8>>, seam: Seam) -> Vec<Result<Piece, ProviderError>> {
-    let about = About { kind, idle: Duration::from_secs(60), request_id: None, secrets: Secrets::default(), seam };
+    let about = about(kind, seam);
     let bytes = stream::iter(chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk))));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(Answer::new(bytes, about, ()).collect())

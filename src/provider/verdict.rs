@@ -1,70 +1,78 @@
 //! The verdict: what an error of a server means, and whether asking again may help. Pure; `now` is an argument.
 //!
-//! It judges by the status and by typed fields (`type`, `code`, `status`), never by words of a message, which change.
+//! It judges by the status and by typed fields (`type`, `code`, `status`). Words of a message change, so they decide one thing only,
+//! for which most servers have no typed field: that the conversation is longer than the model's context window.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use serde_json::Value;
 
+use super::complaint::Complaint;
 use crate::domain::{ErrorKind, ProviderError};
 
-/// What a server says about an error, wherever its format puts it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Complaint {
-    /// For people.
-    pub(crate) message: Option<String>,
-    /// `type`, `code` and `status`, as far as they are words.
-    words: Vec<String>,
-    /// `code`, as far as it is a number (Gemini, OpenRouter).
-    number: Option<u16>,
-    /// Gemini's `RetryInfo`.
-    retry_delay: Option<Duration>,
-    /// Anthropic's `request_id`.
-    pub(crate) request_id: Option<String>,
-}
+/// Codes for a lack of money: waiting does not help.
+const MONEY: [&str; 7] = [
+    "insufficient_quota",
+    "billing_error",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "spend_limit_exceeded",
+    "credit_limit_exceeded",
+    "insufficient_balance",
+];
+
+/// Codes for a conversation that is longer than the context window.
+const CONTEXT_CODES: [&str; 5] = [
+    "context_length_exceeded",
+    "exceed_context_size_error",
+    "model_max_prompt_tokens_exceeded",
+    "context_window_exceeded",
+    "ContextWindowExceededError",
+];
+
+/// The same in words: both parts of a row are in the message. From the answers of the four APIs and of the servers that speak them
+/// (OpenAI, Anthropic, Gemini, Ollama, llama.cpp, vLLM, Mistral, xAI, Together, LM Studio, Bedrock, Kimi, Qwen), collected in
+/// November 2026.
+const CONTEXT_WORDS: [(&str, &str); 24] = [
+    ("prompt is too long", ""),
+    ("prompt too long", ""),
+    ("exceed context limit", ""),
+    ("context window", "exceed"),
+    ("maximum context length", ""),
+    ("maximum prompt length", ""),
+    ("context length exceeded", ""),
+    ("context_length_exceeded", ""),
+    ("exceeds the available context", ""),
+    ("exceeds the context", ""),
+    ("context size has been exceeded", ""),
+    ("longer than the", "context length"),
+    ("greater than the context length", ""),
+    ("exceeds model's maximum context", ""),
+    ("exceeds the model's maximum context", ""),
+    ("input token count", "exceeds the maximum"),
+    ("input tokens exceed", ""),
+    ("maximum allowed input length", ""),
+    ("input is too long for requested model", ""),
+    ("exceeded model token limit", ""),
+    ("prompt token count", "exceeds the limit"),
+    ("range of input length should be", ""),
+    ("trying to keep the first", "context"),
+    ("prompt exceeds max length", ""),
+];
+/// Words of a rate limit, which may also speak of tokens.
+const RATE_WORDS: [&str; 5] = ["rate limit", "too many requests", "per minute", "throttl", "please wait"];
 
 impl Complaint {
-    /// Reads an error body or an error object: `{"error":{…}}`, `{"error":"…"}`, `{"message":…}`, `{"detail":…}`, or a list of these.
-    pub(crate) fn read(value: &Value) -> Self {
-        let outer = if let Value::Array(list) = value { list.first().unwrap_or(value) } else { value };
-        let error = outer.get("error").filter(|e| !e.is_null()).unwrap_or(outer);
-        let text = |v: &Value| v.as_str().map(str::to_owned);
-        let message = match error {
-            Value::String(message) => Some(message.clone()),
-            _ => ["message", "detail"].iter().find_map(|name| error.get(name).and_then(text)),
-        };
-        let mut complaint = Self { message, request_id: outer.get("request_id").and_then(text), ..Self::default() };
-        for value in ["type", "code", "status"].iter().filter_map(|name| error.get(name)) {
-            match value {
-                Value::String(word) => match word.parse() {
-                    Ok(number) => complaint.number = Some(number),
-                    Err(_) => complaint.words.push(word.clone()),
-                },
-                Value::Number(number) => complaint.number = number.as_u64().and_then(|n| n.try_into().ok()),
-                _ => {}
-            }
-        }
-        let details = error.get("details").and_then(Value::as_array);
-        complaint.retry_delay = details
-            .and_then(|all| all.iter().find_map(|detail| detail.get("retryDelay")))
-            .and_then(Value::as_str)
-            .and_then(|delay| delay.strip_suffix('s'))
-            .and_then(seconds);
-        complaint
+    fn lacks_money(&self) -> bool {
+        self.names(&MONEY)
     }
 
-    fn lacks_money(&self) -> bool {
-        const WORDS: [&str; 7] = [
-            "insufficient_quota",
-            "billing_error",
-            "billing_hard_limit_reached",
-            "billing_not_active",
-            "spend_limit_exceeded",
-            "credit_limit_exceeded",
-            "insufficient_balance",
-        ];
-        self.words.iter().any(|word| WORDS.contains(&word.as_str()))
+    /// Whether the conversation is longer than the model's context window.
+    fn exceeds_context(&self) -> bool {
+        let text = self.lower();
+        self.names(&CONTEXT_CODES)
+            || !RATE_WORDS.iter().any(|word| text.contains(word))
+                && CONTEXT_WORDS.iter().any(|(one, other)| text.contains(one) && text.contains(other))
     }
 }
 
@@ -84,30 +92,25 @@ pub(crate) fn of_status(status: u16) -> (ErrorKind, bool) {
 }
 
 /// The verdict on an error that stands in the stream. Its text is the server's: neither cut nor made safe.
-pub(crate) fn in_band(error: &Value) -> ProviderError {
-    let complaint = Complaint::read(error);
+pub(crate) fn in_band(complaint: Complaint) -> ProviderError {
     let (kind, retryable) = of_complaint(&complaint);
-    let text = complaint.message.unwrap_or_else(|| match complaint.words.first() {
+    let text = complaint.message.clone().unwrap_or_else(|| match complaint.words().next() {
         Some(word) => format!("the server broke off with {word}"),
         None => "the server broke off with an error".to_owned(),
     });
-    ProviderError {
-        kind,
-        status: None,
-        text,
-        retry_after: complaint.retry_delay,
-        request_id: complaint.request_id,
-        retryable,
-        undecoded_at: None,
-    }
+    let (retry_after, request_id) = (complaint.retry_delay, complaint.request_id);
+    ProviderError { retry_after, request_id, retryable, ..ProviderError::fatal(kind, text) }
 }
 
 fn of_complaint(complaint: &Complaint) -> (ErrorKind, bool) {
     if complaint.lacks_money() {
         return (ErrorKind::Quota, false);
     }
-    let by_word = complaint.words.iter().find_map(|word| {
-        Some(match word.as_str() {
+    if complaint.number != Some(429) && complaint.exceeds_context() {
+        return (ErrorKind::Context, false);
+    }
+    let by_word = complaint.words().find_map(|word| {
+        Some(match word {
             "overloaded_error" | "UNAVAILABLE" => (ErrorKind::Overloaded, true),
             "api_error" | "server_error" | "internal_server_error" | "INTERNAL" => (ErrorKind::Server, true),
             "rate_limit_error" | "rate_limit_exceeded" | "RESOURCE_EXHAUSTED" => (ErrorKind::RateLimited, true),
@@ -135,14 +138,20 @@ pub(crate) fn on_response(
 ) -> ProviderError {
     let (kind, listed) = of_status(status);
     let poor = status == 429 && complaint.lacks_money();
+    let too_long = matches!(status, 400..=499 if status != 429) || status == 500;
+    let kind = match kind {
+        _ if poor => ErrorKind::Quota,
+        _ if too_long && complaint.exceeds_context() => ErrorKind::Context,
+        kind => kind,
+    };
     let retryable = match headers.get("x-should-retry").and_then(|v| v.to_str().ok()) {
-        _ if poor => false,
+        _ if matches!(kind, ErrorKind::Quota | ErrorKind::Context) => false,
         Some("true") => true,
         Some("false") => false,
         _ => listed,
     };
     ProviderError {
-        kind: if poor { ErrorKind::Quota } else { kind },
+        kind,
         status: Some(status),
         text,
         retry_after: retry_after(headers, now).or(complaint.retry_delay),
@@ -166,7 +175,8 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     })
 }
 
-fn seconds(text: &str) -> Option<Duration> {
+/// A number of seconds, also a fraction.
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
     text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok())
 }
 
@@ -179,14 +189,18 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn complaint(body: &Value) -> Complaint {
+        Complaint::read(body.to_string().as_bytes())
+    }
 
     #[test]
     fn an_error_in_the_stream_is_judged_by_its_typed_fields() {
         let check = |error: Value, kind, retryable| {
-            let e = in_band(&error);
+            let e = in_band(complaint(&error));
             assert_eq!((e.kind, e.retryable), (kind, retryable), "{error}");
         };
         check(json!({"type":"overloaded_error","message":"Overloaded"}), ErrorKind::Overloaded, true);
@@ -257,14 +271,14 @@ mod tests {
         }
         // Where no header says it, the body may.
         let body = json!({"error":{"details":[{"retryDelay":"3s"}]},"request_id":"r2"});
-        let e = on_response(503, &headers(&[]), &Complaint::read(&body), String::new(), now);
+        let e = on_response(503, &headers(&[]), &complaint(&body), String::new(), now);
         assert_eq!((e.retry_after, e.request_id.as_deref()), (Some(Duration::from_secs(3)), Some("r2")));
     }
 
     #[test]
     fn the_server_may_overrule_the_table_but_not_an_empty_purse() {
         let check = |status, all: &[(&'static str, &str)], body: Value, kind, retryable| {
-            let e = on_response(status, &headers(all), &Complaint::read(&body), String::new(), SystemTime::UNIX_EPOCH);
+            let e = on_response(status, &headers(all), &complaint(&body), String::new(), SystemTime::UNIX_EPOCH);
             assert_eq!((e.kind, e.retryable), (kind, retryable), "{status} {all:?} {body}");
         };
         check(500, &[("x-should-retry", "false")], json!({}), ErrorKind::Server, false);
@@ -276,20 +290,39 @@ mod tests {
     }
 
     #[test]
-    fn complaints_are_found_wherever_a_format_puts_them() {
-        let check = |body: Value, message: &str| {
-            assert_eq!(Complaint::read(&body).message.as_deref(), Some(message), "{body}");
+    fn a_conversation_that_is_too_long_is_known_in_the_words_of_every_api() {
+        let check = |status, body: Value, expected| {
+            let e = on_response(status, &headers(&[]), &complaint(&body), String::new(), SystemTime::UNIX_EPOCH);
+            assert_eq!((e.kind, e.retryable), (expected, false), "{status} {body}");
         };
-        check(json!({"error":{"message":"m"}}), "m");
-        check(json!({"error":"m"}), "m");
-        check(json!([{"error":{"message":"m"}}]), "m");
-        check(json!({"message":"m"}), "m");
-        check(json!({"detail":"m"}), "m");
-        check(json!({"error":null,"message":"m"}), "m");
-        let gemini =
-            json!({"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[{"a":1},{"retryDelay":"34.5s"}]}});
-        assert_eq!(Complaint::read(&gemini).retry_delay, Some(Duration::from_millis(34_500)));
-        let anthropic = json!({"type":"error","error":{"type":"overloaded_error","message":"m"},"request_id":"req_1"});
-        assert_eq!(Complaint::read(&anthropic).request_id.as_deref(), Some("req_1"));
+        let long = |message: &str| json!({"error":{"message":message}});
+        check(400, json!({"error":{"code":"context_length_exceeded"}}), ErrorKind::Context);
+        for message in [
+            "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+            "Your input exceeds the context window of this model.",
+            "prompt is too long: 213462 tokens > 200000 maximum",
+            "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000",
+            "The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).",
+            "the request exceeds the available context size, try increasing it",
+            "the prompt is longer than the context length currently available to the model",
+            "Prompt contains 66385 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
+            "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+        ] {
+            check(400, long(message), ErrorKind::Context);
+            assert_eq!(in_band(complaint(&long(message))).kind, ErrorKind::Context, "{message}");
+        }
+        check(500, long("Context size has been exceeded."), ErrorKind::Context);
+        check(413, long("Request exceeds the maximum size"), ErrorKind::BadRequest);
+        check(400, long("max_tokens is too large"), ErrorKind::BadRequest);
+        let busy = long("Too many tokens, please wait before trying again. maximum context length");
+        check(400, busy, ErrorKind::BadRequest);
+        let e = on_response(
+            429,
+            &headers(&[]),
+            &complaint(&long("maximum context length")),
+            String::new(),
+            SystemTime::UNIX_EPOCH,
+        );
+        assert_eq!((e.kind, e.retryable), (ErrorKind::RateLimited, true));
     }
 }

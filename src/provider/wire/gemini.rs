@@ -1,134 +1,110 @@
 //! Gemini `streamGenerateContent` over SSE (`alt=sse`): every event is a whole response object; there is no end mark.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::super::Request;
-use super::super::verdict;
-use super::{Fault, Options, Said, alternating, count};
-use crate::domain::{FinishReason, Role, Usage};
+use super::json::Json;
+use super::{Decoded, Options, Place, Wire, alternating, is_first, tokens};
+use crate::domain::{ProviderError, Role, Usage};
 
-pub(super) fn body(request: &Request, options: Options) -> Map<String, Value> {
-    let contents: Vec<_> = alternating(request, options)
-        .into_iter()
-        .map(|(role, text)| {
-            let role = if role == Role::Assistant { "model" } else { "user" };
-            json!({ "role": role, "parts": [{ "text": text }] })
-        })
-        .collect();
-    let mut body = Map::new();
-    if !request.system.is_empty() {
-        body.insert("systemInstruction".to_owned(), json!({ "parts": [{ "text": request.system }] }));
+/// `streamGenerateContent`.
+#[derive(Debug)]
+pub(crate) struct Gemini;
+
+impl Wire for Gemini {
+    fn base_url(&self) -> &'static str {
+        "https://generativelanguage.googleapis.com"
     }
-    body.insert("contents".to_owned(), contents.into());
-    body
-}
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    #[serde(default)]
-    candidates: Option<Vec<Candidate>>,
-    #[serde(default)]
-    prompt_feedback: Option<Feedback>,
-    #[serde(default)]
-    usage_metadata: Option<Counts>,
-    #[serde(default, borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Candidate {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(default)]
-    content: Option<Content>,
-    #[serde(default)]
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Content {
-    #[serde(default)]
-    parts: Option<Vec<Part>>,
-}
-
-#[derive(Deserialize)]
-struct Part {
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    thought: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Feedback {
-    #[serde(default)]
-    block_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Counts {
-    #[serde(default, deserialize_with = "count")]
-    prompt_token_count: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
-    candidates_token_count: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
-    thoughts_token_count: Option<u64>,
-}
-
-impl From<Counts> for Usage {
-    fn from(counts: Counts) -> Self {
-        let output = match (counts.candidates_token_count, counts.thoughts_token_count) {
-            (None, None) => None,
-            (said, thought) => Some(said.unwrap_or(0).saturating_add(thought.unwrap_or(0))),
-        };
-        Self { input: counts.prompt_token_count, output }
+    fn path(&self, model: &str) -> String {
+        // A tuned model comes with its own collection: `tunedModels/x`.
+        let collection = if model.contains('/') { "" } else { "models/" };
+        format!("/v1beta/{collection}{model}:streamGenerateContent")
     }
-}
 
-/// What one event says.
-///
-/// # Errors
-/// See [`Fault`].
-pub(crate) fn decode(data: &str, said: &mut Said) -> Result<(), Fault> {
-    let response: Response<'_> = serde_json::from_str(data)?;
-    if let Some(error) = response.error {
-        return Err(Fault::Said(verdict::in_band(&serde_json::from_str(error.get())?)));
+    fn query(&self) -> Option<(&'static str, &'static str)> {
+        Some(("alt", "sse"))
     }
-    for candidate in response.candidates.into_iter().flatten().filter(|c| c.index.unwrap_or(0) == 0) {
-        for part in candidate.content.and_then(|c| c.parts).into_iter().flatten() {
-            if part.thought == Some(true) {
-                said.reasoning(part.text);
-            } else {
-                said.text(part.text);
+
+    fn key_header(&self) -> (&'static str, &'static str) {
+        ("x-goog-api-key", "")
+    }
+
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[("accept", "text/event-stream")]
+    }
+
+    /// A trailing answer is refused.
+    fn options(&self) -> Options {
+        Options { usage: false, prefill: false, max_tokens: None }
+    }
+
+    fn body(&self, request: &Request, options: Options) -> Map<String, Value> {
+        let contents: Vec<_> = alternating(request, options)
+            .into_iter()
+            .map(|(role, text)| {
+                let role = if role == Role::Assistant { "model" } else { "user" };
+                json!({ "role": role, "parts": [{ "text": text }] })
+            })
+            .collect();
+        let mut body = Map::new();
+        if !request.system.is_empty() {
+            body.insert("systemInstruction".to_owned(), json!({ "parts": [{ "text": request.system }] }));
+        }
+        body.insert("contents".to_owned(), contents.into());
+        body
+    }
+
+    fn decode(&self, event: Json<'_>, decoded: &mut Decoded) -> Result<(), ProviderError> {
+        for (key, value) in event.members() {
+            match key.as_ref() {
+                b"candidates" => value.items().filter(|it| is_first(*it)).for_each(|it| candidate(it, decoded)),
+                b"promptFeedback" | b"prompt_feedback" => {
+                    if let Some(reason) = value.any(&["blockReason", "block_reason"]).and_then(Json::word) {
+                        let message = value.any(&["blockReasonMessage", "block_reason_message"]).and_then(Json::word);
+                        // Whatever its word, the prompt was blocked.
+                        decoded.stop("content_filter", message.or(Some(reason)));
+                    }
+                }
+                b"usageMetadata" | b"usage_metadata" => usage(value, decoded),
+                // Google's gateways for its own tools.
+                b"response" if value.is_object() => self.decode(value, decoded)?,
+                b"text" if value.is_string() && decoded.takes(Place::Event) => decoded.words(value, false),
+                _ => {}
             }
         }
-        if let Some(reason) = candidate.finish_reason {
-            said.finish = Some(finish(&reason).into());
-        }
+        Ok(())
     }
-    if response.prompt_feedback.is_some_and(|f| f.block_reason.is_some()) {
-        said.finish = Some(FinishReason::Filter.into());
-    }
-    if let Some(counts) = response.usage_metadata {
-        said.usage(counts.into());
-    }
-    Ok(())
 }
 
-fn finish(reason: &str) -> FinishReason {
-    match reason {
-        "STOP" => FinishReason::Stop,
-        "MAX_TOKENS" => FinishReason::Length,
-        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "LANGUAGE" | "IMAGE_SAFETY" => {
-            FinishReason::Filter
+fn candidate(candidate: Json<'_>, decoded: &mut Decoded) {
+    let content = candidate.any(&["content", "output", "text"]);
+    if let Some(content) = content
+        && decoded.takes(Place::Delta)
+    {
+        for part in content.get("parts").unwrap_or(content).items() {
+            if let Some(call) = part.any(&["functionCall", "function_call"]) {
+                decoded.tool(call.get("name").and_then(Json::word));
+            }
+            decoded.words(part, false);
         }
-        "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS" => FinishReason::Tool,
-        _ => FinishReason::Unknown,
+        if content.is_string() || content.get("parts").is_some_and(Json::is_string) {
+            decoded.words(content, false);
+        }
     }
+    if let Some(reason) = candidate.any(&["finishReason", "finish_reason"]).and_then(Json::word) {
+        decoded.stop(&reason, candidate.any(&["finishMessage", "finish_message"]).and_then(Json::word));
+    }
+}
+
+fn usage(counts: Json<'_>, decoded: &mut Decoded) {
+    let count = |names: [&str; 2]| tokens(counts, &names);
+    let output = match (
+        count(["candidatesTokenCount", "candidates_token_count"]),
+        count(["thoughtsTokenCount", "thoughts_token_count"]),
+    ) {
+        (None, None) => None,
+        (said, thought) => Some(said.unwrap_or(0).saturating_add(thought.unwrap_or(0))),
+    };
+    decoded.usage(Usage { input: count(["promptTokenCount", "prompt_token_count"]), output });
 }

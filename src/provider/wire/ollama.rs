@@ -1,64 +1,80 @@
 //! Ollama's `/api/chat`: one JSON object a line, the last one with `done`.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::Request;
-use super::super::verdict;
-use super::{Fault, Options, Said, chat_body, count};
-use crate::domain::{FinishReason, Usage};
+use super::json::Json;
+use super::{Decoded, Options, Place, Wire, chat_body, tokens};
+use crate::domain::{ProviderError, Usage};
 
-pub(super) fn body(request: &Request, options: Options) -> Map<String, Value> {
-    chat_body(request, options)
+/// Ollama's own API.
+#[derive(Debug)]
+pub(crate) struct Ollama;
+
+impl Wire for Ollama {
+    fn base_url(&self) -> &'static str {
+        "http://127.0.0.1:11434"
+    }
+
+    fn path(&self, _: &str) -> String {
+        "/api/chat".to_owned()
+    }
+
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[("accept", "application/x-ndjson")]
+    }
+
+    /// A trailing answer is continued.
+    fn options(&self) -> Options {
+        Options { usage: false, prefill: true, max_tokens: None }
+    }
+
+    fn body(&self, request: &Request, options: Options) -> Map<String, Value> {
+        chat_body(request, options)
+    }
+
+    fn decode(&self, event: Json<'_>, decoded: &mut Decoded) -> Result<(), ProviderError> {
+        let (mut is_done, mut reason) = (false, None);
+        for (key, value) in event.members().filter(|(_, value)| !value.is_null()) {
+            match key.as_ref() {
+                b"message" => message(value, decoded),
+                b"done" => is_done = value.is_true(),
+                b"done_reason" => reason = value.word(),
+                // What `/api/generate` calls it.
+                b"response" | b"content" | b"text" => {
+                    if value.has_text() && decoded.takes(Place::Event) {
+                        decoded.words(value, false);
+                    }
+                }
+                b"thinking" => decoded.words(value, true),
+                _ => {}
+            }
+        }
+        let count = |name| tokens(event, &[name]);
+        decoded.usage(Usage { input: count("prompt_eval_count"), output: count("eval_count") });
+        if is_done {
+            decoded.stop(reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("stop"), None);
+        }
+        Ok(())
+    }
 }
 
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(default)]
-    message: Option<Words>,
-    #[serde(default)]
-    done: Option<bool>,
-    #[serde(default)]
-    done_reason: Option<String>,
-    #[serde(default, deserialize_with = "count")]
-    prompt_eval_count: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
-    eval_count: Option<u64>,
-    #[serde(default, borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Words {
-    #[serde(default)]
-    content: Option<String>,
-    #[serde(default)]
-    thinking: Option<String>,
-}
-
-/// What one line says.
-///
-/// # Errors
-/// See [`Fault`]; bytes that are no UTF-8 count as broken JSON.
-pub(crate) fn decode(line: &[u8], said: &mut Said) -> Result<(), Fault> {
-    let line: Line<'_> = serde_json::from_slice(line)?;
-    if let Some(error) = line.error {
-        return Err(Fault::Said(verdict::in_band(&serde_json::from_str(error.get())?)));
+fn message(message: Json<'_>, decoded: &mut Decoded) {
+    if !message.is_object() {
+        if message.has_text() && decoded.takes(Place::Message) {
+            decoded.words(message, false);
+        }
+        return;
     }
-    if let Some(words) = line.message {
-        said.reasoning(words.thinking);
-        said.text(words.content);
+    for call in message.get("tool_calls").into_iter().flat_map(Json::items) {
+        decoded.tool(call.get("function").unwrap_or(call).get("name").and_then(Json::word));
     }
-    said.usage(Usage { input: line.prompt_eval_count, output: line.eval_count });
-    if line.done == Some(true) {
-        let reason = match line.done_reason.as_deref() {
-            None | Some("stop" | "") => FinishReason::Stop,
-            Some("length") => FinishReason::Length,
-            Some(_) => FinishReason::Unknown,
-        };
-        said.finish = Some(reason.into());
-        said.over = true;
+    if let Some(thinking) = message.any(&["thinking", "reasoning"]) {
+        decoded.words(thinking, true);
     }
-    Ok(())
+    if let Some(content) = message.any(&["content", "text"]).filter(|content| content.has_text())
+        && decoded.takes(Place::Message)
+    {
+        decoded.words(content, false);
+    }
 }

@@ -1,108 +1,157 @@
 //! Chat completions over SSE, as OpenAI defined them and many servers speak them, each with its own additions.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::super::Request;
-use super::super::verdict;
-use super::{Fault, Options, Said, chat_body, count};
-use crate::domain::{ErrorKind, FinishReason, ProviderError, Usage};
+use super::super::complaint::Complaint;
+use super::super::{Request, verdict};
+use super::json::Json;
+use super::{Decoded, Options, Place, Wire, chat_body, is_first, tokens};
+use crate::domain::{ProviderError, Usage};
 
-/// The end mark, which is no JSON.
-const DONE: &str = "[DONE]";
+/// Chat completions.
+#[derive(Debug)]
+pub(crate) struct OpenAi;
 
-pub(super) fn body(request: &Request, options: Options) -> Map<String, Value> {
-    let mut body = chat_body(request, options);
-    if options.usage {
-        body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
+impl Wire for OpenAi {
+    fn base_url(&self) -> &'static str {
+        "https://api.openai.com/v1"
     }
-    body
-}
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(default)]
-    choices: Option<Vec<Choice>>,
-    #[serde(default)]
-    usage: Option<Counts>,
-    #[serde(default, borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(default)]
-    delta: Option<Delta>,
-    #[serde(default)]
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Delta {
-    #[serde(default)]
-    content: Option<String>,
-    /// DeepSeek, vLLM, llama.cpp.
-    #[serde(default)]
-    reasoning_content: Option<String>,
-    /// OpenRouter, Groq; some send both names with the same words.
-    #[serde(default)]
-    reasoning: Option<String>,
-    /// Words like any other: the model says why not.
-    #[serde(default)]
-    refusal: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Counts {
-    #[serde(default, deserialize_with = "count")]
-    prompt_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
-    completion_tokens: Option<u64>,
-}
-
-/// What one event says.
-///
-/// # Errors
-/// See [`Fault`].
-pub(crate) fn decode(data: &str, said: &mut Said) -> Result<(), Fault> {
-    if data.trim() == DONE {
-        said.over = true;
-        return Ok(());
+    fn path(&self, _: &str) -> String {
+        "/chat/completions".to_owned()
     }
-    let chunk: Chunk<'_> = serde_json::from_str(data)?;
-    if let Some(error) = chunk.error {
-        return Err(Fault::Said(verdict::in_band(&serde_json::from_str(error.get())?)));
+
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[("accept", "text/event-stream")]
     }
-    // Further choices come only when `extra_body` asks for them; there is one answer here.
-    for choice in chunk.choices.into_iter().flatten().filter(|c| c.index.unwrap_or(0) == 0) {
-        if let Some(delta) = choice.delta {
-            said.reasoning(delta.reasoning_content.filter(|t| !t.is_empty()).or(delta.reasoning));
-            said.text(delta.content);
-            said.text(delta.refusal);
+
+    /// OpenAI's models begin a trailing answer anew.
+    fn options(&self) -> Options {
+        Options { usage: true, prefill: false, max_tokens: None }
+    }
+
+    fn body(&self, request: &Request, options: Options) -> Map<String, Value> {
+        let mut body = chat_body(request, options);
+        if options.usage {
+            body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
         }
-        if let Some(reason) = choice.finish_reason.filter(|r| !r.is_empty()) {
-            said.finish = Some(finish(&reason)?.into());
+        body
+    }
+
+    fn decode(&self, event: Json<'_>, decoded: &mut Decoded) -> Result<(), ProviderError> {
+        let mut error = None;
+        for (key, value) in event.members() {
+            match key.as_ref() {
+                b"choices" => {
+                    value.items().filter(|choice| is_first(*choice)).for_each(|it| choice(it, decoded, &mut error))
+                }
+                b"usage" => usage(value, decoded),
+                // Groq.
+                b"x_groq" => {
+                    error = value.get("error").filter(|error| !error.is_blank()).or(error);
+                    value.get("usage").into_iter().for_each(|counts| usage(counts, decoded));
+                }
+                // Gateways that leave the choice away; Together names the stop reason there too.
+                b"delta" | b"message" | b"content" | b"text" | b"output_text" => {
+                    if value.has_text() && decoded.takes(Place::Event) {
+                        words(value, decoded);
+                    }
+                }
+                b"finish_reason" => value.word().into_iter().for_each(|word| decoded.stop(&word, None)),
+                _ => {}
+            }
+        }
+        match error {
+            Some(error) => Err(verdict::in_band(Complaint::of(error))),
+            None => Ok(()),
         }
     }
-    if let Some(counts) = chunk.usage {
-        said.usage(Usage { input: counts.prompt_tokens, output: counts.completion_tokens });
-    }
-    Ok(())
 }
 
-fn finish(reason: &str) -> Result<FinishReason, Fault> {
-    Ok(match reason {
-        "stop" | "eos" | "end_turn" => FinishReason::Stop,
-        "length" | "max_tokens" => FinishReason::Length,
-        "content_filter" => FinishReason::Filter,
-        "tool_calls" | "function_call" => FinishReason::Tool,
-        // OpenRouter and Mistral: the upstream model broke off, and no error object says why.
-        "error" => {
-            return Err(Fault::Said(ProviderError::fatal(ErrorKind::Server, "the server broke off with an error")));
+/// One choice of an event.
+fn choice<'a>(choice: Json<'a>, decoded: &mut Decoded, error: &mut Option<Json<'a>>) {
+    let (mut delta, mut message, mut text, mut reason, mut native) = (None, None, None, None, None);
+    let mut category = None;
+    for (key, value) in choice.members().filter(|(_, value)| !value.is_null()) {
+        match key.as_ref() {
+            b"delta" => delta = Some(value),
+            b"message" => message = Some(value),
+            b"text" => text = Some(value),
+            b"finish_reason" => reason = value.word(),
+            // OpenRouter: the word of the server behind it.
+            b"native_finish_reason" => native = value.word(),
+            // Moonshot.
+            b"usage" => usage(value, decoded),
+            // Azure.
+            b"content_filter_results" => category = category.or_else(|| filtered(value)),
+            b"error" if !value.is_blank() => *error = Some(value),
+            _ => {}
         }
-        _ => FinishReason::Unknown,
-    })
+    }
+    for (place, value) in [(Place::Delta, delta), (Place::Message, message), (Place::Event, text)] {
+        // An empty delta beside a full message does not make deltas the place of the text.
+        if let Some(value) = value.filter(|value| says_something(*value))
+            && decoded.takes(place)
+        {
+            words(value, decoded);
+        }
+    }
+    if let Some(reason) = reason {
+        let refused = native.is_some_and(|word| word.eq_ignore_ascii_case("refusal"));
+        decoded.stop(if refused { "refusal" } else { &reason }, category);
+    }
+}
+
+fn says_something(value: Json<'_>) -> bool {
+    match value.is_object() {
+        true => value.members().any(|(key, value)| key.as_ref() != b"role" && value.has_text()),
+        false => value.has_text(),
+    }
+}
+
+/// A delta or a message: an object with the text, or the text itself.
+fn words(value: Json<'_>, decoded: &mut Decoded) {
+    if !value.is_object() {
+        return decoded.words(value, false);
+    }
+    let (mut content, mut text, mut reasoning, mut details) = (None, None, None, None);
+    for (key, value) in value.members().filter(|(_, value)| !value.is_null()) {
+        match key.as_ref() {
+            b"content" => content = Some(value),
+            b"text" | b"output_text" => text = Some(value),
+            // DeepSeek, vLLM, llama.cpp; OpenRouter, Groq; Copilot. Some send two of them with the same words.
+            b"reasoning_content" | b"reasoning" | b"reasoning_text" | b"thinking" => {
+                reasoning = reasoning.filter(|words: &Json<'_>| words.has_text()).or(Some(value));
+            }
+            b"reasoning_details" => details = Some(value),
+            b"refusal" => decoded.refusal(value),
+            b"tool_calls" => {
+                for call in value.items() {
+                    decoded.tool(call.any(&["function", "custom"]).unwrap_or(call).get("name").and_then(Json::word));
+                }
+            }
+            b"function_call" => decoded.tool(value.get("name").and_then(Json::word)),
+            b"audio" => value.get("transcript").into_iter().for_each(|words| decoded.words(words, false)),
+            _ => {}
+        }
+    }
+    if let Some(reasoning) = reasoning.filter(|words| words.has_text()).or(details) {
+        decoded.words(reasoning, true);
+    }
+    if let Some(content) = content.filter(|words| words.has_text()).or(text) {
+        decoded.words(content, false);
+    }
+}
+
+fn usage(counts: Json<'_>, decoded: &mut Decoded) {
+    decoded.usage(Usage {
+        input: tokens(counts, &["prompt_tokens", "input_tokens"]),
+        output: tokens(counts, &["completion_tokens", "output_tokens"]),
+    });
+}
+
+/// The category that Azure's filter found.
+fn filtered(results: Json<'_>) -> Option<String> {
+    let found = results.members().find(|(_, result)| result.get("filtered").is_some_and(Json::is_true));
+    found.map(|(category, _)| String::from_utf8_lossy(&category).into_owned())
 }

@@ -3,7 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::domain::{ChatMessage, ErrorKind, FinishReason};
+use crate::domain::{ChatMessage, FinishReason};
+
+fn wire(kind: Kind) -> &'static dyn Wire {
+    kind.wire().unwrap()
+}
+
+const ALL: [Kind; 4] = [Kind::OpenAi, Kind::Anthropic, Kind::Gemini, Kind::Ollama];
 
 fn request(messages: &[(Role, &str)]) -> Request {
     let messages = messages.iter().map(|(role, text)| ChatMessage { role: *role, text: (*text).to_owned() }).collect();
@@ -13,7 +19,7 @@ fn request(messages: &[(Role, &str)]) -> Request {
 #[test]
 fn requests_are_what_the_apis_take() {
     let check = |kind, expected: Value| {
-        let body = body(kind, &request(&[(Role::User, "q")]), Options::of(kind), &Map::new());
+        let body = body(wire(kind), &request(&[(Role::User, "q")]), wire(kind).options(), &Map::new());
         assert_eq!(Value::Object(body.members), expected, "{kind}");
     };
     check(
@@ -23,7 +29,7 @@ fn requests_are_what_the_apis_take() {
     );
     check(
         Kind::Anthropic,
-        json!({"model":"m","max_tokens":8192,"stream":true,"system":"s","messages":[{"role":"user","content":"q"}]}),
+        json!({"model":"m","max_tokens":32000,"stream":true,"system":"s","messages":[{"role":"user","content":"q"}]}),
     );
     check(
         Kind::Gemini,
@@ -39,7 +45,7 @@ fn requests_are_what_the_apis_take() {
 fn extra_members_replace_ours_whole() {
     let extra = json!({"max_tokens":5,"stop":["x"],"system":[{"type":"text"}]});
     let Value::Object(extra) = extra else { unreachable!() };
-    let body = body(Kind::Anthropic, &request(&[(Role::User, "q")]), Options::of(Kind::Anthropic), &extra);
+    let body = body(wire(Kind::Anthropic), &request(&[(Role::User, "q")]), wire(Kind::Anthropic).options(), &extra);
     let members = body.members;
     assert_eq!((&members["max_tokens"], &members["stop"]), (&json!(5), &json!(["x"])));
     assert_eq!(members["system"], json!([{"type":"text"}]));
@@ -48,8 +54,9 @@ fn extra_members_replace_ours_whole() {
 #[test]
 fn neighbours_of_one_role_are_merged_and_blank_messages_left_out() {
     let check = |messages: &[(Role, &str)], expected: &[(Role, &str)]| {
-        let got = alternating(&request(messages), Options { usage: false, prefill: true });
-        let got: Vec<_> = got.iter().map(|(role, text)| (*role, text.as_str())).collect();
+        let asked = request(messages);
+        let got = alternating(&asked, Options { usage: false, prefill: true, max_tokens: None });
+        let got: Vec<_> = got.iter().map(|(role, text)| (*role, text.as_ref())).collect();
         assert_eq!(got, expected);
     };
     use Role::{Assistant, User};
@@ -66,10 +73,10 @@ fn a_continuing_request_ends_with_the_answers_beginning_or_asks_to_go_on() {
     let turn = |role: &str, text: &str| json!({"role":role,"content":text});
     let part = |role: &str, text: &str| json!({"role":role,"parts":[{"text":text}]});
     let check = |kind, prefill: bool, list: &str, seam: Seam, before: &[Value], last: &[Value]| {
-        let options = Options { prefill, ..Options::of(kind) };
+        let options = Options { prefill, ..wire(kind).options() };
         let earlier = [(User, "p"), (Assistant, "o"), (User, "q"), (Assistant, said)];
         for (messages, before) in [(&earlier[..], before), (&earlier[2..], &before[..before.len() - 2])] {
-            let body = body(kind, &request(messages), options, &Map::new());
+            let body = body(wire(kind), &request(messages), options, &Map::new());
             let question = if kind == Kind::Gemini { part("user", "q") } else { turn("user", "q") };
             let system = before.iter().filter(|m| m["role"] == "system");
             let talk = before.iter().filter(|m| m["role"] != "system");
@@ -79,9 +86,9 @@ fn a_continuing_request_ends_with_the_answers_beginning_or_asks_to_go_on() {
     };
     let chat = [turn("system", "s"), turn("user", "p"), turn("assistant", "o")];
     let go_on = turn("user", GO_ON);
-    let blanks = || Seam::blanks(" \n");
+    let blanks = || Seam::prefilled("once upon a", " \n");
     check(Kind::OpenAi, false, "messages", Seam::repeats(said), &chat, &[turn("assistant", said), go_on.clone()]);
-    check(Kind::Ollama, true, "messages", Seam::Closed, &chat, &[turn("assistant", said)]);
+    check(Kind::Ollama, true, "messages", Seam::prefilled(said, ""), &chat, &[turn("assistant", said)]);
     check(Kind::Ollama, false, "messages", Seam::repeats(said), &chat, &[turn("assistant", said), go_on.clone()]);
     check(Kind::Anthropic, true, "messages", blanks(), &chat[1..], &[turn("assistant", "once upon a")]);
     check(Kind::Anthropic, false, "messages", Seam::repeats(said), &chat[1..], &[turn("assistant", said), go_on]);
@@ -93,7 +100,7 @@ fn a_continuing_request_ends_with_the_answers_beginning_or_asks_to_go_on() {
 fn the_system_prompt_goes_along_when_an_answer_is_continued() {
     let check = |kind, member: &str, expected: Value| {
         let cut = request(&[(Role::User, "q"), (Role::Assistant, "a")]);
-        assert_eq!(body(kind, &cut, Options::of(kind), &Map::new()).members[member], expected, "{kind}");
+        assert_eq!(body(wire(kind), &cut, wire(kind).options(), &Map::new()).members[member], expected, "{kind}");
     };
     check(Kind::Anthropic, "system", json!("s"));
     check(Kind::Gemini, "systemInstruction", json!({"parts":[{"text":"s"}]}));
@@ -101,15 +108,17 @@ fn the_system_prompt_goes_along_when_an_answer_is_continued() {
 
 #[test]
 fn from_blanks_alone_no_model_goes_on() {
-    for kind in [Kind::OpenAi, Kind::Anthropic, Kind::Gemini, Kind::Ollama] {
-        let said = body(kind, &request(&[(Role::User, "q"), (Role::Assistant, " \n")]), Options::of(kind), &Map::new());
-        let asked = body(kind, &request(&[(Role::User, "q")]), Options::of(kind), &Map::new());
+    for kind in ALL {
+        let said = body(
+            wire(kind),
+            &request(&[(Role::User, "q"), (Role::Assistant, " \n")]),
+            wire(kind).options(),
+            &Map::new(),
+        );
+        let asked = body(wire(kind), &request(&[(Role::User, "q")]), wire(kind).options(), &Map::new());
         assert_eq!((said.members, said.seam), (asked.members, Seam::blanks(" \n")), "{kind}");
     }
 }
-
-type Decode = fn(&str, &mut Said) -> Result<(), Fault>;
-const OLLAMA: Decode = |line, said| ollama::decode(line.as_bytes(), said);
 
 fn text(text: &str) -> Piece {
     Piece::Text(text.to_owned())
@@ -119,170 +128,305 @@ fn thought(text: &str) -> Piece {
     Piece::Reasoning(text.to_owned())
 }
 
-fn tokens(input: Option<u64>, output: Option<u64>) -> Piece {
+fn tokens_of(input: Option<u64>, output: Option<u64>) -> Piece {
     Piece::Usage(Usage { input, output })
 }
 
-fn check(decode: Decode, event: &str, pieces: &[Piece], finish: Option<FinishReason>, over: bool) {
-    let mut said = Said::default();
-    decode(event, &mut said).unwrap_or_else(|e| panic!("{event}: {e:?}"));
-    assert_eq!(
-        (said.pieces, said.finish.map(|f| f.reason), said.over),
-        (pieces.to_vec().into(), finish, over),
-        "{event}"
-    );
-}
-
-#[test]
-fn openai_events_say() {
-    let stop = Some(FinishReason::Stop);
-    check(openai::decode, "[DONE]", &[], None, true);
-    check(openai::decode, r#"{"choices":[{"delta":{"content":"a\n"}}]}"#, &[text("a\n")], None, false);
-    check(
-        openai::decode,
-        r#"{"choices":[{"delta":{"reasoning_content":"r","content":null}}]}"#,
-        &[thought("r")],
-        None,
-        false,
-    );
-    check(
-        openai::decode,
-        r#"{"choices":[{"delta":{"reasoning":"r","reasoning_content":"r"}}]}"#,
-        &[thought("r")],
-        None,
-        false,
-    );
-    check(openai::decode, r#"{"choices":[{"delta":{"refusal":"no"}}]}"#, &[text("no")], None, false);
-    check(
-        openai::decode,
-        r#"{"choices":[{"index":1,"delta":{"content":"b"},"finish_reason":"stop"}]}"#,
-        &[],
-        None,
-        false,
-    );
-    check(
-        openai::decode,
-        r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"error":null}"#,
-        &[text("a")],
-        stop,
-        false,
-    );
-    check(
-        openai::decode,
-        r#"{"choices":null,"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
-        &[tokens(Some(1), Some(2))],
-        None,
-        false,
-    );
-    let reasons = [
-        ("length", FinishReason::Length),
-        ("content_filter", FinishReason::Filter),
-        ("tool_calls", FinishReason::Tool),
-        ("new", FinishReason::Unknown),
-    ];
-    for (word, reason) in reasons {
-        check(
-            openai::decode,
-            &format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"{word}"}}]}}"#),
-            &[],
-            Some(reason),
-            false,
-        );
+/// What a list of events says: its pieces, neighbours joined, and the stop reason with its detail.
+fn said(kind: Kind, events: &[&str]) -> (Vec<Piece>, Option<(FinishReason, Option<String>)>) {
+    let mut decoded = Decoded::default();
+    for event in events {
+        let json = Json::read(event.as_bytes()).unwrap_or_else(|e| panic!("{event}: {e:?}"));
+        decode(wire(kind), None, json, &mut decoded).unwrap_or_else(|e| panic!("{event}: {e:?}"));
     }
+    let finish = decoded.take_finish().map(|finish| (finish.reason, finish.detail));
+    decoded.close();
+    let mut joined = Vec::new();
+    for piece in decoded.pieces {
+        match (joined.last_mut(), piece) {
+            (Some(Piece::Text(last)), Piece::Text(more)) | (Some(Piece::Reasoning(last)), Piece::Reasoning(more)) => {
+                last.push_str(&more);
+            }
+            (_, piece) => joined.push(piece),
+        }
+    }
+    (joined, finish)
+}
+
+fn check(kind: Kind, events: &[&str], pieces: &[Piece], finish: Option<FinishReason>) {
+    let (got, end) = said(kind, events);
+    assert_eq!((got.as_slice(), end.map(|(reason, _)| reason)), (pieces, finish), "{kind} {events:?}");
 }
 
 #[test]
-fn anthropic_events_say() {
-    let start = r#"{"type":"message_start","message":{"usage":{"input_tokens":3,"cache_read_input_tokens":4,"output_tokens":1}}}"#;
-    check(anthropic::decode, start, &[tokens(Some(7), Some(1))], None, false);
-    check(anthropic::decode, r#"{"type":"ping"}"#, &[], None, false);
-    check(
-        anthropic::decode,
-        r#"{"type":"content_block_start","content_block":{"type":"text","text":"a"}}"#,
-        &[text("a")],
-        None,
-        false,
+fn openai_text_is_found_wherever_servers_put_it() {
+    let hello = |events: &[&str]| check(Kind::OpenAi, events, &[text("hello")], None);
+    hello(&[r#"{"choices":[{"delta":{"content":"hello"}}]}"#]);
+    hello(&[r#"{"choices":[{"index":"0","delta":{"content":"hel"}}]}"#, r#"{"choices":[{"delta":{"content":"lo"}}]}"#]);
+    hello(&[r#"{"choices":[{"message":{"role":"assistant","content":"hello"}}]}"#]);
+    hello(&[r#"{"choices":[{"message":{"content":"hel"}}]}"#, r#"{"choices":[{"message":{"content":"lo"}}]}"#]);
+    hello(&[r#"{"choices":[{"text":"hello"}]}"#]);
+    hello(&[r#"{"choices":[{"delta":{"text":"hello"}}]}"#]);
+    hello(&[r#"{"choices":[{"delta":"hello"}]}"#]);
+    hello(&[r#"{"choices":{"delta":{"content":"hello"}}}"#]);
+    hello(&[r#"{"choices":[{"delta":{"content":["hel",{"text":"lo"}]}}]}"#]);
+    hello(&[r#"{"choices":[{"delta":{"content":{"type":"text","text":"hello"}}}]}"#]);
+    hello(&[r#"{"choices":[{"delta":{"content":[{"type":"output_text","text":{"content":"hello"}}]}}]}"#]);
+    hello(&[r#"{"delta":{"content":"hello"}}"#]);
+    hello(&[r#"{"choices":[null,{"delta":null},{"delta":{"content":"hello"}}]}"#]);
+    hello(&[r#"{"choices":[{"delta":{"content":"hello","content":null}}],"choices":null}"#]);
+    hello(&[
+        r#"{"choices":[{"index":-1,"delta":{"role":7,"content":"hello","tool_calls":[]},"logprobs":""}],"usage":"","id":{}}"#,
+    ]);
+    // Said once more in the last event, as some gateways do.
+    let whole = r#"{"choices":[{"delta":{},"message":{"content":"hello"}}]}"#;
+    hello(&[r#"{"choices":[{"delta":{"content":"hello"}}]}"#, whole]);
+    // An empty delta beside the message.
+    hello(&[r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#, whole]);
+    // Another answer, which only `n` of `extra_body` asks for.
+    hello(&[r#"{"choices":[{"index":1,"delta":{"content":"x"}},{"index":0,"delta":{"content":"hello"}}]}"#]);
+    // Words that elsewhere stand for nothing.
+    check(Kind::OpenAi, &[r#"{"choices":[{"delta":{"content":"None"}}]}"#], &[text("None")], None);
+    check(Kind::OpenAi, &[r#"{"choices":[{"delta":{"content":" "}}]}"#], &[text(" ")], None);
+}
+
+#[test]
+fn openai_reasoning_is_told_from_text() {
+    let both = |event: &str| check(Kind::OpenAi, &[event], &[thought("hm"), text("a")], None);
+    both(r#"{"choices":[{"delta":{"reasoning_content":"hm","content":"a"}}]}"#);
+    both(r#"{"choices":[{"delta":{"reasoning":"hm","reasoning_content":"hm","content":"a"}}]}"#);
+    both(r#"{"choices":[{"delta":{"reasoning":"","reasoning_content":"hm","content":"a"}}]}"#);
+    both(r#"{"choices":[{"delta":{"reasoning_details":[{"type":"reasoning.text","text":"hm"}],"content":"a"}}]}"#);
+    both(
+        r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"}]}}]}"#,
     );
-    check(
-        anthropic::decode,
-        r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}"#,
-        &[text("a")],
-        None,
-        false,
-    );
-    check(
-        anthropic::decode,
-        r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"r"}}"#,
-        &[thought("r")],
-        None,
-        false,
-    );
-    check(
-        anthropic::decode,
+    both(r#"{"choices":[{"delta":{"thinking":"hm","content":"a"}}]}"#);
+}
+
+#[test]
+fn anthropic_text_is_found_wherever_servers_put_it() {
+    let hello = |events: &[&str]| check(Kind::Anthropic, events, &[text("hello")], None);
+    hello(&[r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hello"}}"#]);
+    hello(&[r#"{"type":"content_block_start","content_block":{"type":"text","text":"hello"}}"#]);
+    hello(&[r#"{"type":"content_block_delta","delta":{"text":"hello"}}"#]);
+    hello(&[r#"{"delta":{"type":"text_delta","text":"hello"}}"#]);
+    hello(&[r#"{"type":null,"delta":{"text":"hello"},"index":"x","usage":7}"#]);
+    hello(&[r#"{"type":"message","role":"assistant","content":[{"type":"text","text":"hello"}]}"#]);
+    hello(&[r#"{"type":"message","content":"hello"}"#]);
+    hello(&[r#"{"type":"message_start","message":{"content":[{"type":"text","text":"hello"}]}}"#]);
+    hello(&[r#"{"type":"completion","completion":"no"}"#, r#"{"completion":"hello"}"#]);
+    hello(&[
+        r#"{"type":"content_block_start","content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"hello"}}"#,
         r#"{"type":"content_block_delta","delta":{"type":"signature_delta","signature":"x"}}"#,
-        &[],
-        None,
-        false,
-    );
-    let end = r#"{"type":"message_delta","delta":{"stop_reason":"max_tokens"},"usage":{"output_tokens":5}}"#;
-    check(anthropic::decode, end, &[tokens(None, Some(5))], Some(FinishReason::Length), false);
-    check(anthropic::decode, r#"{"type":"message_stop"}"#, &[], None, true);
-    check(anthropic::decode, r#"{"type":"of_tomorrow","delta":{"x":1}}"#, &[], None, false);
+        r#"{"type":"ping"}"#,
+        r#"{"type":"of_tomorrow","delta":{"text":"not a word"}}"#,
+    ]);
+    let both = |event: &str| check(Kind::Anthropic, &[event], &[thought("hm")], None);
+    both(r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"hm"}}"#);
+    both(r#"{"type":"content_block_start","content_block":{"type":"thinking","thinking":"hm","signature":""}}"#);
 }
 
 #[test]
-fn gemini_events_say() {
+fn gemini_text_is_found_wherever_servers_put_it() {
+    let hello = |events: &[&str]| check(Kind::Gemini, events, &[text("hello")], None);
+    hello(&[r#"{"candidates":[{"content":{"parts":[{"text":"hel"},{"text":"lo"}],"role":"model"}}]}"#]);
+    hello(&[
+        r#"[{"candidates":[{"content":{"parts":[{"text":"hel"}]}}]},{"candidates":[{"content":{"parts":[{"text":"lo"}]}}]}]"#,
+    ]);
+    hello(&[r#"{"candidates":{"content":{"parts":{"text":"hello"}}}}"#]);
+    hello(&[r#"{"candidates":[{"content":{"parts":"hello"}}]}"#]);
+    hello(&[r#"{"candidates":[{"content":[{"text":"hello"}]}]}"#]);
+    hello(&[r#"{"candidates":[{"content":"hello","index":null}]}"#]);
+    hello(&[r#"{"response":{"candidates":[{"content":{"parts":[{"text":"hello"}]}}]}}"#]);
+    hello(&[
+        r#"{"candidates":[null,{"content":null},{"content":{"parts":[null,{"text":"hello"},{"inlineData":{}}]}}],"usageMetadata":[]}"#,
+    ]);
     let both =
-        r#"{"candidates":[{"content":{"parts":[{"text":"r","thought":true},{"text":"a"}]},"finishReason":"STOP"}]}"#;
-    check(gemini::decode, both, &[thought("r"), text("a")], Some(FinishReason::Stop), false);
-    let blocked = r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#;
-    check(gemini::decode, blocked, &[], Some(FinishReason::Filter), false);
-    check(gemini::decode, r#"{"promptFeedback":{"safetyRatings":[]}}"#, &[], None, false);
-    let counted = r#"{"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":2,"thoughtsTokenCount":3}}"#;
-    check(gemini::decode, counted, &[tokens(Some(1), Some(5))], None, false);
-    check(gemini::decode, r#"{"candidates":[{"finishReason":"MAX_TOKENS"}]}"#, &[], Some(FinishReason::Length), false);
+        r#"{"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"text":"a","thoughtSignature":"x"}]}}]}"#;
+    check(Kind::Gemini, &[both], &[thought("hm"), text("a")], None);
 }
 
 #[test]
-fn ollama_lines_say() {
-    check(
-        OLLAMA,
-        r#"{"message":{"content":"a","thinking":"r"},"done":false}"#,
-        &[thought("r"), text("a")],
-        None,
-        false,
+fn ollama_text_is_found_wherever_servers_put_it() {
+    let hello = |events: &[&str]| check(Kind::Ollama, events, &[text("hello")], None);
+    hello(&[r#"{"message":{"role":"assistant","content":"hello"},"done":false}"#]);
+    hello(&[r#"{"message":"hello"}"#]);
+    hello(&[r#"{"response":"hello","done":"false"}"#]);
+    hello(&[r#"{"message":{"content":[{"type":"text","text":"hello"}]},"eval_count":"x"}"#]);
+    hello(&[r#"{"message":{"text":"hello"},"done":null}"#]);
+    check(Kind::Ollama, &[r#"{"message":{"content":"a","thinking":"hm"}}"#], &[thought("hm"), text("a")], None);
+}
+
+#[test]
+fn every_stop_reason_is_read_with_what_the_server_says_about_it() {
+    let check = |kind, event: &str, reason, detail: Option<&str>| {
+        let expected = Some((reason, detail.map(str::to_owned)));
+        assert_eq!(said(kind, &[event]).1, expected, "{event}");
+    };
+    let openai = |word: &str, reason, detail| {
+        check(Kind::OpenAi, &format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"{word}"}}]}}"#), reason, detail);
+    };
+    openai("stop", FinishReason::Stop, None);
+    openai("length", FinishReason::Length, None);
+    openai("content_filter", FinishReason::Filter, None);
+    openai("tool_calls", FinishReason::Tool, None);
+    openai("insufficient_system_resource", FinishReason::Error, Some("insufficient_system_resource"));
+    openai("of_tomorrow", FinishReason::Unknown, Some("of_tomorrow"));
+    let tool = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"get_weather","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#;
+    check(Kind::OpenAi, tool, FinishReason::Tool, Some("get_weather"));
+    let called = r#"{"choices":[{"delta":{"function_call":{"name":"f"}},"finish_reason":"stop"}]}"#;
+    check(Kind::OpenAi, called, FinishReason::Tool, Some("f"));
+    let refused = r#"{"choices":[{"delta":{"refusal":"I cannot"},"finish_reason":"stop"}]}"#;
+    check(Kind::OpenAi, refused, FinishReason::Refusal, None);
+    let native = r#"{"choices":[{"finish_reason":"content_filter","native_finish_reason":"refusal"}]}"#;
+    check(Kind::OpenAi, native, FinishReason::Refusal, None);
+    let azure = r#"{"choices":[{"finish_reason":"content_filter","content_filter_results":{"hate":{"filtered":false},"violence":{"filtered":true}}}]}"#;
+    check(Kind::OpenAi, azure, FinishReason::Filter, Some("violence"));
+    check(Kind::OpenAi, r#"{"choices":[],"finish_reason":"eos"}"#, FinishReason::Stop, None);
+
+    let anthropic = |delta: &str, reason, detail| {
+        check(Kind::Anthropic, &format!(r#"{{"type":"message_delta","delta":{delta}}}"#), reason, detail);
+    };
+    anthropic(r#"{"stop_reason":"end_turn","stop_sequence":null}"#, FinishReason::Stop, None);
+    anthropic(r#"{"stop_reason":"max_tokens"}"#, FinishReason::Length, None);
+    anthropic(r#"{"stop_reason":"model_context_window_exceeded"}"#, FinishReason::Length, None);
+    anthropic(r#"{"stop_reason":"pause_turn"}"#, FinishReason::Pause, None);
+    let details =
+        r#"{"stop_reason":"refusal","stop_details":{"type":"refusal","category":"cyber","explanation":"no exploits"}}"#;
+    anthropic(details, FinishReason::Refusal, Some("no exploits"));
+    let details = r#"{"stop_reason":"refusal","stop_details":{"category":"bio","explanation":null}}"#;
+    anthropic(details, FinishReason::Refusal, Some("bio"));
+    let (start, end) = (
+        r#"{"type":"content_block_start","content_block":{"type":"tool_use","name":"get_weather","input":{}}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#,
     );
-    let done = r#"{"message":{"content":""},"done":true,"done_reason":"length","prompt_eval_count":1,"eval_count":2}"#;
-    check(OLLAMA, done, &[tokens(Some(1), Some(2))], Some(FinishReason::Length), true);
-    check(OLLAMA, r#"{"done":true}"#, &[], Some(FinishReason::Stop), true);
-}
+    assert_eq!(said(Kind::Anthropic, &[start, end]).1, Some((FinishReason::Tool, Some("get_weather".to_owned()))));
+    check(Kind::Anthropic, r#"{"type":"message","content":[],"stop_reason":"end_turn"}"#, FinishReason::Stop, None);
 
-#[test]
-fn a_count_that_is_none_spoils_no_words() {
-    for odd in ["null", "-1", "1.5", "18446744073709551616", "\"7\"", "{}", "1e999"] {
-        let said = |event: &str| event.replace('N', odd);
-        let usage =
-            said(r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":N,"completion_tokens":2}}"#);
-        check(openai::decode, &usage, &[text("a"), tokens(None, Some(2))], None, false);
-        let usage = said(r#"{"type":"message_start","message":{"usage":{"input_tokens":N,"output_tokens":2}}}"#);
-        check(anthropic::decode, &usage, &[tokens(None, Some(2))], None, false);
-        let parts = r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}}],"#;
-        let usage = said(r#""usageMetadata":{"promptTokenCount":N,"candidatesTokenCount":2}}"#);
-        check(gemini::decode, &(parts.to_owned() + &usage), &[text("a"), tokens(None, Some(2))], None, false);
-        let usage = said(r#"{"message":{"content":"a"},"prompt_eval_count":N,"eval_count":2}"#);
-        check(OLLAMA, &usage, &[text("a"), tokens(None, Some(2))], None, false);
+    let gemini = |word: &str, reason, detail| {
+        check(Kind::Gemini, &format!(r#"{{"candidates":[{{"finishReason":"{word}"}}]}}"#), reason, detail);
+    };
+    gemini("STOP", FinishReason::Stop, None);
+    gemini("MAX_TOKENS", FinishReason::Length, None);
+    gemini("SAFETY", FinishReason::Filter, Some("SAFETY"));
+    gemini("MALFORMED_FUNCTION_CALL", FinishReason::Error, Some("MALFORMED_FUNCTION_CALL"));
+    gemini("OTHER", FinishReason::Unknown, Some("OTHER"));
+    let message = r#"{"candidates":[{"finish_reason":"RECITATION","finishMessage":"it cites"}]}"#;
+    check(Kind::Gemini, message, FinishReason::Filter, Some("it cites"));
+    check(Kind::Gemini, r#"{"promptFeedback":{"blockReason":"OTHER"}}"#, FinishReason::Filter, Some("OTHER"));
+    let called = r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]},"finishReason":"STOP"}]}"#;
+    check(Kind::Gemini, called, FinishReason::Tool, Some("f"));
+
+    check(Kind::Ollama, r#"{"done":true}"#, FinishReason::Stop, None);
+    check(Kind::Ollama, r#"{"done":true,"done_reason":""}"#, FinishReason::Stop, None);
+    check(Kind::Ollama, r#"{"done":true,"done_reason":"length"}"#, FinishReason::Length, None);
+    check(Kind::Ollama, r#"{"done":true,"done_reason":"load"}"#, FinishReason::Unknown, Some("load"));
+    let called =
+        r#"{"message":{"tool_calls":[{"function":{"name":"f","arguments":{}}}]},"done":true,"done_reason":"stop"}"#;
+    check(Kind::Ollama, called, FinishReason::Tool, Some("f"));
+    for (kind, event) in [
+        (Kind::OpenAi, r#"{"choices":[{"finish_reason":"null"}]}"#),
+        (Kind::OpenAi, r#"{"choices":[{"finish_reason":""}]}"#),
+        (Kind::OpenAi, r#"{"choices":[{"finish_reason":null}]}"#),
+        (Kind::Anthropic, r#"{"type":"message_start","message":{"stop_reason":null}}"#),
+        (Kind::Gemini, r#"{"promptFeedback":{"safetyRatings":[]}}"#),
+        (Kind::Ollama, r#"{"done":false,"done_reason":"stop"}"#),
+    ] {
+        assert_eq!(said(kind, &[event]).1, None, "{event}");
     }
 }
 
 #[test]
-fn what_is_no_event_is_told_from_what_reports_an_error() {
-    let fails = |decode: Decode, event: &str| decode(event, &mut Said::default()).unwrap_err();
-    for decode in [openai::decode as Decode, anthropic::decode, gemini::decode, OLLAMA] {
-        assert!(matches!(fails(decode, "<html>"), Fault::Json(_)));
-        let event = r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#;
-        let Fault::Said(e) = fails(decode, event) else { panic!("{event}") };
-        assert_eq!((e.kind, e.text.as_str()), (ErrorKind::Overloaded, "m"));
+fn token_counts_are_read_and_odd_ones_ignored() {
+    let both = [tokens_of(Some(7), Some(2))];
+    check(Kind::OpenAi, &[r#"{"usage":{"prompt_tokens":7,"completion_tokens":2}}"#], &both, None);
+    check(Kind::OpenAi, &[r#"{"x_groq":{"usage":{"prompt_tokens":7,"completion_tokens":"2"}}}"#], &both, None);
+    let start = r#"{"type":"message_start","message":{"usage":{"input_tokens":3,"cache_read_input_tokens":4,"output_tokens":2}}}"#;
+    check(Kind::Anthropic, &[start], &both, None);
+    let counted = r#"{"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":1,"thoughtsTokenCount":1}}"#;
+    check(Kind::Gemini, &[counted], &both, None);
+    check(Kind::Ollama, &[r#"{"prompt_eval_count":7,"eval_count":2}"#], &both, None);
+    for odd in ["null", "-1", "1.5", "18446744073709551616", "\"x\"", "{}", "[]", "1e999", "\"\""] {
+        let check = |kind, event: &str| {
+            check(kind, &[&event.replace('N', odd)], &[text("a"), tokens_of(None, Some(2))], None);
+        };
+        let openai = r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":N,"completion_tokens":2}}"#;
+        check(Kind::OpenAi, openai);
+        let gemini = r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}}],"usageMetadata":{"promptTokenCount":N,"candidatesTokenCount":2}}"#;
+        check(Kind::Gemini, gemini);
+        check(Kind::Ollama, r#"{"message":{"content":"a"},"prompt_eval_count":N,"eval_count":2}"#);
     }
-    let broke = r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#;
-    assert!(matches!(fails(openai::decode, broke), Fault::Said(_)));
+}
+
+#[test]
+fn halves_of_surrogate_pairs_are_joined_over_events() {
+    let event = |kind, text: &str| match kind {
+        Kind::OpenAi | Kind::Demo => format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}}}}]}}"#),
+        Kind::Anthropic => format!(r#"{{"type":"content_block_delta","delta":{{"text":"{text}"}}}}"#),
+        Kind::Gemini => format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":"{text}"}}]}}}}]}}"#),
+        Kind::Ollama => format!(r#"{{"message":{{"content":"{text}"}}}}"#),
+    };
+    for kind in ALL {
+        let check = |texts: &[&str], expected: &str| {
+            let events: Vec<_> = texts.iter().map(|text| event(kind, text)).collect();
+            let events: Vec<_> = events.iter().map(String::as_str).collect();
+            check(kind, &events, &[text(expected)], None);
+        };
+        check(&[r"a\ud83d", r"\ude00b"], "a\u{1f600}b");
+        check(&[r"a\ud83d", "", r"\ude00"], "a\u{1f600}");
+        check(&[r"a\ud83d", "b"], "a\u{fffd}b");
+        check(&["a", r"\ude00b"], "a\u{fffd}b");
+        check(&[r"a\ud83d"], "a\u{fffd}");
+    }
+}
+
+#[test]
+fn errors_in_the_stream_are_found_in_every_shape() {
+    let check = |kind, name: Option<&str>, event: &str, expected: &str| {
+        let json = Json::read(event.as_bytes()).unwrap();
+        let failed = decode(wire(kind), name.map(str::as_bytes), json, &mut Decoded::default());
+        assert_eq!(failed.map_err(|e| e.text), Err(expected.to_owned()), "{kind} {event}");
+    };
+    for kind in ALL {
+        check(kind, None, r#"{"error":{"message":"no more","type":"overloaded_error"}}"#, "no more");
+        check(kind, None, r#"{"error":"no more"}"#, "no more");
+        check(kind, None, r#"{"type":"error","error":{"type":"api_error","message":"no more"}}"#, "no more");
+        check(kind, None, r#"{"type":"error","message":"no more"}"#, "no more");
+        check(kind, None, r#"{"object":"error","message":"no more","code":40303}"#, "no more");
+        check(kind, Some("error"), r#"{"message":"no more","code":500}"#, "no more");
+        check(kind, Some("error"), r#"{"detail":"no more"}"#, "no more");
+        check(kind, None, r#"[{"error":{"code":503,"message":"no more","status":"UNAVAILABLE"}}]"#, "no more");
+        check(kind, None, r#"{"error":{"code":400}}"#, "the server broke off with an error");
+    }
+    check(Kind::OpenAi, None, r#"{"choices":[{"finish_reason":"error","error":{"message":"no more"}}]}"#, "no more");
+    check(Kind::OpenAi, None, r#"{"choices":[],"x_groq":{"error":"no more"}}"#, "no more");
+    // The text of the same event comes before the error.
+    let mut decoded = Decoded::default();
+    let event = r#"{"choices":[{"delta":{"content":"a"}}],"error":{"message":"no more"}}"#;
+    assert!(decode(wire(Kind::OpenAi), None, Json::read(event.as_bytes()).unwrap(), &mut decoded).is_err());
+    assert_eq!(decoded.pieces, [text("a")]);
+    for nothing in ["null", "\"\"", "{}", "[]", "false", "0", r#"{"message":"","code":null}"#, "\"None\""] {
+        let event = format!(r#"{{"choices":[{{"delta":{{"content":"a"}},"error":{nothing}}}],"error":{nothing}}}"#);
+        self::check(Kind::OpenAi, &[&event], &[text("a")], None);
+    }
+}
+
+#[test]
+fn output_limits_are_the_models_own() {
+    let check = |model: &str, expected| assert_eq!(anthropic::Anthropic.output_limit(model), Some(expected), "{model}");
+    check("claude-3-haiku-20240307", 4_096);
+    check("claude-3-5-sonnet-latest", 8_192);
+    check("claude-opus-4-1-20250805", 32_000);
+    check("claude-opus-4-20250514", 32_000);
+    check("claude-sonnet-4-5", 64_000);
+    check("claude-haiku-4-5-20251001", 64_000);
+    check("claude-opus-4-8", 128_000);
+    check("claude-sonnet-5", 128_000);
+    check("anthropic/claude-3-opus", 4_096);
+    check("deepseek-chat", 32_000);
+    let mut long = request(&[(Role::User, "q")]);
+    long.model = "claude-sonnet-5".to_owned();
+    let options = Options { max_tokens: Some(5_000), ..anthropic::Anthropic.options() };
+    assert_eq!(body(&anthropic::Anthropic, &long, options, &Map::new()).members["max_tokens"], json!(5_000));
 }

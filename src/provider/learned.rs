@@ -1,0 +1,107 @@
+//! What a server has been found not to take, or to allow, so that it is asked in that way no second time. In memory, as long as the
+//! program runs.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::wire::Options;
+
+/// Models of one provider about which something is remembered; beyond it nothing more is.
+const MAX_MODELS: usize = 256;
+
+/// What is known of one provider.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    /// The server refuses `stream_options`.
+    no_usage: AtomicBool,
+    models: Mutex<BTreeMap<String, Model>>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Model {
+    /// It does not take the beginning of its answer.
+    no_prefill: bool,
+    /// The output limit that it was found to take, in tokens.
+    max_tokens: Option<u32>,
+}
+
+impl Learned {
+    /// `options` for `model` without what is known to be refused.
+    pub(crate) fn apply(&self, model: &str, options: Options) -> Options {
+        let known = self.models.lock().ok().and_then(|models| models.get(model).copied()).unwrap_or_default();
+        Options {
+            usage: options.usage && !self.no_usage.load(Relaxed),
+            prefill: options.prefill && !known.no_prefill,
+            max_tokens: known.max_tokens.or(options.max_tokens),
+        }
+    }
+
+    /// `model` took `options`, of which the server had refused some at first.
+    pub(crate) fn note(&self, model: &str, asked: Options, taken: Options) {
+        if asked.usage && !taken.usage {
+            self.no_usage.store(true, Relaxed);
+        }
+        let Ok(mut models) = self.models.lock() else { return };
+        if models.len() == MAX_MODELS && !models.contains_key(model) {
+            return;
+        }
+        let known = models.entry(model.to_owned()).or_default();
+        known.no_prefill |= asked.prefill && !taken.prefill;
+        if asked.max_tokens != taken.max_tokens {
+            known.max_tokens = taken.max_tokens;
+        }
+    }
+}
+
+/// The output limit that a refusal of `asked` tokens names, or the next one to try; `None` where none is left. Anthropic says
+/// "max_tokens: 64001 > 64000, which is the maximum allowed number of output tokens for …"; others name the limit in other words, or
+/// not at all.
+pub(crate) fn smaller_limit(said: &str, asked: u32) -> Option<u32> {
+    /// Tried in turn where no limit is named.
+    const STEPS: [u32; 4] = [64_000, 32_000, 8_192, 4_096];
+    let lower = said.to_lowercase();
+    if !["max_tokens", "max tokens", "output tokens", "completion tokens", "maxtokens"]
+        .iter()
+        .any(|word| lower.contains(word))
+    {
+        return None;
+    }
+    let digits = said.split(|c: char| !c.is_ascii_digit() && c != ',').map(|digits| digits.replace(',', ""));
+    let named = digits.filter_map(|digits| digits.parse::<u32>().ok()).filter(|n| (256..asked).contains(n)).max();
+    named.or_else(|| STEPS.into_iter().find(|step| *step < asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_limit() {
+        let check = |said: &str, asked, expected| assert_eq!(smaller_limit(said, asked), expected, "{said}");
+        let anthropic =
+            "max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens for claude-haiku-4-5";
+        check(anthropic, 128_000, Some(64_000));
+        check(
+            "max_tokens is too large: 32000. This model supports at most 16,384 completion tokens",
+            32_000,
+            Some(16_384),
+        );
+        check("max_tokens must be less than or equal to 4096", 32_000, Some(4_096));
+        check("Invalid max_tokens value, the valid range is [1, 8192]", 128_000, Some(8_192));
+        check("max_tokens is too large", 128_000, Some(64_000));
+        check("max_tokens is too large", 8_192, Some(4_096));
+        check("max_tokens is too large", 4_096, None);
+        check("messages: at least one message is required", 128_000, None);
+    }
+
+    #[test]
+    fn what_was_refused_is_not_asked_again() {
+        let (learned, all) = (Learned::default(), Options { usage: true, prefill: true, max_tokens: Some(128_000) });
+        assert_eq!(learned.apply("m", all), all);
+        let fewer = Options { usage: false, prefill: false, max_tokens: Some(8_192) };
+        learned.note("m", all, fewer);
+        assert_eq!(learned.apply("m", all), fewer);
+        assert_eq!(learned.apply("other", all), Options { usage: false, ..all });
+    }
+}
