@@ -3,6 +3,8 @@
 
 #[path = "providers/continuing.rs"]
 mod continuing;
+#[path = "providers/loose.rs"]
+mod loose;
 #[path = "providers/requests.rs"]
 mod requests;
 #[path = "support/server.rs"]

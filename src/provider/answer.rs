@@ -13,7 +13,7 @@
 //!
 //! Any byte is a sign of life: comments, pings, empty deltas, token counts. Before the first content only [`Limits::first`] counts.
 //! After it, [`Limits::idle`] without a byte ends the attempt, and so does [`Limits::first`] without content: keep-alives without
-//! end are bounded too. Content is text and reasoning.
+//! end are bounded too, and in bytes by [`MAX_SILENT_BYTES`]. Content is text and reasoning.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -25,7 +25,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::Piece;
 use super::complaint::Complaint;
-use super::frames::{Frame, Frames};
+use super::frames::{Frame, Frames, MAX_EVENT_BYTES};
 use super::seam::Seam;
 use super::secrets::Secrets;
 use super::verdict;
@@ -39,6 +39,8 @@ pub(crate) const MAX_ERROR_CHARS: usize = 400;
 /// How long content may follow a stop reason or an end mark while the connection stays open. Servers that name a stop reason in
 /// every event have been seen to pause for 3 s; servers that neither send an end mark nor close are rare, so that few wait for it.
 const AFTER_FINISH: Duration = Duration::from_secs(10);
+/// Bytes without content; a server that sends more is not thinking.
+const MAX_SILENT_BYTES: u64 = 2 * MAX_EVENT_BYTES as u64;
 /// Between two signs of life that are passed on.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The end mark of chat completions, which other servers copy. It is no JSON.
@@ -118,6 +120,8 @@ struct Silence {
     since_byte: Option<Instant>,
     had_content: bool,
     bytes: u64,
+    /// Bytes at the last content.
+    content_bytes: u64,
     /// Bytes came that were not told yet.
     is_alive: bool,
     told_alive: Option<Instant>,
@@ -230,13 +234,13 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
             let piece = self.decoded.pieces.pop_front()?;
             match piece {
                 Piece::Text(text) => {
-                    self.silence.content();
+                    self.silence.content(self.frames.bytes());
                     if let Some(text) = self.about.seam.pass(text) {
                         return Some(Piece::Text(text));
                     }
                 }
                 Piece::Reasoning(_) => {
-                    self.silence.content();
+                    self.silence.content(self.frames.bytes());
                     return Some(piece);
                 }
                 piece => return Some(piece),
@@ -294,9 +298,10 @@ fn says(value: Json<'_>) -> bool {
 }
 
 impl Silence {
-    /// Content came.
-    fn content(&mut self) {
+    /// Content came, with which `bytes` have come.
+    fn content(&mut self, bytes: u64) {
         (self.since_content, self.since_byte) = (None, None);
+        self.content_bytes = bytes;
         self.had_content = true;
         self.is_alive = false;
     }
@@ -359,6 +364,13 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
             }
             if this.decoded.is_done && this.decoded.finish.is_some() {
                 this.end(Self::truncated);
+                continue;
+            }
+            if this.frames.bytes() - this.silence.content_bytes > MAX_SILENT_BYTES {
+                this.end(|_| {
+                    let text = format!("the server sent more than {} MiB without content", MAX_SILENT_BYTES >> 20);
+                    ProviderError::transient(ErrorKind::Protocol, text)
+                });
                 continue;
             }
             let had_stopped = this.has_stopped();

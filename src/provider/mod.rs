@@ -17,6 +17,8 @@ mod remedy;
 mod seam;
 mod secrets;
 #[cfg(test)]
+mod silence_tests;
+#[cfg(test)]
 mod tests;
 mod transport;
 mod verdict;

@@ -32,7 +32,7 @@ fn continued(kind: Kind, chunks: Vec<Vec<u8>>, seam: Seam) -> Vec<Result<Piece, 
 }
 
 /// One event of `kind` with `text` in it.
-fn event(kind: Kind, text: &str, end: &str) -> String {
+pub(super) fn event(kind: Kind, text: &str, end: &str) -> String {
     let text = serde_json::to_string(text).unwrap();
     match kind {
         Kind::OpenAi | Kind::Demo => format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{text}}}}}]}}{end}{end}"),
@@ -47,7 +47,7 @@ fn event(kind: Kind, text: &str, end: &str) -> String {
     }
 }
 
-fn last(kind: Kind) -> &'static str {
+pub(super) fn last(kind: Kind) -> &'static str {
     match kind {
         Kind::OpenAi | Kind::Demo => {
             "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"

@@ -114,7 +114,7 @@ fn while_a_gate_is_closed() {
 /// The machine slept for an hour: the wall clock jumps, and the streams are dead without anybody having said so.
 #[test]
 fn a_machine_that_slept() {
-    let machine = Machine::new("[timeouts]\nidle = \"700ms\"\n");
+    let machine = Machine::new("[timeouts]\nidle = \"700ms\"\nfirst = \"700ms\"\n");
     machine.server.on("cut", Reply::words(&["part ", "one"]).end(End::Stall));
     machine.server.once("silent", Reply::words(&[]).end(End::Stall));
     let mut program = machine.start(&["--json"]);

@@ -39,9 +39,10 @@ fn an_end_without_a_stop_reason_keeps_the_partial() {
 
 #[test]
 fn a_stall_keeps_the_partial_even_while_the_server_says_it_lives() {
-    for end in [End::Stall, End::KeepAlives] {
-        // Long enough for two pieces that are sent at once, on a busy machine too.
-        breaks_off(Format::OpenAi, Reply::words(PART).end(end), "[timeouts]\nidle = \"700ms\"\n", "stalled");
+    // Long enough for two pieces that are sent at once, on a busy machine too.
+    for (end, limit) in [(End::Stall, "idle"), (End::KeepAlives, "first")] {
+        let sections = format!("[timeouts]\n{limit} = \"700ms\"\n");
+        breaks_off(Format::OpenAi, Reply::words(PART).end(end), &sections, "stalled");
     }
 }
 

@@ -110,15 +110,15 @@ fn an_event_without_end() {
 
 #[test]
 fn comments_and_rubbish_without_end() {
-    // As fast as can be: the bound on what is no event.
-    let comments = vec![b": nothing to say\n".repeat(4_096); 17 * MIB / (17 << 12) + 1];
+    // As fast as can be: the bound on what is no content.
+    let comments = vec![b": nothing to say\n".repeat(4_096); 33 * MIB / (17 << 12) + 1];
     let pieces = [vec![event(Format::OpenAi, false, 4)], comments].concat();
     let (finished, ..) = ask(stream(Format::OpenAi, pieces).end(End::Stall), Format::OpenAi, "");
     assert_eq!((&finished["state"], &finished["text"]), (&"interrupted".into(), &"xxxx".into()));
-    assert!(said(&finished).contains("more than 16 MiB in one event"), "{}", said(&finished));
+    assert!(said(&finished).contains("more than 32 MiB without content"), "{}", said(&finished));
     // Events that say nothing: the limit on silence.
     let pieces = vec![event(Format::OpenAi, false, 4), b"data: {\"choices\":[]}\n\n".repeat(4_096)];
-    let sections = "[timeouts]\nidle = \"700ms\"\n";
+    let sections = "[timeouts]\nfirst = \"700ms\"\n";
     let (finished, ..) = ask(stream(Format::OpenAi, pieces).end(End::KeepAlives), Format::OpenAi, sections);
     assert_eq!((&finished["state"], &finished["error"]["kind"]), (&"interrupted".into(), &"stalled".into()));
     // Bytes that are nothing at all.

@@ -330,7 +330,7 @@ fn seam(request: &Request, options: Options) -> Seam {
 
 /// What OpenAI's and Ollama's requests have in common: the system prompt is the conversation's first message.
 fn chat_body(request: &Request, options: Options) -> Map<String, Value> {
-    let system = (!request.system.is_empty()).then(|| (Role::System, Cow::Borrowed(request.system.as_str())));
+    let system = (!request.system.is_empty()).then_some((Role::System, Cow::Borrowed(request.system.as_str())));
     let messages: Vec<_> = system
         .into_iter()
         .chain(turns(request, options))

@@ -41,10 +41,8 @@ impl Wire for Ollama {
                 b"done" => is_done = value.is_true(),
                 b"done_reason" => reason = value.word(),
                 // What `/api/generate` calls it.
-                b"response" | b"content" | b"text" => {
-                    if value.has_text() && decoded.takes(Place::Event) {
-                        decoded.words(value, false);
-                    }
+                b"response" | b"content" | b"text" if value.has_text() && decoded.takes(Place::Event) => {
+                    decoded.words(value, false);
                 }
                 b"thinking" => decoded.words(value, true),
                 _ => {}

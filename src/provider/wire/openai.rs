@@ -52,10 +52,10 @@ impl Wire for OpenAi {
                     value.get("usage").into_iter().for_each(|counts| usage(counts, decoded));
                 }
                 // Gateways that leave the choice away; Together names the stop reason there too.
-                b"delta" | b"message" | b"content" | b"text" | b"output_text" => {
-                    if value.has_text() && decoded.takes(Place::Event) {
-                        words(value, decoded);
-                    }
+                b"delta" | b"message" | b"content" | b"text" | b"output_text"
+                    if value.has_text() && decoded.takes(Place::Event) =>
+                {
+                    words(value, decoded);
                 }
                 b"finish_reason" => value.word().into_iter().for_each(|word| decoded.stop(&word, None)),
                 _ => {}
