@@ -267,13 +267,14 @@ pub(crate) fn decode(
         return Err(verdict::in_band(Complaint::of(event)));
     }
     event.items().filter(|item| item.is_object()).try_for_each(|item| {
-        wire.decode(item, decoded)?;
-        let error = item.get("error").filter(|error| !error.is_blank());
         let is_error = |name: &str| item.get(name).and_then(Json::word).is_some_and(|word| word == "error");
-        if error.is_some() || is_error("type") || is_error("object") {
-            return Err(verdict::in_band(Complaint::of(item)));
+        if !is_error("type") && !is_error("object") {
+            wire.decode(item, decoded)?;
+            if item.get("error").is_none_or(Json::is_blank) {
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(verdict::in_band(Complaint::of(item)))
     })
 }
 

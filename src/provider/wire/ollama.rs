@@ -34,11 +34,11 @@ impl Wire for Ollama {
     }
 
     fn decode(&self, event: Json<'_>, decoded: &mut Decoded) -> Result<(), ProviderError> {
-        let (mut is_done, mut reason) = (false, None);
+        let (mut said, mut is_done, mut is_answer, mut reason) = (None, false, false, None);
         for (key, value) in event.members().filter(|(_, value)| !value.is_null()) {
             match key.as_ref() {
-                b"message" => message(value, decoded),
-                b"done" => is_done = value.is_true(),
+                b"message" => said = Some(value),
+                b"done" => (is_answer, is_done) = (true, value.is_true()),
                 b"done_reason" => reason = value.word(),
                 // What `/api/generate` calls it.
                 b"response" | b"content" | b"text" if value.has_text() && decoded.takes(Place::Event) => {
@@ -47,6 +47,10 @@ impl Wire for Ollama {
                 b"thinking" => decoded.words(value, true),
                 _ => {}
             }
+        }
+        // A text called `message` alone is what a server says about itself.
+        if let Some(said) = said.filter(|said| said.is_object() || is_answer) {
+            message(said, decoded);
         }
         let count = |name| tokens(event, &[name]);
         decoded.usage(Usage { input: count("prompt_eval_count"), output: count("eval_count") });

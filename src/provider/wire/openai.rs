@@ -52,6 +52,8 @@ impl Wire for OpenAi {
                     value.get("usage").into_iter().for_each(|counts| usage(counts, decoded));
                 }
                 // Gateways that leave the choice away; Together names the stop reason there too.
+                // A text called `message` is what a server says about itself.
+                b"message" if value.is_string() => {}
                 b"delta" | b"message" | b"content" | b"text" | b"output_text"
                     if value.has_text() && decoded.takes(Place::Event) =>
                 {

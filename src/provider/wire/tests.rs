@@ -251,7 +251,7 @@ fn gemini_text_is_found_wherever_servers_put_it() {
 fn ollama_text_is_found_wherever_servers_put_it() {
     let hello = |events: &[&str]| check(Kind::Ollama, events, &[text("hello")], None);
     hello(&[r#"{"message":{"role":"assistant","content":"hello"},"done":false}"#]);
-    hello(&[r#"{"message":"hello"}"#]);
+    hello(&[r#"{"message":"hello","done":false}"#]);
     hello(&[r#"{"response":"hello","done":"false"}"#]);
     hello(&[r#"{"message":{"content":[{"type":"text","text":"hello"}]},"eval_count":"x"}"#]);
     hello(&[r#"{"message":{"text":"hello"},"done":null}"#]);
