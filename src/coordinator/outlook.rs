@@ -2,7 +2,7 @@
 //! was typed whose turn does not begin at once, and on the way into a session that waits.
 
 use super::Coordinator;
-use crate::domain::{EntryId, Progress, SessionId, Span, Timestamp};
+use crate::domain::{EntryId, ModelName, Progress, SessionId, Span, Timestamp};
 use crate::queue::Waiting;
 
 /// Why a session that has something to do does not do it.
@@ -10,8 +10,8 @@ use crate::queue::Waiting;
 enum Obstacle {
     /// Its queue is held, with so many entries in it.
     Held(usize),
-    /// Its provider asked for patience until then.
-    Gate { provider: String, until: Timestamp },
+    /// The gate of its model is closed until then.
+    Gate { model: ModelName, until: Timestamp },
     /// The next attempt comes then.
     Retry(Timestamp),
     /// All slots are taken.
@@ -69,10 +69,10 @@ impl Coordinator {
         if let Some(until) = next.not_before.filter(|until| *until > now) {
             return Some((next, Obstacle::Retry(until)));
         }
-        let provider = &self.sessions.get(&session)?.session.model.provider;
-        let gate = self.gates.get(provider).copied().filter(|until| *until > now);
+        let model = &self.sessions.get(&session)?.session.model;
+        let gate = self.gates.get(model).copied().filter(|until| *until > now);
         match gate {
-            Some(until) => Some((next, Obstacle::Gate { provider: provider.clone(), until })),
+            Some(until) => Some((next, Obstacle::Gate { model: model.clone(), until })),
             None if self.queue.is_elsewhere(session) => Some((next, Obstacle::Elsewhere)),
             None if self.queue.is_promised(session) => None,
             None => Some((next, Obstacle::Slot)),
@@ -93,9 +93,9 @@ fn in_words(
     match obstacle {
         Obstacle::Held(1) => format!("#{entry} waits here, held: /resume {session} goes on"),
         Obstacle::Held(many) => format!("{many} messages wait here, held: /resume {session} goes on"),
-        Obstacle::Gate { provider, until } => {
+        Obstacle::Gate { model, until } => {
             let until = time_of_day(*until);
-            format!("#{entry} waits until {until}, as {provider} asked{then}: /retry tries it now")
+            format!("#{entry} waits until {until}, as {model} asked{then}: /retry tries it now")
         }
         Obstacle::Retry(until) => {
             let (wait, attempt) = (Span(until.since(now)), attempts.saturating_add(1));
@@ -129,14 +129,14 @@ mod tests {
             let said = in_words(SessionId(2), &next, &obstacle, Timestamp(0), |_| "12:00:30".to_owned(), 5);
             assert_eq!(said, text);
         };
-        let gate = || Obstacle::Gate { provider: "openai".to_owned(), until: Timestamp(30_000) };
+        let gate = || Obstacle::Gate { model: "openai:gpt-5.1".parse().unwrap(), until: Timestamp(30_000) };
         check(Obstacle::Held(1), false, "#7 waits here, held: /resume 2 goes on");
         check(Obstacle::Held(3), false, "3 messages wait here, held: /resume 2 goes on");
-        check(gate(), false, "#7 waits until 12:00:30, as openai asked: /retry tries it now");
+        check(gate(), false, "#7 waits until 12:00:30, as openai:gpt-5.1 asked: /retry tries it now");
         check(
             gate(),
             true,
-            "#7 waits until 12:00:30, as openai asked, and then goes on where it stopped: /retry tries it now",
+            "#7 waits until 12:00:30, as openai:gpt-5.1 asked, and then goes on where it stopped: /retry tries it now",
         );
         check(Obstacle::Retry(Timestamp(1_500)), false, "#7 is tried again in 1.5 s (2 of 5): /retry tries it now");
         check(Obstacle::Slot, false, "#7 waits for a slot: others are being answered");

@@ -1,4 +1,4 @@
-//! What a provider's requests for patience have come to, and who runs there. Pure; the drawing is in the module's docs.
+//! The gate of a model, the slots of a provider. Pure; the drawing is in the module's docs.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::own_clock::Own;
 use super::rank::Rank;
 use crate::domain::SessionId;
 
-/// Whether a provider takes requests.
+/// Whether a provider takes requests for one of its models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Gate {
     #[default]
@@ -78,7 +78,7 @@ impl Gate {
         }
     }
 
-    /// The request of `session` was taken. `slots`: how many it takes until the provider is trusted again.
+    /// The request of `session` was taken. `slots`: how many it takes until the model is trusted again.
     pub(super) fn accepted(&mut self, session: SessionId, slots: usize) {
         if let Self::Slow { accepted, asking } = self
             && *asking == Some(session)
@@ -101,14 +101,26 @@ impl Gate {
     }
 }
 
-/// A provider as the scheduler sees it.
+/// A model of a provider as the scheduler sees it.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    /// Slots taken: turns that start, run or settle.
-    pub(super) taken: usize,
     pub(super) gate: Gate,
     /// Sessions that could start at once if there were a slot and the gate let them, the best first.
     pub(super) ready: BTreeSet<Rank>,
+}
+
+impl Lane {
+    /// Nothing is known of it that a new one would not know.
+    pub(super) fn is_blank(&self) -> bool {
+        self.gate == Gate::Open && self.ready.is_empty()
+    }
+}
+
+/// The slots of a provider, which its models share.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// Turns that start, run or settle.
+    pub(super) taken: usize,
     /// Running `low` turns that may be made to give way: by when they arrived; the last gives way first.
     pub(super) yielding: BTreeSet<(Own, SessionId)>,
     /// Turns that were told to end, or settle: their slots will be free without more ado.
