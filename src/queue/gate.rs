@@ -1,10 +1,12 @@
 //! The gate of a model, the slots of a provider. Pure; the drawing is in the module's docs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::own_clock::Own;
 use super::rank::Rank;
-use crate::domain::SessionId;
+use super::{Effect, Queue};
+use crate::domain::{ModelName, SessionId, Timestamp};
 
 /// Whether a provider takes requests for one of its models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -125,4 +127,36 @@ pub(super) struct Slots {
     pub(super) yielding: BTreeSet<(Own, SessionId)>,
     /// Turns that were told to end, or settle: their slots will be free without more ado.
     pub(super) ending: usize,
+}
+
+impl Queue {
+    /// The person does not want to wait for this model.
+    pub(super) fn open_for_one(&mut self, model: ModelName, effects: &mut Vec<Effect>) {
+        if self.lanes.get_mut(&model).is_some_and(|lane| lane.gate.open_for_one()) {
+            effects.push(Effect::Gate { model, until: None });
+        }
+    }
+
+    /// A gate that is in the journal.
+    pub(super) fn gate_found(&mut self, model: ModelName, until: Timestamp) {
+        let wait = until.since(self.clock.wall_at(self.clock.now()));
+        let refusing = wait > self.settings.retry.longest_patience();
+        let own = self.clock.now().plus(wait);
+        if wait > Duration::ZERO {
+            self.lanes.entry(model).or_default().gate.close(own, refusing);
+        }
+    }
+
+    /// Where a gate refuses, what would start is held.
+    pub(super) fn hold_refused(&mut self, effects: &mut Vec<Effect>) {
+        let mut refused = Vec::new();
+        for lane in self.lanes.values().filter(|lane| lane.gate.is_refusing() && !lane.ready.is_empty()) {
+            let until = lane.gate.until().map(|until| self.clock.wall_at(until));
+            refused.extend(lane.ready.iter().filter_map(|rank| until.map(|until| (rank.session, until))));
+        }
+        for (session, until) in refused {
+            self.with(session, |queue| queue.held = true);
+            effects.push(Effect::HoldSession { session, until });
+        }
+    }
 }

@@ -266,21 +266,6 @@ impl Queue {
         }
     }
 
-    fn open_for_one(&mut self, model: ModelName, effects: &mut Vec<Effect>) {
-        if self.lanes.get_mut(&model).is_some_and(|lane| lane.gate.open_for_one()) {
-            effects.push(Effect::Gate { model, until: None });
-        }
-    }
-
-    fn gate_found(&mut self, model: ModelName, until: Timestamp) {
-        let wait = until.since(self.clock.wall_at(self.clock.now()));
-        let refusing = wait > self.settings.retry.longest_patience();
-        let own = self.clock.now().plus(wait);
-        if wait > std::time::Duration::ZERO {
-            self.lanes.entry(model).or_default().gate.close(own, refusing);
-        }
-    }
-
     pub(super) fn forget(&mut self, session: SessionId, entry: EntryId) {
         if let Some(queue) = self.sessions.get_mut(&session)
             && queue.remove(entry).is_some()
@@ -362,19 +347,6 @@ impl Queue {
         }
         self.taken += 1;
         true
-    }
-
-    /// Where a gate refuses, what would start is held.
-    fn hold_refused(&mut self, effects: &mut Vec<Effect>) {
-        let mut refused = Vec::new();
-        for lane in self.lanes.values().filter(|lane| lane.gate.is_refusing() && !lane.ready.is_empty()) {
-            let until = lane.gate.until().map(|until| self.clock.wall_at(until));
-            refused.extend(lane.ready.iter().filter_map(|rank| until.map(|until| (rank.session, until))));
-        }
-        for (session, until) in refused {
-            self.with(session, |queue| queue.held = true);
-            effects.push(Effect::HoldSession { session, until });
-        }
     }
 
     /// The active session's next entry, a person's, could start but for a slot: a running `low` turn gives way, unless a slot
