@@ -154,8 +154,10 @@ struct RunningTurn {
     held_by_server: bool,
     /// Something of this attempt has come.
     accepted: bool,
-    /// What a person who waits for it is shown.
+    /// What a person who waits for it is shown, but for what `alive` changes of it.
     progress: Progress,
+    /// It is silent, and its server lives.
+    alive: bool,
     /// What the worker brought, once it ended.
     ended: Option<Ended>,
 }

@@ -34,7 +34,7 @@ impl Coordinator {
             let turn = self.sessions.get(&session).and_then(|live| live.turn.as_ref());
             let elsewhere = || self.sessions.get(&session)?.elsewhere?.running.map(|(_, progress)| progress);
             // Else its start is being committed.
-            let progress = turn.map(|turn| turn.progress).or_else(elsewhere);
+            let progress = turn.map(|turn| shown(turn.progress, turn.alive)).or_else(elsewhere);
             return Some(progress.unwrap_or_else(|| Progress::Asked(self.clock.now())));
         }
         let (next, obstacle) = self.obstacle(session)?;
@@ -80,6 +80,19 @@ impl Coordinator {
     }
 }
 
+/// A model that is silent and `alive` thinks, whether or not it shows what.
+const fn shown(progress: Progress, alive: bool) -> Progress {
+    match progress {
+        Progress::Asked(since) | Progress::Speaks(since) if alive => Progress::Thinks(since),
+        Progress::Asked(_)
+        | Progress::Thinks(_)
+        | Progress::Speaks(_)
+        | Progress::Retry { .. }
+        | Progress::Gate(_)
+        | Progress::Slot(_) => progress,
+    }
+}
+
 fn in_words(
     session: SessionId,
     next: &Waiting,
@@ -111,6 +124,16 @@ fn in_words(
 mod tests {
     use super::*;
     use crate::domain::Priority;
+
+    #[test]
+    fn who_is_silent_and_alive_is_shown_to_think() {
+        let at = Timestamp(7);
+        for silent in [Progress::Asked(at), Progress::Speaks(at)] {
+            assert_eq!((shown(silent, true), shown(silent, false)), (Progress::Thinks(at), silent));
+        }
+        let gate = Progress::Gate(at);
+        assert_eq!((shown(gate, true), shown(Progress::Thinks(at), false)), (gate, Progress::Thinks(at)));
+    }
 
     #[test]
     fn an_obstacle_is_said_with_its_end_or_its_remedy() {
