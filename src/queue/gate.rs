@@ -8,7 +8,7 @@ use super::rank::Rank;
 use super::{Effect, Queue};
 use crate::domain::{ModelName, SessionId, Timestamp};
 
-/// Whether a provider takes requests for one of its models.
+/// Whether a model takes requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Gate {
     #[default]

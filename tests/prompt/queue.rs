@@ -159,7 +159,7 @@ fn a_provider_that_asks_for_patience_is_said_with_the_time() {
 /// Whether the gate pauses or refuses, and whether or not something is ahead: the line stands there, and what becomes of it.
 #[test]
 fn what_is_typed_behind_a_gate_is_echoed_and_acknowledged() {
-    for (columns, patience) in [(80, "60"), (40, "60"), (80, "3600"), (40, "3600")] {
+    let check = |columns, patience: &str, typed: &str| {
         let home = Home::new();
         let busy = Reply::status(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after", patience);
         home.server.on("first", busy);
@@ -169,19 +169,25 @@ fn what_is_typed_behind_a_gate_is_echoed_and_acknowledged() {
         pty.wait_part(if refuses { "[1 main] the server asks to wait" } else { "[1 main] retrying in" });
         pty.type_keys("/new two\r");
         pty.wait_part("2:two>");
-        pty.type_keys("second 日本\r");
+        pty.type_keys(&format!("{typed}\r"));
         let rows = pty.wait_part(if refuses { "[2 two] the server asks to wait" } else { "#2 waits until " });
         let below = |rows: &[String], echo: &str| {
             let at = rows.iter().position(|row| row == echo).unwrap_or_else(|| panic!("no {echo:?} in {rows:#?}"));
             rows[at + 1].clone()
         };
-        let said = below(&rows, "2:two> second 日本");
+        let said = below(&rows, &format!("2:two> {typed}"));
         assert!(said.starts_with(if refuses { "queued #2" } else { "#2 waits until " }), "{said:?}");
         pty.type_keys("third\r");
         let rows = pty.wait_row("queued #3, 1 ahead");
         assert_eq!(below(&rows, "2:two> third"), "queued #3, 1 ahead");
         pty.type_keys("/quit\r");
         assert_eq!(pty.end(), 0);
+    };
+    for columns in [80, 40] {
+        for patience in ["60", "3600"] {
+            check(columns, patience, "second 日本");
+            check(columns, patience, "/bg second 日本");
+        }
     }
 }
 
