@@ -298,7 +298,8 @@ impl Queue {
         }
     }
 
-    /// Starts what may start: as long as there are slots, the best of the sessions whose provider has one and whose model's gate lets it through.
+    /// Starts what may start: as long as there are slots, the best of the sessions whose provider has one and whose gate lets it
+    /// through.
     fn schedule(&mut self, effects: &mut Vec<Effect>) {
         if self.quitting {
             return;
