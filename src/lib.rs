@@ -100,7 +100,7 @@
 //! | position | an entry's place among those of its priority, as it arrived or as a person moved it | [`domain::Entry::position`] |
 //! | rank | who gets the next free slot: when an entry arrived, and [`queue::Settings::ageing`] for each step of priority | |
 //! | dead letter | an entry that is `dead`, with its reason, until a person sends it again or drops it | [`domain::EntryState::Dead`] |
-//! | gate | a provider's wish to be left alone, for every session, and the slow start behind it | [`queue::Effect::Gate`] |
+//! | gate | a pause of a model that its server asked for, for every session, and the slow start behind it | [`queue::Effect::Gate`] |
 //! | preemption | a `low` turn gives its slot to what a person typed in the active session | [`queue::Cause::Preemption`] |
 //! | continuing | an entry goes on from what came of its answer before | [`domain::Entry::continues`] |
 //! | attachment | a text file that goes along with the next message that is typed in its session | [`domain::Attachment`] |

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use chatmux::domain::{EntryId, ErrorKind, Priority, ProviderError, SessionId, Timestamp};
+use chatmux::domain::{EntryId, ErrorKind, ModelName, Priority, ProviderError, SessionId, Timestamp};
 use chatmux::queue::{Came, Effect, Event, Limits, Outcome, Queue, RetryPolicy, Settings, Settlement, Waiting};
 use fastrand::Rng;
 
@@ -71,7 +71,7 @@ pub(crate) struct History {
     wakeup: Option<Timestamp>,
     /// Events that the queue was told.
     pub(crate) events: u64,
-    /// Sessions that were held because their provider refuses.
+    /// Sessions that were held because their gate refuses.
     pub(crate) refused: usize,
     /// Turns that were told to end.
     pub(crate) interrupted: u64,
@@ -105,12 +105,12 @@ impl History {
             steps: None,
         };
         for nth in 0..shape.sessions {
-            let provider = provider(nth % shape.providers);
-            history.tell(Event::SessionAdded { session: session(nth), provider, held: false });
+            let model = model(nth % shape.providers);
+            history.tell(Event::SessionAdded { session: session(nth), model, held: false });
         }
         for nth in 0..shape.gated {
-            let (provider, until) = (provider(nth + 1), history.now.plus(CLOSED));
-            history.tell(Event::Gate { provider, until });
+            let (model, until) = (model(nth + 1), history.now.plus(CLOSED));
+            history.tell(Event::Gate { model, until });
         }
         history.tell(Event::Activated(ACTIVE));
         for nth in 0..shape.waiting + shape.slots {
@@ -270,6 +270,11 @@ fn busy(retry_after: Option<Duration>) -> ProviderError {
 
 pub(crate) fn session(nth: usize) -> SessionId {
     SessionId(i64::try_from(nth).unwrap_or(0) + ACTIVE.0)
+}
+
+/// The one model of a provider.
+fn model(nth: usize) -> ModelName {
+    ModelName { provider: provider(nth), model: "m".to_owned() }
 }
 
 fn provider(nth: usize) -> String {

@@ -60,7 +60,7 @@ pub(super) struct Opened {
     pub(super) auto_replies: Vec<AutoReply>,
     /// They go on by themselves.
     pub(super) resumes: bool,
-    pub(super) gates: Vec<(String, Timestamp)>,
+    pub(super) gates: Vec<(ModelName, Timestamp)>,
     pub(super) active: Session,
     /// A session was made because there was none, or none of that name.
     pub(super) first: bool,

@@ -1,31 +1,31 @@
-//! Providers that ask for patience: kept in the journal, and said.
+//! Gates: kept in the journal, and said.
 
 use super::Coordinator;
-use crate::domain::{Activity, SessionChange, SessionId, Span, Timestamp, Told};
+use crate::domain::{Activity, ModelName, SessionChange, SessionId, Span, Timestamp, Told};
 use crate::store::{HoldSessions, SetGate};
 
 impl Coordinator {
-    /// The queue starts nothing at `provider` until then; `None`: it asks again. `goes_on`: what waits for it then goes on by itself.
-    pub(super) fn gate(&mut self, provider: String, until: Option<Timestamp>, goes_on: bool) {
+    /// The queue starts nothing with `model` until then; `None`: it asks again. `goes_on`: what waits for it then goes on by itself.
+    pub(super) fn gate(&mut self, model: ModelName, until: Option<Timestamp>, goes_on: bool) {
         let now = self.clock.now();
-        let before = match until {
-            Some(until) => self.gates.insert(provider.clone(), until),
-            None => self.gates.remove(&provider),
+        self.gates.retain(|_, until| *until > now);
+        let is_new = match until {
+            Some(until) => self.gates.insert(model.clone(), until).is_none(),
+            None => self.gates.remove(&model).is_none(),
         };
-        let is_new = before.is_none_or(|before| before <= now);
         if let Some(until) = until.filter(|_| is_new && goes_on)
-            && self.others_wait(&provider)
+            && self.others_wait(&model)
         {
             let (wait, at) = (Span(until.since(now)), self.time_of_day.of(until));
-            self.notice(format!("{provider} asks to wait {wait}: all that waits for it goes on from {at}, one by one"));
+            self.notice(format!("{model} asks to wait {wait}: all that waits for it goes on from {at}, one by one"));
         }
-        let commit = self.store.submit(SetGate { provider, until });
+        let commit = self.store.submit(SetGate { model, until, now });
         self.quietly(commit);
     }
 
     /// Whether sessions are concerned besides the one whose turn was turned away, which says so itself.
-    fn others_wait(&self, provider: &str) -> bool {
-        let of_it = self.sessions.values().filter(|live| live.session.model.provider == provider);
+    fn others_wait(&self, model: &ModelName) -> bool {
+        let of_it = self.sessions.values().filter(|live| live.session.model == *model);
         of_it.filter(|live| self.queue.is_busy(live.session.id)).nth(1).is_some()
     }
 

@@ -134,15 +134,15 @@ impl Coordinator {
 
     /// What others have changed of a session itself. Its draft and how far it was seen are each process's own.
     fn take_row(&mut self, row: Session) {
-        let (session, held, provider) = (row.id, row.held, row.model.provider.clone());
+        let (session, held, model) = (row.id, row.held, row.model.clone());
         let Some(live) = self.sessions.get_mut(&session) else { return };
         let (was_held, was_open) = (live.session.held, live.session.closed_at.is_none());
-        let moved = live.session.model.provider != provider;
+        let moved = live.session.model != model;
         let (draft, seen) = (std::mem::take(&mut live.session.draft), live.session.seen);
         let archived = row.closed_at.is_some();
         live.session = Session { draft, seen, ..row };
         if moved {
-            self.tell(queue::Event::ProviderChanged { session, provider });
+            self.tell(queue::Event::ModelChanged { session, model });
         }
         if was_held != held {
             self.tell(queue::Event::Hold { session, held, release: false });

@@ -102,7 +102,7 @@ pub struct Setup {
     /// What sessions tell, and how the terminal shows things.
     pub ui: UiDefaults,
     /// Providers that asked for patience, and until when.
-    pub gates: Vec<(String, Timestamp)>,
+    pub gates: Vec<(ModelName, Timestamp)>,
     /// The display.
     pub front: Front,
     /// The time.
@@ -154,8 +154,10 @@ struct RunningTurn {
     held_by_server: bool,
     /// Something of this attempt has come.
     accepted: bool,
-    /// What a person who waits for it is shown.
+    /// What a person who waits for it is shown, but for what `alive` changes of it.
     progress: Progress,
+    /// It is silent, and its server lives.
+    alive: bool,
     /// What the worker brought, once it ended.
     ended: Option<Ended>,
 }
@@ -218,8 +220,8 @@ struct Coordinator {
     ui: UiDefaults,
     /// When the last loop was begun.
     last_loop: Timestamp,
-    /// Until when each provider has asked for patience, lately.
-    gates: BTreeMap<String, Timestamp>,
+    /// The gates that are closed, and until when; some may be due.
+    gates: BTreeMap<ModelName, Timestamp>,
     roll: fn() -> f64,
     entries: BTreeMap<EntryId, Tracked>,
     waiters: Vec<Waiter>,
@@ -287,8 +289,8 @@ impl Coordinator {
             let end = ends.get(&session.id).copied().unwrap_or(Seen::START);
             coordinator.admit(session, end);
         }
-        for (provider, until) in setup.gates {
-            coordinator.tell(queue::Event::Gate { provider, until });
+        for (model, until) in setup.gates {
+            coordinator.tell(queue::Event::Gate { model, until });
         }
         coordinator.tell(queue::Event::Activated(setup.active));
         coordinator.track_all(setup.pending);
@@ -301,7 +303,7 @@ impl Coordinator {
 
     /// Takes a session in whose output so far ends at `end`.
     fn admit(&mut self, session: Session, end: Seen) {
-        let (id, provider, held) = (session.id, session.model.provider.clone(), session.held);
+        let (id, model, held) = (session.id, session.model.clone(), session.held);
         let unseen = (end.message >= session.seen.message && end != session.seen).then_some(Activity::Finished);
         let live = Live {
             saved_seen: session.seen,
@@ -315,7 +317,7 @@ impl Coordinator {
             unseen,
         };
         self.sessions.insert(id, live);
-        self.tell(queue::Event::SessionAdded { session: id, provider, held });
+        self.tell(queue::Event::SessionAdded { session: id, model, held });
     }
 
     /// Tells the queue and carries out what it wants.
@@ -330,7 +332,7 @@ impl Coordinator {
                 Effect::Interrupt { session, entry } => self.interrupt_turn(session, entry),
                 Effect::Settle { session, entry, end } => self.settle_turn(session, entry, end),
                 Effect::Discard { session, entry } => self.discard(session, entry),
-                Effect::Gate { provider, until } => self.gate(provider, until, !holds),
+                Effect::Gate { model, until } => self.gate(model, until, !holds),
                 Effect::HoldSession { session, until } => self.hold_until(session, until),
                 Effect::Idle(session) => self.emit(Event::Idle { session }, None),
             }

@@ -32,7 +32,7 @@ pub(super) fn for_terminal<'a>(
         | Event::Retry { .. }
         | Event::Session { .. }
         | Event::Notice { .. } => line(event, active, name).map(Show::Notice),
-        Event::Delta { .. } | Event::Idle { .. } | Event::Result { .. } => None,
+        Event::Delta { .. } | Event::Progress { .. } | Event::Idle { .. } | Event::Result { .. } => None,
     }
 }
 
@@ -62,6 +62,7 @@ pub(super) fn told(event: &Event) -> Option<(SessionId, Told)> {
         | Event::Notice { .. }
         | Event::Error { .. }
         | Event::Delta { .. }
+        | Event::Progress { .. }
         | Event::Idle { .. }
         | Event::Result { .. } => None,
     }
@@ -110,7 +111,11 @@ pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Op
             | SessionChange::Resumed => Some(format!("[{session} {name}] {change}")),
         },
         Event::Notice { text } | Event::Error { text, .. } => Some(text.clone()),
-        Event::Started { .. } | Event::Delta { .. } | Event::Idle { .. } | Event::Result { .. } => None,
+        Event::Started { .. }
+        | Event::Delta { .. }
+        | Event::Progress { .. }
+        | Event::Idle { .. }
+        | Event::Result { .. } => None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! was typed whose turn does not begin at once, and on the way into a session that waits.
 
 use super::Coordinator;
-use crate::domain::{EntryId, Progress, SessionId, Span, Timestamp};
+use crate::domain::{EntryId, ModelName, Progress, SessionId, Span, Timestamp};
 use crate::queue::Waiting;
 
 /// Why a session that has something to do does not do it.
@@ -10,8 +10,8 @@ use crate::queue::Waiting;
 enum Obstacle {
     /// Its queue is held, with so many entries in it.
     Held(usize),
-    /// Its provider asked for patience until then.
-    Gate { provider: String, until: Timestamp },
+    /// The gate of its model is closed until then.
+    Gate { model: ModelName, until: Timestamp },
     /// The next attempt comes then.
     Retry(Timestamp),
     /// All slots are taken.
@@ -34,7 +34,7 @@ impl Coordinator {
             let turn = self.sessions.get(&session).and_then(|live| live.turn.as_ref());
             let elsewhere = || self.sessions.get(&session)?.elsewhere?.running.map(|(_, progress)| progress);
             // Else its start is being committed.
-            let progress = turn.map(|turn| turn.progress).or_else(elsewhere);
+            let progress = turn.map(|turn| shown(turn.progress, turn.alive)).or_else(elsewhere);
             return Some(progress.unwrap_or_else(|| Progress::Asked(self.clock.now())));
         }
         let (next, obstacle) = self.obstacle(session)?;
@@ -69,14 +69,27 @@ impl Coordinator {
         if let Some(until) = next.not_before.filter(|until| *until > now) {
             return Some((next, Obstacle::Retry(until)));
         }
-        let provider = &self.sessions.get(&session)?.session.model.provider;
-        let gate = self.gates.get(provider).copied().filter(|until| *until > now);
+        let model = &self.sessions.get(&session)?.session.model;
+        let gate = self.gates.get(model).copied().filter(|until| *until > now);
         match gate {
-            Some(until) => Some((next, Obstacle::Gate { provider: provider.clone(), until })),
+            Some(until) => Some((next, Obstacle::Gate { model: model.clone(), until })),
             None if self.queue.is_elsewhere(session) => Some((next, Obstacle::Elsewhere)),
             None if self.queue.is_promised(session) => None,
             None => Some((next, Obstacle::Slot)),
         }
+    }
+}
+
+/// A model that is silent and `alive` thinks, whether or not it shows what.
+const fn shown(progress: Progress, alive: bool) -> Progress {
+    match progress {
+        Progress::Asked(since) | Progress::Speaks(since) if alive => Progress::Thinks(since),
+        Progress::Asked(_)
+        | Progress::Thinks(_)
+        | Progress::Speaks(_)
+        | Progress::Retry { .. }
+        | Progress::Gate(_)
+        | Progress::Slot(_) => progress,
     }
 }
 
@@ -93,9 +106,9 @@ fn in_words(
     match obstacle {
         Obstacle::Held(1) => format!("#{entry} waits here, held: /resume {session} goes on"),
         Obstacle::Held(many) => format!("{many} messages wait here, held: /resume {session} goes on"),
-        Obstacle::Gate { provider, until } => {
+        Obstacle::Gate { model, until } => {
             let until = time_of_day(*until);
-            format!("#{entry} waits until {until}, as {provider} asked{then}: /retry tries it now")
+            format!("#{entry} waits until {until}, as {model} asked{then}: /retry tries it now")
         }
         Obstacle::Retry(until) => {
             let (wait, attempt) = (Span(until.since(now)), attempts.saturating_add(1));
@@ -111,6 +124,16 @@ fn in_words(
 mod tests {
     use super::*;
     use crate::domain::Priority;
+
+    #[test]
+    fn who_is_silent_and_alive_is_shown_to_think() {
+        let at = Timestamp(7);
+        for silent in [Progress::Asked(at), Progress::Speaks(at)] {
+            assert_eq!((shown(silent, true), shown(silent, false)), (Progress::Thinks(at), silent));
+        }
+        let gate = Progress::Gate(at);
+        assert_eq!((shown(gate, true), shown(Progress::Thinks(at), false)), (gate, Progress::Thinks(at)));
+    }
 
     #[test]
     fn an_obstacle_is_said_with_its_end_or_its_remedy() {
@@ -129,14 +152,14 @@ mod tests {
             let said = in_words(SessionId(2), &next, &obstacle, Timestamp(0), |_| "12:00:30".to_owned(), 5);
             assert_eq!(said, text);
         };
-        let gate = || Obstacle::Gate { provider: "openai".to_owned(), until: Timestamp(30_000) };
+        let gate = || Obstacle::Gate { model: "openai:gpt-5.1".parse().unwrap(), until: Timestamp(30_000) };
         check(Obstacle::Held(1), false, "#7 waits here, held: /resume 2 goes on");
         check(Obstacle::Held(3), false, "3 messages wait here, held: /resume 2 goes on");
-        check(gate(), false, "#7 waits until 12:00:30, as openai asked: /retry tries it now");
+        check(gate(), false, "#7 waits until 12:00:30, as openai:gpt-5.1 asked: /retry tries it now");
         check(
             gate(),
             true,
-            "#7 waits until 12:00:30, as openai asked, and then goes on where it stopped: /retry tries it now",
+            "#7 waits until 12:00:30, as openai:gpt-5.1 asked, and then goes on where it stopped: /retry tries it now",
         );
         check(Obstacle::Retry(Timestamp(1_500)), false, "#7 is tried again in 1.5 s (2 of 5): /retry tries it now");
         check(Obstacle::Slot, false, "#7 waits for a slot: others are being answered");

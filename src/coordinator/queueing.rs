@@ -111,6 +111,9 @@ impl Coordinator {
             true => Some(format!("#{id} waits: the queue of session {session} is held, /resume {session} goes on")),
             false => self.why_it_waits(session, id),
         };
+        // Held just now, by a gate that refuses: no turn begins that would show it.
+        let refused = session == self.active && !place.auto && self.queue.is_held(session);
+        let why = why.or_else(|| (refused && ahead == 0).then(|| notices::queued(id, ahead)));
         match (why, echo.filter(|_| ahead == 0)) {
             (Some(why), Some(text)) => self.show_queued(text, why),
             (Some(why), None) => self.show(Show::Notice(why)),

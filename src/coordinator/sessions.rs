@@ -171,10 +171,12 @@ impl Coordinator {
 
     pub(super) fn set_model(&mut self, model: ModelName, reply: Reply<Session>) {
         let session = self.active;
-        let provider = model.provider.clone();
         let commit = self.store.submit(SetModel { session, model: model.clone() });
-        self.change(session, commit, SessionChange::Model, reply, move |s| s.model = model);
-        self.tell(queue::Event::ProviderChanged { session, provider });
+        self.change(session, commit, SessionChange::Model, reply, {
+            let model = model.clone();
+            move |s| s.model = model
+        });
+        self.tell(queue::Event::ModelChanged { session, model });
     }
 
     pub(super) fn set_system(&mut self, system: String, reply: Reply<Session>) {

@@ -102,6 +102,7 @@ impl Coordinator {
             held_by_server: false,
             accepted: false,
             progress: Progress::Asked(now),
+            alive: false,
             ended: None,
         });
         let tracked = self.entries.get_mut(&entry);
@@ -146,6 +147,7 @@ impl Coordinator {
             What::Delta { start, delta } => {
                 let (message, first) = (turn.answer, !std::mem::replace(&mut turn.accepted, true));
                 turn.progress = progressed(turn.progress, &delta, self.clock.now());
+                turn.alive = false;
                 live.replay.push(match &delta {
                     Delta::Text(text) => Output::Text { message, start, text: text.clone() },
                     Delta::Reasoning(text) => Output::Reasoning { message, start, text: text.clone() },
@@ -155,6 +157,11 @@ impl Coordinator {
                 if first {
                     self.tell(queue::Event::Accepted(session));
                 }
+            }
+            What::Progress { silent, alive } => {
+                turn.alive = alive;
+                self.emit(Event::Progress { session, entry, silent_ms: whole_ms(silent), alive }, Some(entry));
+                self.touch_prompt();
             }
             What::Store(Ok(())) => self.store_works(),
             What::Store(Err(error)) => self.store_trouble(&error),

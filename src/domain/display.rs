@@ -64,7 +64,7 @@ pub enum Progress {
         /// Of so many.
         of: u32,
     },
-    /// Its provider asked for patience until then.
+    /// The gate of its model is closed until then.
     Gate(Timestamp),
     /// It waits for a slot since then.
     Slot(Timestamp),

@@ -55,6 +55,17 @@ pub enum Event {
         #[serde(flatten)]
         delta: Delta,
     },
+    /// A turn runs, and no content came for some time.
+    Progress {
+        /// In which session.
+        session: SessionId,
+        /// Whose turn.
+        entry: EntryId,
+        /// Since the last content, or since the attempt began, in milliseconds.
+        silent_ms: u64,
+        /// Whether bytes came since the last of these events, or since the attempt began.
+        alive: bool,
+    },
     /// An attempt failed and another will follow.
     Retry {
         /// In which session.
@@ -168,6 +179,10 @@ mod tests {
         check(
             &Event::Delta { session, entry, delta: Delta::Text("Hel".into()) },
             r#"{"event":"delta","session":1,"entry":41,"text":"Hel"}"#,
+        );
+        check(
+            &Event::Progress { session, entry, silent_ms: 30_000, alive: true },
+            r#"{"event":"progress","session":1,"entry":41,"silent_ms":30000,"alive":true}"#,
         );
         check(
             &Event::Finished {

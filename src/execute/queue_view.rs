@@ -9,7 +9,7 @@ use super::layout::{INDENT, Item, NO_BREAK, View, age, column, fit, plural, size
 use super::waiting::{Wait, WaitsFor, waits};
 use crate::domain::attachment::folded;
 use crate::domain::text::one_line;
-use crate::domain::{Entry, EntryId, EntryState, StoredError, Timestamp};
+use crate::domain::{Entry, EntryId, EntryState, ModelName, StoredError, Timestamp};
 use crate::store::Listed;
 
 /// Rows a session for what runs and waits.
@@ -24,9 +24,9 @@ const MAX_DEAD_BLOCKS: usize = 50;
 const REASON_CHARS: usize = 100;
 const FULL_REASON_CHARS: usize = 600;
 
-/// A queue: `listed` session by session, what waits in the order of service; `gates` are the providers' pauses; `of_all`: each
+/// A queue: `listed` session by session, what waits in the order of service; `gates` are the closed gates; `of_all`: each
 /// session says which it is.
-pub fn queue_answer(listed: &[Listed], gates: &[(String, Timestamp)], of_all: bool, view: View) -> Answer {
+pub fn queue_answer(listed: &[Listed], gates: &[(ModelName, Timestamp)], of_all: bool, view: View) -> Answer {
     let waits = waits(listed, gates, view.now);
     let data = listed.iter().zip(&waits).map(|(listed, wait)| entry_data(listed, wait.as_ref(), view)).collect();
     let text = if listed.is_empty() {
@@ -192,8 +192,8 @@ fn alive_head(listed: &Listed, wait: Option<&Wait>, view: View) -> String {
         WaitsFor::Turn if view.columns() < WIDE => String::new(),
         WaitsFor::Turn => ", waits for its turn".to_owned(),
         WaitsFor::Slot => ", waits for a slot".to_owned(),
-        WaitsFor::Gate { provider, until } => {
-            format!(", waits for {} until {}", one_line(provider, REASON_CHARS), view.clock_time(*until))
+        WaitsFor::Gate { model, until } => {
+            format!(", waits for {} until {}", one_line(&model.to_string(), REASON_CHARS), view.clock_time(*until))
         }
         WaitsFor::Retry { until } => {
             let (next, of) = (entry.attempts.saturating_add(1), view.max_attempts);
@@ -343,13 +343,13 @@ pub(super) mod tests {
         vec![running(41, 1), retrying, pending(43, 1), continuing, dead(39, 1), held]
     }
 
-    fn gated() -> (Vec<Listed>, Vec<(String, Timestamp)>) {
+    fn gated() -> (Vec<Listed>, Vec<(ModelName, Timestamp)>) {
         let urgent = {
             let mut urgent = pending(7, 1);
             urgent.entry.priority = Priority::High;
             urgent
         };
-        (vec![urgent, pending(8, 1)], vec![("openai".to_owned(), Timestamp(NOW.0 + 90_000))])
+        (vec![urgent, pending(8, 1)], vec![("openai:gpt-5.1".parse().unwrap(), Timestamp(NOW.0 + 90_000))])
     }
 
     #[test]

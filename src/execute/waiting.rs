@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{EntryState, SessionId, Timestamp};
+use crate::domain::{EntryState, ModelName, SessionId, Timestamp};
 use crate::store::Listed;
 
 /// Why an entry that waits does not run yet.
@@ -13,10 +13,10 @@ pub(super) enum WaitsFor {
     Turn,
     /// For a slot.
     Slot,
-    /// For the provider, which asked to be left alone.
+    /// For the gate of its model.
     Gate {
-        /// Its name.
-        provider: String,
+        /// Which.
+        model: ModelName,
         /// Until then.
         until: Timestamp,
     },
@@ -61,7 +61,7 @@ pub(super) struct Wait {
 
 /// For each of `listed`, what it waits for; `None` for one that does not wait. Those of a session that wait stand in the order
 /// in which they are served.
-pub(super) fn waits(listed: &[Listed], gates: &[(String, Timestamp)], now: Timestamp) -> Vec<Option<Wait>> {
+pub(super) fn waits(listed: &[Listed], gates: &[(ModelName, Timestamp)], now: Timestamp) -> Vec<Option<Wait>> {
     let of_state = |state| listed.iter().filter(move |l| l.entry.state == state);
     // Who is answering, or has somebody before all others, who keeps that place even between two attempts.
     let mut taken: BTreeSet<SessionId> = of_state(EntryState::Running).map(|l| l.entry.session).collect();
@@ -73,11 +73,11 @@ pub(super) fn waits(listed: &[Listed], gates: &[(String, Timestamp)], now: Times
         let is_held = entry.held || listed.session_held;
         // One that is held does not stand in anyone's way.
         let is_next = !is_held && taken.insert(entry.session);
-        let gate = gates.iter().find(|(provider, until)| *provider == listed.model.provider && *until > now);
+        let gate = gates.iter().find(|(model, until)| *model == listed.model && *until > now);
         let waits_for = match (entry.not_before.filter(|until| *until > now), gate) {
             _ if is_held => WaitsFor::Held,
             (Some(until), _) => WaitsFor::Retry { until },
-            (None, Some((provider, until))) => WaitsFor::Gate { provider: provider.clone(), until: *until },
+            (None, Some((model, until))) => WaitsFor::Gate { model: model.clone(), until: *until },
             (None, None) if is_next => WaitsFor::Slot,
             (None, None) => WaitsFor::Turn,
         };
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn what_an_entry_waits_for_follows_from_the_snapshot() {
         let now = Timestamp(1_000);
-        let gates = [("open".to_owned(), Timestamp(1_000)), ("shut".to_owned(), Timestamp(5_000))];
+        let gates = [("open:m".parse().unwrap(), Timestamp(1_000)), ("shut:m".parse().unwrap(), Timestamp(5_000))];
         let check = |listed: Vec<Listed>, expected: &[&str]| {
             let found = waits(&listed, &gates, now);
             let words: Vec<_> = found.iter().map(|w| w.as_ref().map_or("-", |w| w.waits_for.as_str())).collect();
@@ -117,6 +117,7 @@ mod tests {
         check(vec![later(pending(2, 1), 1_001), pending(3, 1)], &["retry", "turn"]);
         check(vec![later(pending(2, 1), 1_000), pending(3, 1)], &["slot", "turn"]);
         check(vec![at(pending(2, 1), "shut:m"), at(pending(3, 2), "open:m")], &["gate", "slot"]);
+        check(vec![at(pending(2, 1), "shut:other")], &["slot"]);
         check(vec![held(later(at(pending(2, 1), "shut:m"), 9_000))], &["held"]);
         check(vec![later(at(pending(2, 1), "shut:m"), 9_000)], &["retry"]);
         check(vec![dead(1, 1), pending(2, 1)], &["-", "slot"]);

@@ -1,12 +1,14 @@
-//! What a provider's requests for patience have come to, and who runs there. Pure; the drawing is in the module's docs.
+//! The gate of a model, the slots of a provider. Pure; the drawing is in the module's docs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::own_clock::Own;
 use super::rank::Rank;
-use crate::domain::SessionId;
+use super::{Effect, Queue};
+use crate::domain::{ModelName, SessionId, Timestamp};
 
-/// Whether a provider takes requests.
+/// Whether a model takes requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Gate {
     #[default]
@@ -78,7 +80,7 @@ impl Gate {
         }
     }
 
-    /// The request of `session` was taken. `slots`: how many it takes until the provider is trusted again.
+    /// The request of `session` was taken. `slots`: how many it takes until the model is trusted again.
     pub(super) fn accepted(&mut self, session: SessionId, slots: usize) {
         if let Self::Slow { accepted, asking } = self
             && *asking == Some(session)
@@ -101,16 +103,60 @@ impl Gate {
     }
 }
 
-/// A provider as the scheduler sees it.
+/// A model of a provider as the scheduler sees it.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    /// Slots taken: turns that start, run or settle.
-    pub(super) taken: usize,
     pub(super) gate: Gate,
     /// Sessions that could start at once if there were a slot and the gate let them, the best first.
     pub(super) ready: BTreeSet<Rank>,
+}
+
+impl Lane {
+    /// Nothing is known of it that a new one would not know.
+    pub(super) fn is_blank(&self) -> bool {
+        self.gate == Gate::Open && self.ready.is_empty()
+    }
+}
+
+/// The slots of a provider, which its models share.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// Turns that start, run or settle.
+    pub(super) taken: usize,
     /// Running `low` turns that may be made to give way: by when they arrived; the last gives way first.
     pub(super) yielding: BTreeSet<(Own, SessionId)>,
     /// Turns that were told to end, or settle: their slots will be free without more ado.
     pub(super) ending: usize,
+}
+
+impl Queue {
+    /// The person does not want to wait for this model.
+    pub(super) fn open_for_one(&mut self, model: ModelName, effects: &mut Vec<Effect>) {
+        if self.lanes.get_mut(&model).is_some_and(|lane| lane.gate.open_for_one()) {
+            effects.push(Effect::Gate { model, until: None });
+        }
+    }
+
+    /// A gate that is in the journal.
+    pub(super) fn gate_found(&mut self, model: ModelName, until: Timestamp) {
+        let wait = until.since(self.clock.wall_at(self.clock.now()));
+        let refusing = wait > self.settings.retry.longest_patience();
+        let own = self.clock.now().plus(wait);
+        if wait > Duration::ZERO {
+            self.lanes.entry(model).or_default().gate.close(own, refusing);
+        }
+    }
+
+    /// Where a gate refuses, what would start is held.
+    pub(super) fn hold_refused(&mut self, effects: &mut Vec<Effect>) {
+        let mut refused = Vec::new();
+        for lane in self.lanes.values().filter(|lane| lane.gate.is_refusing() && !lane.ready.is_empty()) {
+            let until = lane.gate.until().map(|until| self.clock.wall_at(until));
+            refused.extend(lane.ready.iter().filter_map(|rank| until.map(|until| (rank.session, until))));
+        }
+        for (session, until) in refused {
+            self.with(session, |queue| queue.held = true);
+            effects.push(Effect::HoldSession { session, until });
+        }
+    }
 }

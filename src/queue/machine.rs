@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::gate::Lane;
+use super::gate::{Lane, Slots};
 use super::own_clock::{Own, OwnClock};
 use super::rank::Rank;
 use super::session_queue::{Pending, Phase, Running, SessionQueue};
 use super::{Cause, Effect, Event, Lease, Limits, MAX_PREEMPTIONS, Refusal, Settings, Waiting};
-use crate::domain::{EntryId, Priority, SessionId, Timestamp};
+use crate::domain::{EntryId, ModelName, Priority, SessionId, Timestamp};
 
 /// All queues and the scheduler. The caller answers each [`Effect::Start`] and [`Effect::Settle`]; everything else is told.
 #[derive(Debug)]
@@ -17,7 +17,10 @@ pub struct Queue {
     pub(super) sessions: BTreeMap<SessionId, SessionQueue>,
     active: Option<SessionId>,
     quitting: bool,
-    pub(super) lanes: BTreeMap<String, Lane>,
+    /// By model.
+    pub(super) lanes: BTreeMap<ModelName, Lane>,
+    /// By provider.
+    pub(super) slots: BTreeMap<String, Slots>,
     /// Slots taken, in all.
     pub(super) taken: usize,
     /// Of these, how many will be free without more ado.
@@ -31,7 +34,7 @@ pub struct Queue {
 
 #[derive(Debug, Clone)]
 enum Place {
-    Ready(String, Rank),
+    Ready(ModelName, Rank),
     Timer(Own),
 }
 
@@ -45,6 +48,7 @@ impl Queue {
             active: None,
             quitting: false,
             lanes: BTreeMap::new(),
+            slots: BTreeMap::new(),
             taken: 0,
             ending: 0,
             timers: BTreeSet::new(),
@@ -94,15 +98,16 @@ impl Queue {
     pub fn handle(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) {
         self.clock.follow(now);
         let own = self.clock.now();
-        self.lanes.values_mut().for_each(|lane| lane.gate.pass(own));
+        self.lanes.retain(|_, lane| {
+            lane.gate.pass(own);
+            !lane.is_blank()
+        });
         match event {
-            Event::SessionAdded { session, provider, held } => {
+            Event::SessionAdded { session, model, held } => {
                 let before_normal = self.settings.auto_before_normal;
-                self.sessions.entry(session).or_insert_with(|| SessionQueue::new(provider, held, before_normal));
+                self.sessions.entry(session).or_insert_with(|| SessionQueue::new(model, held, before_normal));
             }
-            Event::ProviderChanged { session, provider } => {
-                self.with(session, |queue| queue.provider = provider);
-            }
+            Event::ModelChanged { session, model } => self.with(session, |queue| queue.model = model),
             Event::SessionRemoved(session) => self.remove_session(session),
             Event::Reread { session, waiting, lease } => self.reread(session, waiting, lease, effects),
             Event::Activated(session) => self.activate(session),
@@ -122,7 +127,7 @@ impl Queue {
             Event::Cancel(session) => self.cancel(session, effects),
             Event::Hold { session, held, release } => self.hold(session, held, release, effects),
             Event::Hurry(session) => self.hurry(session, effects),
-            Event::Gate { provider, until } => self.gate_found(provider, until),
+            Event::Gate { model, until } => self.gate_found(model, until),
             Event::Dropped { session, entry } => self.forget(session, entry),
             Event::Quit => self.quit(Cause::Quit, effects),
             Event::HandOver => self.quit(Cause::HandOver, effects),
@@ -208,11 +213,11 @@ impl Queue {
                 (pending.waiting.position, pending.waiting.priority) = (waiting.position, waiting.priority);
                 let yields = may_yield(&self.settings, pending) && !running.ending;
                 let place = (pending.arrival, session);
-                if let Some(lane) = self.lanes.get_mut(&running.provider) {
+                if let Some(slots) = self.slots.get_mut(&running.model.provider) {
                     if yields {
-                        lane.yielding.insert(place)
+                        slots.yielding.insert(place)
                     } else {
-                        lane.yielding.remove(&place)
+                        slots.yielding.remove(&place)
                     };
                 }
             }
@@ -246,10 +251,10 @@ impl Queue {
         });
         self.intervene(session, effects);
         if !held && let Some(queue) = self.sessions.get(&session) {
-            let provider = queue.provider.clone();
-            // A person who goes on although the provider refuses wants to see whether it still does.
-            if self.lanes.get(&provider).is_some_and(|lane| lane.gate.is_refusing()) {
-                self.open_for_one(provider, effects);
+            let model = queue.model.clone();
+            // A person who goes on although the gate refuses wants to see whether the server still does.
+            if self.lanes.get(&model).is_some_and(|lane| lane.gate.is_refusing()) {
+                self.open_for_one(model, effects);
             }
         }
     }
@@ -257,22 +262,7 @@ impl Queue {
     fn hurry(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
         self.with(session, SessionQueue::hurry);
         if let Some(queue) = self.sessions.get(&session) {
-            self.open_for_one(queue.provider.clone(), effects);
-        }
-    }
-
-    fn open_for_one(&mut self, provider: String, effects: &mut Vec<Effect>) {
-        if self.lanes.get_mut(&provider).is_some_and(|lane| lane.gate.open_for_one()) {
-            effects.push(Effect::Gate { provider, until: None });
-        }
-    }
-
-    fn gate_found(&mut self, provider: String, until: Timestamp) {
-        let wait = until.since(self.clock.wall_at(self.clock.now()));
-        let refusing = wait > self.settings.retry.longest_patience();
-        let own = self.clock.now().plus(wait);
-        if wait > std::time::Duration::ZERO {
-            self.lanes.entry(provider).or_default().gate.close(own, refusing);
+            self.open_for_one(queue.model.clone(), effects);
         }
     }
 
@@ -308,14 +298,15 @@ impl Queue {
         }
     }
 
-    /// Starts what may start: as long as there are slots, the best of the sessions whose provider has one and lets it through.
+    /// Starts what may start: as long as there are slots, the best of the sessions whose provider has one and whose gate lets it
+    /// through.
     fn schedule(&mut self, effects: &mut Vec<Effect>) {
         if self.quitting {
             return;
         }
         self.hold_refused(effects);
         while self.taken < self.settings.limits.max_concurrent {
-            let free = |(name, lane): &(&String, &Lane)| lane.gate.lets_through() && !self.is_full(name, lane);
+            let free = |(model, lane): &(&ModelName, &Lane)| lane.gate.lets_through() && !self.is_full(&model.provider);
             let best = self.lanes.iter().filter(free).filter_map(|(_, lane)| lane.ready.first()).min();
             let Some(&Rank { session, .. }) = best else { break };
             if !self.start(session, effects) {
@@ -325,8 +316,9 @@ impl Queue {
         self.preempt(effects);
     }
 
-    fn is_full(&self, provider: &str, lane: &Lane) -> bool {
-        self.settings.limits.per_provider.get(provider).is_some_and(|&limit| lane.taken >= limit)
+    fn is_full(&self, provider: &str) -> bool {
+        let taken = self.slots.get(provider).map_or(0, |slots| slots.taken);
+        self.settings.limits.per_provider.get(provider).is_some_and(|&limit| taken >= limit)
     }
 
     fn start(&mut self, session: SessionId, effects: &mut Vec<Effect>) -> bool {
@@ -340,33 +332,22 @@ impl Queue {
         pending.due = None;
         queue.not_before = None;
         queue.promised = false;
-        let provider = queue.provider.clone();
+        let model = queue.model.clone();
         let Waiting { entry, attempts, .. } = pending.waiting;
         effects.push(Effect::Start { session, entry, attempt: attempts });
         let may_yield = may_yield(&self.settings, &pending);
         queue.phase =
-            Phase::Starting(Running { pending, provider: provider.clone(), cause: None, ending: false, again: None });
-        let lane = self.lanes.entry(provider).or_default();
-        lane.taken += 1;
-        lane.gate.started(session);
+            Phase::Starting(Running { pending, model: model.clone(), cause: None, ending: false, again: None });
+        if let Some(lane) = self.lanes.get_mut(&model) {
+            lane.gate.started(session);
+        }
+        let slots = self.slots.entry(model.provider).or_default();
+        slots.taken += 1;
         if may_yield {
-            lane.yielding.insert((pending.arrival, session));
+            slots.yielding.insert((pending.arrival, session));
         }
         self.taken += 1;
         true
-    }
-
-    /// Where a provider refuses, what would start is held.
-    fn hold_refused(&mut self, effects: &mut Vec<Effect>) {
-        let mut refused = Vec::new();
-        for lane in self.lanes.values().filter(|lane| lane.gate.is_refusing() && !lane.ready.is_empty()) {
-            let until = lane.gate.until().map(|until| self.clock.wall_at(until));
-            refused.extend(lane.ready.iter().filter_map(|rank| until.map(|until| (rank.session, until))));
-        }
-        for (session, until) in refused {
-            self.with(session, |queue| queue.held = true);
-            effects.push(Effect::HoldSession { session, until });
-        }
     }
 
     /// The active session's next entry, a person's, could start but for a slot: a running `low` turn gives way, unless a slot
@@ -376,16 +357,18 @@ impl Queue {
             return;
         }
         let Some(active) = self.active else { return };
-        let Some(Place::Ready(provider, _)) = self.places.get(&active) else { return };
+        let Some(Place::Ready(model, _)) = self.places.get(&active) else { return };
         let next = self.sessions.get(&active).and_then(SessionQueue::next);
         if !next.is_some_and(is_persons) {
             return;
         }
-        let Some(lane) = self.lanes.get(provider).filter(|lane| lane.gate.lets_through()) else { return };
-        let (slot_comes, victim) = if self.is_full(provider, lane) {
-            (lane.ending > 0, lane.yielding.last())
-        } else {
-            (self.ending > 0, self.lanes.values().filter_map(|lane| lane.yielding.last()).max())
+        if !self.lanes.get(model).is_some_and(|lane| lane.gate.lets_through()) {
+            return;
+        }
+        let own = self.slots.get(&model.provider).filter(|_| self.is_full(&model.provider));
+        let (slot_comes, victim) = match own {
+            Some(slots) => (slots.ending > 0, slots.yielding.last()),
+            None => (self.ending > 0, self.slots.values().filter_map(|slots| slots.yielding.last()).max()),
         };
         if slot_comes {
             return;
@@ -398,8 +381,8 @@ impl Queue {
 
     fn unplace(&mut self, session: SessionId) {
         match self.places.remove(&session) {
-            Some(Place::Ready(provider, rank)) => {
-                if let Some(lane) = self.lanes.get_mut(&provider) {
+            Some(Place::Ready(model, rank)) => {
+                if let Some(lane) = self.lanes.get_mut(&model) {
                     lane.ready.remove(&rank);
                 }
             }
@@ -431,8 +414,8 @@ impl Queue {
             None => {
                 let (active, priority) = (self.active == Some(session), next.waiting.priority);
                 let rank = Rank::new(session, priority, next.arrival, active, queue.promised, self.settings.ageing);
-                self.lanes.entry(queue.provider.clone()).or_default().ready.insert(rank);
-                Place::Ready(queue.provider.clone(), rank)
+                self.lanes.entry(queue.model.clone()).or_default().ready.insert(rank);
+                Place::Ready(queue.model.clone(), rank)
             }
         };
         self.places.insert(session, place);

@@ -30,7 +30,7 @@
 //! none, the lowest-ranked running `low` turn whose slot would help gives way ([`Cause::Preemption`]), and its slot goes to the entry
 //! that it was taken for. An entry gives way [`MAX_PREEMPTIONS`] times at most, so it gets done.
 //!
-//! # The gate of a provider
+//! # The gate of a model
 //!
 //! ```text
 //!          Retry-After ≤ max_retry_after          its time has come         as many accepted as there are slots
@@ -38,9 +38,10 @@
 //!    └────Retry-After > max_retry_after──► refusing ──Hold{held:false}──┘ start
 //! ```
 //!
-//! A paused provider starts nothing for any session; what waits keeps its place and spends no attempt. A refusing one holds each
-//! session whose next entry would go there, and says until when. In the slow start one turn at a time is asked, until its first content
-//! ([`Event::Accepted`]) or its end shows that the provider takes requests again.
+//! Each model of a provider has a gate of its own, for servers limit model by model; the slots are the provider's. A paused gate
+//! starts nothing for any session; what waits keeps its place and spends no attempt. A refusing one holds each session whose next
+//! entry would go there, and says until when. In the slow start one turn at a time is asked, until its first content
+//! ([`Event::Accepted`]) or its end shows that the provider takes requests for that model again.
 //!
 //! # Other processes
 //!
@@ -73,7 +74,7 @@ mod turns;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{EntryId, Priority, ProviderError, SessionId, Timestamp};
+use crate::domain::{EntryId, ModelName, Priority, ProviderError, SessionId, Timestamp};
 
 pub use machine::Queue;
 pub use retry::RetryPolicy;
@@ -202,17 +203,17 @@ pub enum Event {
     SessionAdded {
         /// Which.
         session: SessionId,
-        /// Whose slots its turns take.
-        provider: String,
+        /// Who answers: its turns take slots of that provider and pass that model's gate.
+        model: ModelName,
         /// Its queue is held.
         held: bool,
     },
     /// A session's model changed; a running turn keeps the slot it has.
-    ProviderChanged {
+    ModelChanged {
         /// Which.
         session: SessionId,
-        /// Whose slots its turns take from now on.
-        provider: String,
+        /// Who answers from now on.
+        model: ModelName,
     },
     /// A session is gone: what waits there is forgotten. It must have no running turn.
     SessionRemoved(SessionId),
@@ -282,12 +283,12 @@ pub enum Event {
         /// Entries that are held one by one go on too: what the person means by resuming.
         release: bool,
     },
-    /// The next entry of a session shall not wait for its time, nor for its provider's.
+    /// The next entry of a session shall not wait for its time, nor for its model's gate.
     Hurry(SessionId),
-    /// From the journal, at start-up: a provider asked for patience until then.
+    /// From the journal, at start-up: the gate of a model is closed until then.
     Gate {
         /// Which.
-        provider: String,
+        model: ModelName,
         /// When it takes requests again.
         until: Timestamp,
     },
@@ -348,10 +349,10 @@ pub enum Effect {
         /// When the server would take requests again.
         until: Timestamp,
     },
-    /// Put it into the journal that a provider asks for patience, or no more; nothing is answered.
+    /// Put it into the journal that the gate of a model is closed, or open again; nothing is answered.
     Gate {
         /// Which.
-        provider: String,
+        model: ModelName,
         /// Until when. `None`: it is asked again now.
         until: Option<Timestamp>,
     },

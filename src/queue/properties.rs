@@ -1,4 +1,4 @@
-//! The arithmetic of waiting, for any figures: a provider's gate and the delays between attempts.
+//! The arithmetic of waiting, for any figures: a gate and the delays between attempts.
 
 use std::time::Duration;
 

@@ -56,10 +56,10 @@ impl Queue {
         queue.next().map(|next| next.waiting)
     }
 
-    /// Whether the provider of `session` has asked for patience.
+    /// Whether the model of `session` is behind a closed gate.
     pub fn is_gated(&self, session: SessionId) -> bool {
         let queue = self.sessions.get(&session);
-        queue.and_then(|queue| self.lanes.get(&queue.provider)).is_some_and(|lane| lane.gate.until().is_some())
+        queue.and_then(|queue| self.lanes.get(&queue.model)).is_some_and(|lane| lane.gate.until().is_some())
     }
 
     /// Whether a slot is being freed for the next entry of `session`.

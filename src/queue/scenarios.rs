@@ -16,19 +16,19 @@ struct Stage {
 }
 
 impl Stage {
-    /// Sessions 1, 2, 3 …, each at the provider of that name; `p` has `slots`, and so have all together.
-    fn new(providers: &[&str], slots: usize) -> Self {
-        Self::with(providers, slots, |_| {})
+    /// Sessions 1, 2, 3 …, each with that model; provider `p` has `slots`, and so have all together.
+    fn new(models: &[&str], slots: usize) -> Self {
+        Self::with(models, slots, |_| {})
     }
 
-    fn with(providers: &[&str], slots: usize, change: impl FnOnce(&mut Settings)) -> Self {
+    fn with(models: &[&str], slots: usize, change: impl FnOnce(&mut Settings)) -> Self {
         let per_provider = BTreeMap::from([("p".to_owned(), slots)]);
         let limits = Limits { max_concurrent: slots, per_provider, max_pending: 100, max_pending_total: 100 };
         let mut settings = Settings::new(limits, RetryPolicy { jitter: 0.0, ..RetryPolicy::default() });
         change(&mut settings);
         let mut stage = Self { queue: Queue::new(settings), now: NOW, entries: 0 };
-        for (id, provider) in (1..).zip(providers) {
-            stage.tell(Event::SessionAdded { session: SessionId(id), provider: (*provider).to_owned(), held: false });
+        for (id, model) in (1..).zip(models) {
+            stage.tell(Event::SessionAdded { session: SessionId(id), model: model.parse().unwrap(), held: false });
         }
         stage
     }
@@ -112,7 +112,7 @@ fn rate_limited(seconds: u64) -> Outcome {
 fn waiting_makes_rank_across_sessions() {
     // What waits since `wait_s` in a background session, against what the active session's entry is when the slot is free.
     let check = |waits: Priority, wait_s: i64, active: Priority, goes_first: bool| {
-        let mut s = Stage::with(&["p"; 3], 1, |settings| settings.preempt = false);
+        let mut s = Stage::with(&["p:m"; 3], 1, |settings| settings.preempt = false);
         s.tell(Event::Activated(SessionId(3)));
         s.enqueue(1, Normal);
         s.enqueue(2, waits);
@@ -133,7 +133,8 @@ fn waiting_makes_rank_across_sessions() {
 
 #[test]
 fn the_lowest_ranked_low_turn_of_the_right_provider_gives_way() {
-    let mut s = Stage::with(&["p", "p", "q", "q", "p", "p"], 2, |settings| settings.limits.max_concurrent = 5);
+    let mut s =
+        Stage::with(&["p:m", "p:m", "q:m", "q:m", "p:m", "p:m"], 2, |settings| settings.limits.max_concurrent = 5);
     for (session, priority) in [(1, Low), (2, Low), (3, Low), (4, Normal)] {
         s.now.0 += 1;
         assert_eq!(starts(&s.enqueue(session, priority)).len(), 1);
@@ -152,7 +153,7 @@ fn the_lowest_ranked_low_turn_of_the_right_provider_gives_way() {
 
 #[test]
 fn a_turn_gives_way_three_times_at_most() {
-    let mut s = Stage::new(&["p", "p"], 1);
+    let mut s = Stage::new(&["p:m", "p:m"], 1);
     s.enqueue(1, Low);
     s.tell(Event::Activated(SessionId(2)));
     for _ in 0..super::MAX_PREEMPTIONS {
@@ -168,13 +169,13 @@ fn a_turn_gives_way_three_times_at_most() {
 
 #[test]
 fn a_gate_pauses_everybody_and_opens_one_by_one() {
-    let mut s = Stage::new(&["p"; 5], 2);
+    let mut s = Stage::new(&["p:m"; 5], 2);
     (1..=5).for_each(|session| _ = s.enqueue(session, Normal));
     s.started(1);
     s.started(2);
     let effects = s.ended(1, rate_limited(7), Came::Nothing);
     let until = s.now.plus(Duration::from_secs(7));
-    assert_eq!(effects.last(), Some(&Effect::Gate { provider: "p".to_owned(), until: Some(until) }));
+    assert_eq!(effects.last(), Some(&Effect::Gate { model: "p:m".parse().unwrap(), until: Some(until) }));
     assert_eq!(s.settled(1), [], "nobody is asked now");
     s.ended(2, Outcome::Complete, Came::Text);
     assert_eq!(s.settled(2), [Effect::Idle(SessionId(2))], "a free slot is no reason");
@@ -195,8 +196,45 @@ fn a_gate_pauses_everybody_and_opens_one_by_one() {
 }
 
 #[test]
+fn a_gate_of_one_model_delays_no_other_and_they_share_the_slots() {
+    let mut s = Stage::new(&["p:m", "p:other", "p:m", "p:other"], 2);
+    s.enqueue(1, Normal);
+    s.started(1);
+    let effects = s.ended(1, rate_limited(7), Came::Nothing);
+    let until = s.now.plus(Duration::from_secs(7));
+    assert_eq!(effects.last(), Some(&Effect::Gate { model: "p:m".parse().unwrap(), until: Some(until) }));
+    s.settled(1);
+    assert_eq!(starts(&s.enqueue(2, Normal)), [(2, 2)]);
+    assert_eq!(starts(&s.enqueue(3, Normal)), [], "it has the model that waits");
+    assert_eq!(starts(&s.enqueue(4, Normal)), [(4, 4)]);
+    assert_eq!(starts(&s.pass(7)), [], "the other model has both slots");
+    s.started(2);
+    s.ended(2, Outcome::Complete, Came::Text);
+    assert_eq!(starts(&s.settled(2)), [(1, 1)]);
+    // What another model brings shows nothing of this one.
+    s.started(4);
+    s.tell(Event::Accepted(SessionId(4)));
+    s.ended(4, Outcome::Complete, Came::Text);
+    assert_eq!(starts(&s.settled(4)), []);
+    s.started(1);
+    assert_eq!(starts(&s.tell(Event::Accepted(SessionId(1)))), [(3, 3)]);
+}
+
+#[test]
+fn who_changes_its_model_passes_the_gate_of_the_new_one() {
+    let mut s = Stage::new(&["p:m", "p:m"], 2);
+    s.enqueue(1, Normal);
+    s.started(1);
+    s.ended(1, rate_limited(7), Came::Nothing);
+    s.settled(1);
+    assert_eq!(s.enqueue(2, Normal), []);
+    let model = "p:other".parse().unwrap();
+    assert_eq!(starts(&s.tell(Event::ModelChanged { session: SessionId(2), model })), [(2, 2)]);
+}
+
+#[test]
 fn too_long_a_wish_holds_who_would_go_there_and_resume_lets_one_probe_go() {
-    let mut s = Stage::new(&["p", "p", "q", "p"], 2);
+    let mut s = Stage::new(&["p:m", "p:m", "q:m", "p:m"], 2);
     s.enqueue(1, Normal);
     s.enqueue(2, Normal);
     s.started(1);
@@ -208,12 +246,12 @@ fn too_long_a_wish_holds_who_would_go_there_and_resume_lets_one_probe_go() {
     s.settled(1);
     s.settled(2);
     assert_eq!(s.enqueue(2, Normal), [Effect::HoldSession { session: SessionId(2), until }]);
-    assert_eq!(starts(&s.enqueue(3, Normal)), [(3, 4)], "another provider's business goes on");
+    assert_eq!(starts(&s.enqueue(3, Normal)), [(3, 4)], "another model is not concerned");
     s.complete(3);
     assert_eq!(s.queue.next_wakeup(), None, "it is the person who goes on");
     let resume = |session| Event::Hold { session: SessionId(session), held: false, release: true };
     let effects = s.tell(resume(2));
-    assert_eq!(effects[0], Effect::Gate { provider: "p".to_owned(), until: None });
+    assert_eq!(effects[0], Effect::Gate { model: "p:m".parse().unwrap(), until: None });
     assert_eq!(starts(&effects), [(2, 3)]);
     assert_eq!(s.tell(resume(1)), [], "one probe");
     s.started(2);
@@ -221,8 +259,8 @@ fn too_long_a_wish_holds_who_would_go_there_and_resume_lets_one_probe_go() {
 }
 
 #[test]
-fn who_is_in_a_hurry_waits_neither_for_its_time_nor_for_its_provider() {
-    let mut s = Stage::new(&["p"], 1);
+fn who_is_in_a_hurry_waits_neither_for_its_time_nor_for_its_gate() {
+    let mut s = Stage::new(&["p:m"], 1);
     s.enqueue(1, Normal);
     s.started(1);
     s.ended(1, Outcome::Failed(ProviderError::transient(ErrorKind::Server, "oops")), Came::Nothing);
@@ -232,13 +270,13 @@ fn who_is_in_a_hurry_waits_neither_for_its_time_nor_for_its_provider() {
     s.ended(1, rate_limited(60), Came::Nothing);
     s.settled(1);
     let effects = s.tell(Event::Hurry(SessionId(1)));
-    assert_eq!(effects[0], Effect::Gate { provider: "p".to_owned(), until: None });
+    assert_eq!(effects[0], Effect::Gate { model: "p:m".parse().unwrap(), until: None });
     assert_eq!(starts(&effects), [(1, 1)]);
 }
 
 #[test]
 fn what_goes_on_comes_before_what_begins_and_after_what_is_more_urgent() {
-    let mut s = Stage::new(&["p"], 1);
+    let mut s = Stage::new(&["p:m"], 1);
     s.enqueue(1, Normal);
     s.enqueue(1, Low);
     s.enqueue_as(1, Low, |waiting| waiting.continues = true);
@@ -250,7 +288,7 @@ fn what_goes_on_comes_before_what_begins_and_after_what_is_more_urgent() {
 #[test]
 fn where_auto_replies_stand_is_configuration() {
     let check = |before_normal: bool, expected: [(i64, i64); 3]| {
-        let mut s = Stage::with(&["p"], 1, |settings| settings.auto_before_normal = before_normal);
+        let mut s = Stage::with(&["p:m"], 1, |settings| settings.auto_before_normal = before_normal);
         s.enqueue(1, Normal);
         s.enqueue_auto(1);
         s.enqueue(1, Normal);
@@ -265,12 +303,12 @@ fn where_auto_replies_stand_is_configuration() {
 #[test]
 fn an_auto_reply_is_interrupted_only_where_that_is_allowed() {
     let check = |interruptible: bool, expected: &[Effect]| {
-        let mut s = Stage::with(&["p", "p"], 1, |settings| settings.auto_interruptible = interruptible);
+        let mut s = Stage::with(&["p:m", "p:m"], 1, |settings| settings.auto_interruptible = interruptible);
         s.enqueue_auto(1);
         s.started(1);
         assert_eq!(s.enqueue(1, High), expected, "by a high entry of its session");
 
-        let mut s = Stage::with(&["p", "p"], 1, |settings| settings.auto_interruptible = interruptible);
+        let mut s = Stage::with(&["p:m", "p:m"], 1, |settings| settings.auto_interruptible = interruptible);
         s.enqueue_auto(1);
         s.started(1);
         s.tell(Event::Activated(SessionId(2)));
@@ -282,7 +320,7 @@ fn an_auto_reply_is_interrupted_only_where_that_is_allowed() {
 
 #[test]
 fn a_high_entry_that_may_not_start_interrupts_nobody_until_it_may() {
-    let mut s = Stage::new(&["p"], 1);
+    let mut s = Stage::new(&["p:m"], 1);
     s.enqueue(1, Low);
     s.started(1);
     s.tell(Event::Hold { session: SessionId(1), held: true, release: false });
@@ -293,7 +331,7 @@ fn a_high_entry_that_may_not_start_interrupts_nobody_until_it_may() {
 
 #[test]
 fn a_slot_is_promised_to_the_person_and_not_to_the_session() {
-    let mut s = Stage::new(&["p"; 3], 1);
+    let mut s = Stage::new(&["p:m"; 3], 1);
     s.enqueue(1, Low);
     s.started(1);
     s.enqueue(2, High);
@@ -310,7 +348,7 @@ fn a_slot_is_promised_to_the_person_and_not_to_the_session() {
 
 #[test]
 fn the_clock_that_is_set_neither_stops_nor_hastens_what_waits() {
-    let mut s = Stage::new(&["p"], 1);
+    let mut s = Stage::new(&["p:m"], 1);
     s.enqueue(1, Normal);
     s.started(1);
     s.ended(1, rate_limited(30), Came::Nothing);
@@ -329,7 +367,7 @@ fn the_clock_that_is_set_neither_stops_nor_hastens_what_waits() {
 
 #[test]
 fn a_server_error_that_asks_for_too_much_patience_holds_its_session_alone() {
-    let mut s = Stage::new(&["p", "p"], 2);
+    let mut s = Stage::new(&["p:m", "p:m"], 2);
     s.enqueue(1, Normal);
     s.started(1);
     let retry_after = Some(Duration::from_secs(3_600));
@@ -342,7 +380,7 @@ fn a_server_error_that_asks_for_too_much_patience_holds_its_session_alone() {
 
 #[test]
 fn what_a_person_cancelled_is_cancelled_also_when_chatmux_ends() {
-    let mut s = Stage::new(&["p"], 1);
+    let mut s = Stage::new(&["p:m"], 1);
     s.enqueue(1, Normal);
     s.started(1);
     s.tell(Event::Cancel(SessionId(1)));
@@ -354,7 +392,7 @@ fn what_a_person_cancelled_is_cancelled_also_when_chatmux_ends() {
 
 #[test]
 fn the_end_of_chatmux_puts_back_what_had_not_begun() {
-    let mut s = Stage::new(&["p"], 1);
+    let mut s = Stage::new(&["p:m"], 1);
     s.enqueue(1, Normal);
     s.started(1);
     s.tell(Event::Quit);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::own_clock::Own;
 use super::{Cause, Waiting};
-use crate::domain::{EntryId, Priority};
+use crate::domain::{EntryId, ModelName, Priority};
 
 /// What a session's turn is doing. Exactly one turn at a time, because there is exactly one phase.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +27,8 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Running {
     pub(super) pending: Pending,
-    /// Whose slot it holds; the session's model may change meanwhile.
-    pub(super) provider: String,
+    /// Who answers it; the session's model may change meanwhile.
+    pub(super) model: ModelName,
     /// It shall end early, and why. The first cause stays, but the end of chatmux overrules it, and a person overrules all.
     pub(super) cause: Option<Cause>,
     /// It was told to end, or has ended: its slot will be free without more ado.
@@ -58,7 +58,7 @@ const CLASSES: usize = 4;
 /// One session's queue.
 #[derive(Debug)]
 pub(super) struct SessionQueue {
-    pub(super) provider: String,
+    pub(super) model: ModelName,
     pub(super) held: bool,
     pub(super) phase: Phase,
     /// Set after a refused start: nothing of this session starts earlier.
@@ -80,9 +80,9 @@ pub(super) struct SessionQueue {
 }
 
 impl SessionQueue {
-    pub(super) fn new(provider: String, held: bool, auto_before_normal: bool) -> Self {
+    pub(super) fn new(model: ModelName, held: bool, auto_before_normal: bool) -> Self {
         Self {
-            provider,
+            model,
             held,
             phase: Phase::Idle,
             not_before: None,
@@ -272,7 +272,8 @@ mod tests {
             steps in prop::collection::vec((0..4_u8, 1..20_i64, 0..3_u8, 0..9_i64, any::<bool>()), 1..60),
             auto_before_normal: bool,
         ) {
-            let mut queue = SessionQueue::new(String::new(), false, auto_before_normal);
+            let model: ModelName = "p:m".parse().unwrap();
+            let mut queue = SessionQueue::new(model, false, auto_before_normal);
             let mut there: BTreeMap<EntryId, Pending> = BTreeMap::new();
             for (step, entry, priority, position, held) in steps {
                 let priority = [Priority::High, Priority::Normal, Priority::Low][usize::from(priority)];

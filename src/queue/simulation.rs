@@ -27,7 +27,7 @@ impl World {
     /// The faults stop and the person lets everything go: all that was accepted ends.
     fn come_to_rest(&mut self) {
         self.faults = false;
-        self.providers.iter_mut().for_each(|provider| provider.window = 0);
+        self.models.iter_mut().for_each(|model| model.window = 0);
         self.sessions.iter_mut().for_each(|session| session.looping = session.looping.map(|(number, _)| (number, 0)));
         let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
         ids.iter().for_each(|&session| self.set_held(session, false, true));

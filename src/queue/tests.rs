@@ -21,7 +21,7 @@ impl Bench {
         let queue = Queue::new(Settings::new(limits, RetryPolicy { jitter: 0.0, ..RetryPolicy::default() }));
         let mut bench = Self { queue, now: NOW, next: 0 };
         for id in 1..=sessions {
-            bench.tell(Event::SessionAdded { session: SessionId(id), provider: "p".into(), held: false });
+            bench.tell(Event::SessionAdded { session: SessionId(id), model: "p:m".parse().unwrap(), held: false });
         }
         bench
     }
@@ -334,7 +334,7 @@ fn what_is_found_at_the_start_is_ranked_before_anything_starts() {
         let settings = Settings { auto_before_normal, ..Settings::new(limits, RetryPolicy::default()) };
         b.queue = Queue::new(settings);
         for id in [1, 2] {
-            b.tell(Event::SessionAdded { session: SessionId(id), provider: "p".into(), held: false });
+            b.tell(Event::SessionAdded { session: SessionId(id), model: "p:m".parse().unwrap(), held: false });
         }
         b.tell(Event::Activated(SessionId(2)));
         assert_eq!(b.tell(Event::Found(vec![low, normal, auto])), [start(2, entry, 1)]);

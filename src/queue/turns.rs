@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::retry::{Patience, Verdict};
 use super::session_queue::{Pending, Phase, Running};
 use super::{Came, Cause, Effect, Outcome, Queue, RetryPolicy, Settlement, Waiting};
-use crate::domain::{ErrorKind, ProviderError, SessionId, Timestamp};
+use crate::domain::{ErrorKind, ModelName, ProviderError, SessionId, Timestamp};
 
 /// How an attempt ended ([`super::Event::Ended`]).
 pub(super) struct Attempt {
@@ -33,8 +33,8 @@ impl Queue {
     pub(super) fn accepted(&mut self, session: SessionId) {
         let Some(running) = self.sessions.get(&session).and_then(|queue| queue.running()) else { return };
         let limits = &self.settings.limits;
-        let slots = limits.per_provider.get(&running.provider).map_or(limits.max_concurrent, |&own| own);
-        if let Some(lane) = self.lanes.get_mut(&running.provider) {
+        let slots = limits.per_provider.get(&running.model.provider).map_or(limits.max_concurrent, |&own| own);
+        if let Some(lane) = self.lanes.get_mut(&running.model) {
             lane.gate.accepted(session, slots.min(limits.max_concurrent));
         }
     }
@@ -75,14 +75,14 @@ impl Queue {
             let due = again.waiting.not_before.map(|at| self.clock.due(at, longest));
             Pending { due, ..again }
         });
-        let (entry, provider) = (running.pending.waiting.entry, running.provider.clone());
+        let (entry, model) = (running.pending.waiting.entry, running.model.clone());
         queue.phase = Phase::Settling(running);
         let refused = patience_asked(attempt).map(|asked| self.settings.retry.patience(asked, attempt.roll));
         let too_long = too_long(&self.settings.retry, &end, attempt.roll);
         queue.held |= too_long.is_some();
         effects.push(Effect::Settle { session, entry, end });
         self.will_be_free(session);
-        self.close_gate(session, provider, refused, attempt.now, effects);
+        self.close_gate(session, model, refused, attempt.now, effects);
         if let Some(wait) = too_long {
             effects.push(Effect::HoldSession { session, until: attempt.now.plus(wait) });
         }
@@ -91,13 +91,13 @@ impl Queue {
     fn close_gate(
         &mut self,
         session: SessionId,
-        provider: String,
+        model: ModelName,
         asked: Option<Patience>,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
         let own = self.clock.now();
-        let lane = self.lanes.entry(provider.clone()).or_default();
+        let lane = self.lanes.entry(model.clone()).or_default();
         lane.gate.let_go(session);
         let (wait, refusing) = match asked {
             Some(Patience::Wait(wait)) => (wait, false),
@@ -105,7 +105,7 @@ impl Queue {
             None => return,
         };
         if lane.gate.close(own.plus(wait), refusing) {
-            effects.push(Effect::Gate { provider, until: Some(now.plus(wait)) });
+            effects.push(Effect::Gate { model, until: Some(now.plus(wait)) });
         }
     }
 
@@ -176,29 +176,31 @@ impl Queue {
         let running = self.sessions.get_mut(&session).and_then(|queue| queue.running_mut());
         let Some(running) = running.filter(|running| !running.ending) else { return };
         running.ending = true;
-        if let Some(lane) = self.lanes.get_mut(&running.provider) {
-            lane.yielding.remove(&(running.pending.arrival, session));
-            lane.ending += 1;
+        if let Some(slots) = self.slots.get_mut(&running.model.provider) {
+            slots.yielding.remove(&(running.pending.arrival, session));
+            slots.ending += 1;
             self.ending += 1;
         }
     }
 
     /// Gives a turn's slot back.
     fn release(&mut self, session: SessionId, running: &Running) {
-        let Some(lane) = self.lanes.get_mut(&running.provider) else { return };
-        lane.taken -= 1;
+        if let Some(lane) = self.lanes.get_mut(&running.model) {
+            lane.gate.let_go(session);
+        }
+        let Some(slots) = self.slots.get_mut(&running.model.provider) else { return };
+        slots.taken -= 1;
         self.taken -= 1;
-        lane.gate.let_go(session);
         if running.ending {
-            lane.ending -= 1;
+            slots.ending -= 1;
             self.ending -= 1;
         } else {
-            lane.yielding.remove(&(running.pending.arrival, session));
+            slots.yielding.remove(&(running.pending.arrival, session));
         }
     }
 }
 
-/// How long the provider asks to be left alone, if that is why the attempt failed (429, 503).
+/// How long the server asks to be left alone with this model, if that is why the attempt failed (429, 503).
 fn patience_asked(attempt: &Attempt) -> Option<Duration> {
     match &attempt.outcome {
         Outcome::Failed(error) if error.retryable && is_refusal(error) => error.retry_after,
@@ -207,7 +209,7 @@ fn patience_asked(attempt: &Attempt) -> Option<Duration> {
 }
 
 /// How long the server wants what goes back to pending to wait, when that is longer than allowed: then its session is held, whether
-/// or not it is the provider as a whole that asks.
+/// or not its model's gate closes.
 fn too_long(retry: &RetryPolicy, end: &Settlement, roll: f64) -> Option<Duration> {
     let Settlement::Retry { error, .. } = end else { return None };
     match retry.patience(error.retry_after?, roll) {

@@ -141,7 +141,11 @@ impl<O: Write, E: Write> Writer<O, E> {
             Event::Queued { ahead: 0, .. } => Ok(()),
             Event::Queued { .. } if foreground => Ok(()),
             Event::Queued { .. } | Event::Retry { .. } | Event::Notice { .. } => self.say(&event),
-            Event::Started { .. } | Event::Delta { .. } | Event::Idle { .. } | Event::Result { .. } => Ok(()),
+            Event::Started { .. }
+            | Event::Delta { .. }
+            | Event::Progress { .. }
+            | Event::Idle { .. }
+            | Event::Result { .. } => Ok(()),
         }
     }
 

@@ -75,8 +75,8 @@ pub struct Listing {
 pub struct QueueNow {
     /// Session by session: the running entry, the pending ones in their order, the dead ones.
     pub entries: Vec<Listed>,
-    /// Providers that asked to wait, and until when; some may be due.
-    pub gates: Vec<(String, Timestamp)>,
+    /// Models whose gate is closed, and until when; some may be due.
+    pub gates: Vec<(ModelName, Timestamp)>,
 }
 
 /// One entry, and what is around it.

@@ -26,6 +26,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0006_leases.sql")),
     M::up(include_str!("../../migrations/0007_chunk_log.sql")),
     M::up(include_str!("../../migrations/0008_finish_reasons.sql")),
+    M::up(include_str!("../../migrations/0009_gates_by_model.sql")),
 ];
 /// The same, as the migration crate takes them.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -36,6 +36,8 @@ pub(super) struct Batch {
 pub(super) struct Gather {
     pieces: Pieces,
     held: Batch,
+    /// Something without content came since that was last asked.
+    alive: bool,
     /// The next batch goes no earlier; nothing was given yet: at once.
     not_before: Option<Instant>,
     pause: Option<Pin<Box<Sleep>>>,
@@ -45,7 +47,7 @@ pub(super) struct Gather {
 
 impl Gather {
     pub(super) fn new(pieces: Pieces) -> Self {
-        Self { pieces, held: Batch::default(), not_before: None, pause: None, grace: None }
+        Self { pieces, held: Batch::default(), alive: false, not_before: None, pause: None, grace: None }
     }
 
     /// The next batch. Can be dropped and called again at any time: what came is kept here. Not to be called after the end.
@@ -56,6 +58,11 @@ impl Gather {
     /// What is held now, for a stream that is given up.
     pub(super) fn take(&mut self) -> Batch {
         std::mem::take(&mut self.held)
+    }
+
+    /// Whether anything without content came since this was last asked.
+    pub(super) fn take_alive(&mut self) -> bool {
+        std::mem::take(&mut self.alive)
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Batch> {
@@ -102,8 +109,9 @@ impl Gather {
         match next {
             None => held.end = Some(Ok(())),
             Some(Err(error)) => held.end = Some(Err(error)),
-            Some(Ok(Piece::Alive)) => {}
+            Some(Ok(Piece::Alive)) => self.alive = true,
             Some(Ok(Piece::Usage(usage))) => {
+                self.alive = true;
                 held.usage.input = usage.input.or(held.usage.input);
                 held.usage.output = usage.output.or(held.usage.output);
             }

@@ -11,6 +11,7 @@
 
 mod gather;
 mod partial;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use crate::store::{Context, Store, StoreError};
 use gather::{Batch, Gather};
 use partial::Partial;
 pub use partial::chunk;
+use silence::Silence;
 
 /// Reports that may wait for the coordinator, of all workers together. At the bound the streams wait.
 pub const REPORTS: usize = 256;
@@ -71,7 +73,7 @@ pub struct Report {
     pub what: What,
 }
 
-/// What a worker has to say. Any number of deltas and of news of the store, then one end.
+/// What a worker has to say. Any number of deltas, of silences and of news of the store, then one end.
 #[derive(Debug)]
 pub enum What {
     /// A piece of the answer.
@@ -80,6 +82,13 @@ pub enum What {
         start: u64,
         /// The piece.
         delta: Delta,
+    },
+    /// No content came for some time. At most once in 10 s.
+    Progress {
+        /// Since the last content, or since the start of the attempt.
+        silent: Duration,
+        /// Whether bytes without content came since the last of these reports, or since the start.
+        alive: bool,
     },
     /// The store began to refuse checkpoints, or takes them again. Meanwhile what comes is kept in memory, up to a bound at which
     /// the stream waits.
@@ -187,6 +196,7 @@ struct Turn {
 impl Turn {
     async fn follow(&mut self, pieces: Pieces, cancel: &CancellationToken) -> Outcome {
         let mut gather = Gather::new(pieces);
+        let mut silence = Silence::new(self.state.began);
         let cancelled = cancel.cancelled();
         tokio::pin!(cancelled);
         loop {
@@ -213,7 +223,15 @@ impl Turn {
                     }
                 },
                 batch = gather.next(), if !self.partial.is_full() => batch,
+                // What is not read because the store refuses it is not the model's silence.
+                silent = silence.due(), if !self.partial.is_full() => {
+                    self.report(What::Progress { silent, alive: gather.take_alive() }).await;
+                    continue;
+                }
             };
+            if !batch.deltas.is_empty() {
+                silence.ended();
+            }
             let Batch { deltas, usage, finish, end, .. } = batch;
             self.note(usage, finish);
             let too_large = self.send(deltas).await;

@@ -88,6 +88,7 @@ impl Bench {
                     assert_eq!(start, self.kept.reasoning_bytes + reasoning.len() as u64);
                     reasoning += &more;
                 }
+                What::Progress { silent, alive } => panic!("silent for {silent:?}, alive: {alive}"),
                 What::Store(news) => panic!("the store is sound: {news:?}"),
                 What::Ended(ended) => return (text, reasoning, *ended),
             }
@@ -123,6 +124,56 @@ async fn what_comes_is_reported_in_order_and_the_end_with_it() {
     assert_eq!(ended.usage, Usage { input: Some(3), output: Some(2) });
     assert_eq!(ended.finish, Some(FinishReason::Length.into()));
     assert!(ended.came == Came::Text && ended.first_at.is_some());
+}
+
+/// Yields each of these pieces after its pause.
+#[derive(Debug)]
+struct Paced(Vec<(u64, Piece)>);
+
+impl Provider for Paced {
+    fn stream(&self, _: Request) -> Pieces {
+        Box::pin(stream::unfold(self.0.clone().into_iter(), async |mut pieces| {
+            let (seconds, piece) = pieces.next()?;
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Some((Ok(piece), pieces))
+        }))
+    }
+}
+
+/// What a turn with these pieces reports, but for its end: a silence as `silent 10 alive`, content as its text.
+async fn reported(pieces: Vec<(u64, Piece)>) -> Vec<String> {
+    let mut b = start_with(Arc::new(Paced(pieces)), "m", 1, Kept::default());
+    let mut said = Vec::new();
+    loop {
+        match b.reports.recv().await.unwrap().what {
+            What::Delta { delta, .. } => said.push(delta.text().to_owned()),
+            What::Progress { silent, alive } => {
+                said.push(format!("silent {}{}", silent.as_secs(), if alive { " alive" } else { "" }));
+            }
+            What::Store(news) => panic!("the store is sound: {news:?}"),
+            What::Ended(_) => return said,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_is_reported_every_ten_seconds_and_whether_bytes_came() {
+    let finish = || Piece::Finish(FinishReason::Stop.into());
+    let word = |text: &str| Piece::Text(text.to_owned());
+    let mut pieces = vec![(4, Piece::Alive), (9, Piece::Alive)];
+    pieces.extend([(22, word("a")), (9, word("b")), (9, Piece::Reasoning("c".to_owned()))]);
+    // Usage is no content.
+    pieces.extend([(6, Piece::Usage(Usage { input: Some(3), output: None })), (6, word("d")), (0, finish())]);
+    let said = reported(pieces).await;
+    let expected = ["silent 10 alive", "silent 20 alive", "silent 30", "a", "b", "c", "silent 10 alive", "d"];
+    assert_eq!(said, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_content_comes_no_silence_is_reported() {
+    let mut pieces: Vec<_> = (0..100).map(|_| (9, Piece::Text("w".to_owned()))).collect();
+    pieces.push((0, Piece::Finish(FinishReason::Stop.into())));
+    assert_eq!(reported(pieces).await, vec!["w"; 100]);
 }
 
 #[tokio::test]

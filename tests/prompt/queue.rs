@@ -142,9 +142,9 @@ fn a_provider_that_asks_for_patience_is_said_with_the_time() {
     pty.type_keys("/new two\r");
     pty.wait_last("2:two>");
     pty.type_keys("second\r");
-    pty.wait_part(", as fake asked: /retry tries it now");
+    pty.wait_part(", as fake:m asked: /retry tries it now");
     pty.type_keys("/queue\r");
-    pty.wait_part("waits for fake until ");
+    pty.wait_part("waits for fake:m until ");
     // Who goes there sees what it waits for.
     pty.type_keys("/1\r");
     pty.wait_part("#1 is tried again in ");
@@ -154,6 +154,41 @@ fn a_provider_that_asks_for_patience_is_said_with_the_time() {
     pty.wait_row("echo: second");
     pty.type_keys("/quit\r");
     assert_eq!(pty.end(), 0);
+}
+
+/// Whether the gate pauses or refuses, and whether or not something is ahead: the line stands there, and what becomes of it.
+#[test]
+fn what_is_typed_behind_a_gate_is_echoed_and_acknowledged() {
+    let check = |columns, patience: &str, typed: &str| {
+        let home = Home::new();
+        let busy = Reply::status(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after", patience);
+        home.server.on("first", busy);
+        let mut pty = home.start(columns);
+        pty.type_keys("first\r");
+        let refuses = patience == "3600";
+        pty.wait_part(if refuses { "[1 main] the server asks to wait" } else { "[1 main] retrying in" });
+        pty.type_keys("/new two\r");
+        pty.wait_part("2:two>");
+        pty.type_keys(&format!("{typed}\r"));
+        let rows = pty.wait_part(if refuses { "[2 two] the server asks to wait" } else { "#2 waits until " });
+        let below = |rows: &[String], echo: &str| {
+            let at = rows.iter().position(|row| row == echo).unwrap_or_else(|| panic!("no {echo:?} in {rows:#?}"));
+            rows[at + 1].clone()
+        };
+        let said = below(&rows, &format!("2:two> {typed}"));
+        assert!(said.starts_with(if refuses { "queued #2" } else { "#2 waits until " }), "{said:?}");
+        pty.type_keys("third\r");
+        let rows = pty.wait_row("queued #3, 1 ahead");
+        assert_eq!(below(&rows, "2:two> third"), "queued #3, 1 ahead");
+        pty.type_keys("/quit\r");
+        assert_eq!(pty.end(), 0);
+    };
+    for columns in [80, 40] {
+        for patience in ["60", "3600"] {
+            check(columns, patience, "second 日本");
+            check(columns, patience, "/bg second 日本");
+        }
+    }
 }
 
 #[test]

@@ -79,6 +79,30 @@ fn a_model_that_thinks_and_one_that_falls_silent_say_so() {
     assert_eq!(pty.end(), 0);
 }
 
+/// Ten seconds, which are the contract's: what is waited for is the sign.
+#[test]
+fn who_is_silent_and_alive_is_said_to_think_whichever_session_is_looked_at() {
+    let shown = [(80, "typed 日本 ahead"), (40, "日本")].map(|(columns, line)| {
+        let home = Home::new();
+        let mut pty = home.start(columns);
+        pty.type_keys("/new two\r/model demo:echo?first=1h&alive=1\rhello\r/bg again\r");
+        pty.wait_part(", 1 ahead");
+        pty.type_keys(line);
+        (home, pty, line)
+    });
+    for (_home, mut pty, line) in shown {
+        let said = |row: &String, line: &str| row.contains("thinks, ") && still(row).ends_with(line);
+        let seen = |rows: &[String], line: &str| rows.last().is_some_and(|row| said(row, line));
+        pty.wait("that it thinks", |rows| seen(rows, line));
+        pty.type_keys("\x15/1\r");
+        pty.wait("session 1", |rows| rows.last().is_some_and(|row| row.ends_with("1:main>")));
+        pty.type_keys("/2\r");
+        pty.wait("that it thinks still", |rows| seen(rows, "2:two>"));
+        pty.type_keys("/stop\r/drop all\r/quit\r");
+        assert_eq!(pty.end(), 0);
+    }
+}
+
 #[test]
 fn another_attempt_is_counted_down_to_and_so_is_a_gate() {
     let home = Home::new();

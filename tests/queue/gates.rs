@@ -63,6 +63,26 @@ fn another_provider_is_not_concerned() {
 }
 
 #[test]
+fn another_model_of_the_same_provider_is_not_concerned() {
+    let server = Server::start();
+    server.on("limited", limited(30));
+    let home = Home::serving(&server, Format::OpenAi);
+    let mut program = home.start(&["--json"]);
+    program.send("/bg limited");
+    wait_of(&program, 1, "retry");
+    ["/new two", "/bg behind", "/queue"].iter().for_each(|line| program.send(line));
+    let queue = program.wait_event("the queue", |e| e["command"] == "queue")["data"].clone();
+    assert_eq!(queue[0]["waits_for"], "gate");
+    // The same message goes on with another model.
+    program.send("/model local:other");
+    program.wait_event("the answer", |e| e["event"] == "finished" && e["session"] == 2 && e["state"] == "complete");
+    program.send("/quit");
+    program.end().code(0);
+    assert_eq!(asked(&server), ["limited", "behind"]);
+    assert_eq!(home.query("SELECT model FROM gates"), [["local:m"]]);
+}
+
+#[test]
 fn the_queue_says_what_waits_for_what_and_retry_does_not_wait() {
     let server = Server::start();
     server.once("limited", limited(60));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::program::{Home, text_of};
-use crate::server::{Format, Reply, Server};
+use crate::server::{Format, Gate, Reply, Server};
 
 /// The names of an event's members, in their order.
 fn members(event: &Value) -> Vec<&str> {
@@ -82,6 +82,29 @@ fn a_turns_events_come_in_order_and_its_pieces_are_its_text() {
         events.dedup_by_key(|event| event["event"].clone());
         assert_eq!(names(&events), ["session", "queued", "started", "delta", "finished", "idle"], "{format:?}");
     }
+}
+
+/// Ten seconds, which are the contract's: what is waited for is the event.
+#[test]
+fn a_silent_turn_tells_whether_its_server_lives() {
+    let (server, gate) = (Server::start(), Gate::default());
+    server.next(Reply::words(&["so"]).gate_headers(&gate));
+    let mut program = Home::serving(&server, Format::OpenAi).start(&["--json"]);
+    let lines = ["/bg hello", "/new two", "/model demo:echo?first=1h&alive=1", "/bg hello"];
+    lines.iter().for_each(|line| program.send(line));
+    for (session, alive) in [(1, false), (2, true)] {
+        let is_it = |e: &Value| e["event"] == "progress" && e["session"] == session;
+        let event = program.wait_event("a progress", is_it);
+        assert_eq!(members(&event), ["event", "session", "entry", "silent_ms", "alive"]);
+        assert_eq!((&event["entry"], &event["alive"]), (&json!(session), &json!(alive)), "{event}");
+        assert!(event["silent_ms"].as_u64().unwrap() >= 10_000, "{event}");
+    }
+    gate.open();
+    program.send("/stop 2");
+    let outcome = program.finish().code(0);
+    let progress = outcome.named("progress");
+    assert!(progress.iter().all(|event| event["entry"].is_i64()), "{progress:?}");
+    assert_eq!(outcome.named("finished").len(), 2);
 }
 
 #[test]

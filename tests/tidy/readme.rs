@@ -76,6 +76,7 @@ fn events() -> Vec<Event> {
         Event::Started { session, entry, attempt: 1 },
         Event::Delta { session, entry, delta: Delta::Text(String::new()) },
         Event::Delta { session, entry, delta: Delta::Reasoning(String::new()) },
+        Event::Progress { session, entry, silent_ms: 30_000, alive: true },
         Event::Retry { session, entry, attempt: 2, of: 5, in_ms: 1_500, error },
         Event::Finished {
             session,

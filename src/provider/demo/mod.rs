@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `delay=20ms` | between two chunks (tour: 30 ms, echo: none) |
 //! | `first=1s` | before the first chunk |
+//! | `alive=1` | meanwhile it shows every second that it lives |
 //! | `chunk=4` | characters of a chunk; else a word with its blanks |
 //! | `repeat=3` | the text that many times |
 //! | `words=100` | filler of that many words instead of an answer |

@@ -60,6 +60,8 @@ pub(super) struct Params {
     pub(super) voice: Voice,
     /// Before the first chunk.
     pub(super) first: Duration,
+    /// Meanwhile it shows every second that it lives.
+    pub(super) alive: bool,
     /// Between two chunks.
     pub(super) delay: Duration,
     /// Characters of a chunk; `None`: a word with the blanks behind it.
@@ -77,8 +79,8 @@ pub(super) struct Params {
 }
 
 /// The parameters as an error lists them.
-const KNOWN: &str = "delay=20ms, first=1s, chunk=4, repeat=3, words=100, think=TEXT, retry_after=2s, fail=429x2, fail=cut@5, \
-                     fail=reset@5, fail=stall@5";
+const KNOWN: &str = "delay=20ms, first=1s, alive=1, chunk=4, repeat=3, words=100, think=TEXT, retry_after=2s, fail=429x2, \
+                     fail=cut@5, fail=reset@5, fail=stall@5";
 
 impl Params {
     /// Reads `tour`, `echo?delay=20ms&fail=429x2` …
@@ -99,6 +101,7 @@ impl Params {
         let mut params = Self {
             voice,
             first: Duration::ZERO,
+            alive: false,
             delay,
             chunk: None,
             repeat: 1,
@@ -122,6 +125,7 @@ impl Params {
     fn set(&mut self, key: &str, value: &str) -> Option<()> {
         match key {
             "first" => self.first = pause(value)?,
+            "alive" if value == "1" => self.alive = true,
             "delay" => self.delay = pause(value)?,
             "retry_after" => self.retry_after = Some(parse_duration(value).ok()?),
             "chunk" => self.chunk = Some(value.parse().ok().filter(|n: &NonZeroUsize| n.get() <= MAX_CHUNK_CHARS)?),

@@ -14,6 +14,9 @@ use crate::provider::{Piece, Request};
 /// Bytes of a chunk that is a word: a text without blanks still comes in pieces.
 const MAX_WORD_BYTES: usize = 4 << 10;
 
+/// Between two signs of life before the first chunk.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Where the answer is. Each step yields one piece.
 #[derive(Debug)]
 enum Step {
@@ -34,6 +37,8 @@ pub(super) struct Play {
     /// How long a stall is borne.
     idle: Duration,
     attempt: u32,
+    /// What is left of the wait before the first chunk.
+    first: Duration,
     /// Words of the request.
     input: u64,
     thought: Cursor,
@@ -49,10 +54,12 @@ impl Play {
         let params = Params::parse(&request.model);
         let (thought, text) = params.as_ref().map(|params| script(params, &request)).unwrap_or_default();
         let input = words(&request.system) + request.messages.iter().map(|message| words(&message.text)).sum::<u64>();
+        let first = params.as_ref().map_or(Duration::ZERO, |params| params.first);
         Self {
             params,
             idle,
             attempt: request.attempt,
+            first,
             input,
             thought,
             text,
@@ -84,7 +91,12 @@ impl Play {
         if let Some(fault @ Fault::Status(_)) = fault {
             return Err(self.fail(fault, params.retry_after).await);
         }
-        pause(params.first).await;
+        if params.alive && self.first > ALIVE_INTERVAL {
+            sleep(ALIVE_INTERVAL).await;
+            self.first -= ALIVE_INTERVAL;
+            return Ok(Piece::Alive);
+        }
+        pause(self.first).await;
         self.step = Step::Speak(fault);
         self.speak().await
     }

@@ -39,6 +39,19 @@ fn play(request: Request) -> (Vec<Piece>, Option<ProviderError>, Duration) {
     })
 }
 
+#[test]
+fn signs_of_life_come_every_second_before_the_first_chunk() {
+    let (pieces, error, took) = play(request("echo?first=3500ms&alive=1", 1, &["a"]));
+    assert_eq!(
+        (&pieces[..4], error, took),
+        (
+            &[Piece::Alive, Piece::Alive, Piece::Alive, Piece::Text("a".to_owned()),][..],
+            None,
+            Duration::from_millis(3_500)
+        )
+    );
+}
+
 fn texts(pieces: &[Piece]) -> Vec<&str> {
     pieces.iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(text.as_str()) } else { None }).collect()
 }

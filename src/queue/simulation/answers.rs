@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::{Came, Cause, Event, Outcome, Queue, Settlement, Waiting};
 use super::ends::back_to_pending;
 use super::rules::Expected;
-use super::world::{Brake, Item, MAX_RETRY_AFTER, PROVIDERS, Session, Stage, Turn, World};
+use super::world::{Brake, Item, MAX_RETRY_AFTER, Session, Stage, Turn, World, name};
 use crate::domain::{EntryId, ErrorKind, Priority, ProviderError, SessionId, Timestamp};
 
 /// How long a session is left alone after a refused start.
@@ -59,7 +59,7 @@ impl World {
         if turn.cause == Some(Cause::Person) {
             self.expected.discard = Some(turn.item.waiting.entry);
         }
-        self.let_go(session, turn.provider);
+        self.let_go(session, turn.model);
         self.at_mut(session).pending.push(turn.item);
         self.tell(Event::StartRefused { session, wait: REFUSED_WAIT });
     }
@@ -69,9 +69,9 @@ impl World {
         let came = if self.rng.chance(30) { Came::Reasoning } else { Came::Text };
         let turn = self.turn_mut(session);
         // Who turns requests away sends nothing of an answer.
-        let provider = turn.provider;
+        let model = turn.model;
         let first = !turn.accepted;
-        if first && self.providers[provider].window > self.own {
+        if first && self.models[model].window > self.own {
             return self.end_attempt(session);
         }
         let turn = self.turn_mut(session);
@@ -80,7 +80,7 @@ impl World {
         turn.news = true;
         if first {
             self.follow_clock();
-            self.note_accepted(session, provider);
+            self.note_accepted(session, model);
             self.tell(Event::Accepted(session));
         }
     }
@@ -96,14 +96,14 @@ impl World {
 
     fn outcome(&mut self, session: SessionId) -> Outcome {
         let turn = self.turn_mut(session);
-        let (told, accepted, provider) = (turn.told, turn.accepted, turn.provider);
+        let (told, accepted, model) = (turn.told, turn.accepted, turn.model);
         if told && self.rng.chance(80) {
             return Outcome::Stopped;
         }
         if !self.faults {
             return Outcome::Complete;
         }
-        let left = self.providers[provider].window - self.own;
+        let left = self.models[model].window - self.own;
         if left > 0 && !accepted {
             let retry_after = Duration::from_millis(left as u64);
             return failed(ErrorKind::RateLimited, Some(429), Some(retry_after));
@@ -124,7 +124,7 @@ impl World {
                     _ => self.rng.below(most / 4),
                 };
                 let retry_after = Duration::from_millis(wait);
-                self.providers[provider].window = self.own + wait as i64;
+                self.models[model].window = self.own + wait as i64;
                 failed(ErrorKind::RateLimited, Some(429), Some(retry_after))
             }
         }
@@ -246,21 +246,21 @@ impl World {
         self.expected = Expected::default();
         self.reserved.clear();
         let (active, sessions) = (self.active.take(), std::mem::take(&mut self.sessions));
-        self.providers.iter_mut().for_each(|provider| provider.brake = Brake::Open);
+        self.models.iter_mut().for_each(|model| model.brake = Brake::Open);
         // As `on_start = ask` does: what waits is held until the person says.
         let ask = self.rng.chance(60);
         let mut waiting = Vec::new();
         for session in sessions {
             let pending = session.pending.into_iter().map(|item| (session.id, item));
             waiting.extend(pending);
-            let (provider, held) = (PROVIDERS[session.provider].to_owned(), session.held);
+            let (model, held) = (name(session.model), session.held);
             let id = session.id;
             let rest = Session { pending: Vec::new(), wait: None, promised: false, turn: None, ..session };
             self.sessions.push(rest);
-            self.tell(Event::SessionAdded { session: id, provider, held });
+            self.tell(Event::SessionAdded { session: id, model, held });
         }
-        for nth in 0..PROVIDERS.len() {
-            if let Some(until) = self.providers[nth].gate {
+        for nth in 0..self.models.len() {
+            if let Some(until) = self.models[nth].gate {
                 self.find_gate(nth, until);
             }
         }
@@ -276,14 +276,14 @@ impl World {
         }
     }
 
-    fn find_gate(&mut self, provider: usize, until: Timestamp) {
+    fn find_gate(&mut self, model: usize, until: Timestamp) {
         let wait = until.0 - self.now.0;
         if wait > 0 {
             let refuses = wait > self.settings.retry.longest_patience().as_millis() as i64;
             let until = self.own + wait;
-            self.providers[provider].brake = if refuses { Brake::Refusing(until) } else { Brake::Paused(until) };
+            self.models[model].brake = if refuses { Brake::Refusing(until) } else { Brake::Paused(until) };
         }
-        self.tell(Event::Gate { provider: PROVIDERS[provider].to_owned(), until });
+        self.tell(Event::Gate { model: name(model), until });
     }
 }
 

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use super::super::{Came, Cause, Outcome, Settlement};
 use super::rules::Asked;
-use super::world::{Brake, Item, MAX_RETRY_AFTER, SLOW, Session, Stage, Turn, World};
+use super::world::{Brake, Item, MAX_RETRY_AFTER, SLOW, Session, Stage, Turn, World, provider};
 use crate::domain::{EntryId, ErrorKind, ProviderError, SessionId, Timestamp};
 
 impl Turn {
-    pub(super) fn new(item: Item, stage: Stage, provider: usize) -> Self {
+    pub(super) fn new(item: Item, stage: Stage, model: usize) -> Self {
         let came = if item.has_partial { Came::Text } else { Came::Nothing };
         Self {
             item,
             stage,
-            provider,
+            model,
             cause: None,
             told: false,
             accepted: false,
@@ -36,7 +36,7 @@ pub(super) fn is_again(end: &Settlement) -> bool {
     matches!(end, Settlement::Retry { .. } | Settlement::Requeue { .. })
 }
 
-/// Whether it is the provider as a whole that asks for patience.
+/// Whether it closes the gate.
 fn is_refusal(error: &ProviderError) -> bool {
     let says_so = matches!(error.kind, ErrorKind::RateLimited | ErrorKind::Overloaded);
     error.retryable && (says_so || matches!(error.status, Some(429 | 503)))
@@ -47,20 +47,20 @@ impl World {
     pub(super) fn note_outcome(&mut self, session: SessionId, outcome: &Outcome) {
         let turn = self.at_mut(session).turn.as_mut().expect("what ends is under way");
         turn.outcome = Some(outcome.clone());
-        let provider = turn.provider;
-        self.let_go(session, provider);
+        let model = turn.model;
+        self.let_go(session, model);
         let Outcome::Failed(error) = outcome else { return };
         let Some(asked) = error.retry_after.filter(|_| is_refusal(error)) else { return };
-        let before = self.providers[provider].brake;
+        let before = self.models[model].brake;
         let until = self.own + millis(asked);
-        self.expected.asked = Some(Asked { provider, until, before, noted: false });
+        self.expected.asked = Some(Asked { model, until, before, noted: false });
         let refuses = asked > MAX_RETRY_AFTER || matches!(before, Brake::Refusing(_));
-        self.providers[provider].brake = if refuses { Brake::Refusing(until) } else { Brake::Paused(until) };
+        self.models[model].brake = if refuses { Brake::Refusing(until) } else { Brake::Paused(until) };
     }
 
     /// A slow start's request shows nothing any more.
-    pub(super) fn let_go(&mut self, session: SessionId, provider: usize) {
-        if let Brake::Slow { asking, .. } = &mut self.providers[provider].brake
+    pub(super) fn let_go(&mut self, session: SessionId, model: usize) {
+        if let Brake::Slow { asking, .. } = &mut self.models[model].brake
             && *asking == Some(session)
         {
             *asking = None;
@@ -68,11 +68,11 @@ impl World {
     }
 
     /// A slow start's request was taken.
-    pub(super) fn note_accepted(&mut self, session: SessionId, provider: usize) {
+    pub(super) fn note_accepted(&mut self, session: SessionId, model: usize) {
         let limits = &self.settings.limits;
-        let own = limits.per_provider.get(super::world::PROVIDERS[provider]).copied();
+        let own = limits.per_provider.get(provider(model)).copied();
         let slots = own.unwrap_or(usize::MAX).min(limits.max_concurrent);
-        let brake = &mut self.providers[provider].brake;
+        let brake = &mut self.models[model].brake;
         if let Brake::Slow { accepted, asking: asking @ Some(_) } = brake
             && *asking == Some(session)
         {
@@ -84,16 +84,16 @@ impl World {
         }
     }
 
-    /// The person does not want to wait for a provider.
-    pub(super) fn open(&mut self, provider: usize, only_refusing: bool) {
-        let closed = match self.providers[provider].brake {
+    /// The person does not want to wait for a model.
+    pub(super) fn open(&mut self, model: usize, only_refusing: bool) {
+        let closed = match self.models[model].brake {
             Brake::Refusing(_) => true,
             Brake::Paused(_) => !only_refusing,
             Brake::Open | Brake::Slow { .. } => false,
         };
         if closed {
-            self.providers[provider].brake = SLOW;
-            self.expected.opened = Some(provider);
+            self.models[model].brake = SLOW;
+            self.expected.opened = Some(model);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{Cause, Event};
 use super::ends::retrying;
 use super::rules::place;
-use super::world::{Item, PROVIDERS, Session, Stage, Turn, World};
+use super::world::{Item, MODELS, Session, Stage, Turn, World, name};
 use crate::domain::{EntryId, Priority, SessionId};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -24,7 +24,7 @@ impl World {
             152..=155 => self.move_entry(session),
             156..=159 => self.drop_entry(session),
             160..=162 => self.hurry(session),
-            163..=164 => self.change_provider(session),
+            163..=164 => self.change_model(session),
             165..=167 => self.requeue(session),
             168..=170 => self.begin_loop(session),
             171..=172 => self.end_loop(session),
@@ -136,13 +136,13 @@ impl World {
         if release {
             place.pending.iter_mut().for_each(|item| item.waiting.held = false);
         }
-        let provider = place.provider;
+        let model = place.model;
         let high = place.pending.iter().map(|item| item.waiting).find(|w| w.priority == Priority::High && !w.held);
         if let Some(high) = high {
             self.intervene(session, &high);
         }
         if !held {
-            self.open(provider, true);
+            self.open(model, true);
         }
         self.tell(Event::Hold { session, held, release });
     }
@@ -223,21 +223,21 @@ impl World {
     fn hurry(&mut self, session: SessionId) {
         self.follow_clock();
         let here = self.at(session);
-        let (provider, next) = (here.provider, self.next(here).map(|next| next.waiting.entry));
+        let (model, next) = (here.model, self.next(here).map(|next| next.waiting.entry));
         let here = self.at_mut(session);
         here.wait = None;
         if let Some(item) = here.pending.iter_mut().find(|item| Some(item.waiting.entry) == next) {
             item.waiting.not_before = None;
             item.due = None;
         }
-        self.open(provider, false);
+        self.open(model, false);
         self.tell(Event::Hurry(session));
     }
 
-    fn change_provider(&mut self, session: SessionId) {
-        let provider = self.rng.index(PROVIDERS.len());
-        self.at_mut(session).provider = provider;
-        self.tell(Event::ProviderChanged { session, provider: PROVIDERS[provider].to_owned() });
+    fn change_model(&mut self, session: SessionId) {
+        let model = self.rng.index(MODELS.len());
+        self.at_mut(session).model = model;
+        self.tell(Event::ModelChanged { session, model: name(model) });
     }
 
     /// A dead letter arrives anew: at the end, with all its attempts.

@@ -64,7 +64,7 @@ impl Shared {
         self.born += 1;
         self.processes.insert(id, Process { queue, turns: BTreeMap::new() });
         for session in self.rows.keys().copied().collect::<Vec<_>>() {
-            self.tell(id, Event::SessionAdded { session, provider: "p".to_owned(), held: false });
+            self.tell(id, Event::SessionAdded { session, model: "p:m".parse().unwrap(), held: false });
             self.look(id, session);
         }
     }

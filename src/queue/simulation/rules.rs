@@ -2,8 +2,8 @@
 //! words of the module's docs. Every effect is checked when it is given; the world as a whole after every event.
 
 use super::super::{Cause, Effect, Event, MAX_PREEMPTIONS, Waiting};
-use super::world::{Brake, Item, PROVIDERS, Session, Stage, Turn, World};
-use crate::domain::{EntryId, Priority, SessionId, Timestamp};
+use super::world::{Brake, Item, MODELS, Session, Stage, Turn, World, name, provider};
+use crate::domain::{EntryId, ModelName, Priority, SessionId, Timestamp};
 
 /// What the last event must bring about, and nothing else of the kind.
 #[derive(Debug, Default)]
@@ -14,16 +14,16 @@ pub(super) struct Expected {
     pub(super) discard: Option<EntryId>,
     /// The server asks for more patience than the person has: the session is held until the person says.
     pub(super) held: Option<SessionId>,
-    /// The person did not want to wait for this provider.
+    /// The person did not want to wait for this model.
     pub(super) opened: Option<usize>,
-    /// A provider asked for patience until then at least, on the queue's own clock.
+    /// A server asked for patience with a model until then at least, on the queue's own clock.
     pub(super) asked: Option<Asked>,
 }
 
-/// A provider's wish.
+/// A server's wish.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
-    pub(super) provider: usize,
+    pub(super) model: usize,
     pub(super) until: i64,
     pub(super) before: Brake,
     pub(super) noted: bool,
@@ -62,17 +62,17 @@ impl World {
                 let nth = place.pending.iter().position(|item| item.waiting.entry == entry && !item.waiting.held);
                 let item = place.pending.remove(nth.expect("what is discarded waits, and is not held"));
                 assert!(place.turn.is_none(), "discarded beside a turn");
-                place.turn = Some(Turn::new(item, Stage::Discarding, place.provider));
+                place.turn = Some(Turn::new(item, Stage::Discarding, place.model));
             }
             Effect::HoldSession { session, until } => {
                 let place = self.at(session);
-                let refused = matches!(self.providers[place.provider].brake, Brake::Refusing(_));
+                let refused = matches!(self.models[place.model].brake, Brake::Refusing(_));
                 let by_its_turn = place.turn.as_ref().is_some_and(Turn::was_asked_too_much);
-                assert!(refused || by_its_turn, "held a session whose provider does not refuse");
+                assert!(refused || by_its_turn, "held a session whose gate does not refuse");
                 assert!(until > self.now, "held until a time that is past");
                 self.at_mut(session).held = true;
             }
-            Effect::Gate { provider, until } => self.check_gate(&provider, until),
+            Effect::Gate { model, until } => self.check_gate(&model, until),
             Effect::Idle(session) => {
                 assert_eq!(self.expected.idle.take(), Some(session), "idle at another time than the end of a turn");
                 assert!(self.at(session).turn.is_none(), "idle with a turn under way");
@@ -80,22 +80,22 @@ impl World {
         }
     }
 
-    fn check_gate(&mut self, provider: &str, until: Option<Timestamp>) {
-        let nth = PROVIDERS.iter().position(|&name| name == provider).expect("a provider");
-        self.providers[nth].gate = until;
+    fn check_gate(&mut self, model: &ModelName, until: Option<Timestamp>) {
+        let nth = (0..MODELS.len()).find(|&nth| name(nth) == *model).expect("a model");
+        self.models[nth].gate = until;
         let Some(until) = until else {
             assert_eq!(self.expected.opened.take(), Some(nth), "a gate opened that nobody asked to open");
             return;
         };
-        let asked = self.expected.asked.as_mut().expect("a gate closed without a provider's wish");
-        assert_eq!(asked.provider, nth, "another provider's gate closed");
+        let asked = self.expected.asked.as_mut().expect("a gate closed without a server's wish");
+        assert_eq!(asked.model, nth, "another model's gate closed");
         let at = self.own + (until.0 - self.now.0);
         assert!(at >= asked.until, "the gate opens earlier than the server asked");
         assert!(at <= asked.until + 1_000, "the gate stays closed much longer than the server asked");
         let shortened = matches!(asked.before, Brake::Paused(before) | Brake::Refusing(before) if before > at);
         assert!(!shortened, "a shorter wish opened the gate earlier than a longer one");
         asked.noted = true;
-        let brake = &mut self.providers[nth].brake;
+        let brake = &mut self.models[nth].brake;
         *brake = if matches!(brake, Brake::Refusing(_)) { Brake::Refusing(at) } else { Brake::Paused(at) };
     }
 
@@ -111,27 +111,27 @@ impl World {
         assert_eq!(self.next(place).map(|next| next.waiting.entry), Some(entry), "out of order within a session");
         assert!(item.due.is_none_or(|due| due <= self.own), "started before its not_before");
         assert!(place.wait.is_none_or(|wait| wait <= self.own), "started too soon after a refused start");
-        match self.providers[place.provider].brake {
-            Brake::Paused(_) | Brake::Refusing(_) => panic!("started at a provider that asked for patience"),
+        match self.models[place.model].brake {
+            Brake::Paused(_) | Brake::Refusing(_) => panic!("started behind a closed gate"),
             Brake::Slow { asking: Some(_), .. } => panic!("two at once in a slow start"),
             Brake::Slow { asking: None, .. } | Brake::Open => {}
         }
-        assert!(self.has_slot(place.provider), "more turns than slots");
+        assert!(self.has_slot(place.model), "more turns than slots");
         assert_eq!(attempt, item.waiting.attempts + 1, "attempts are counted as they are made");
         let allowed = self.settings.retry.max_attempts + item.crashed;
         assert!(attempt <= allowed, "more attempts than allowed");
         let stopped = item.of_loop.is_some_and(|of| self.ended_loops.contains(&of));
         assert!(!stopped, "an auto-reply started after its loop was ended");
         self.check_rank(place, &item);
-        let provider = place.provider;
-        if let Brake::Slow { asking, .. } = &mut self.providers[provider].brake {
+        let model = place.model;
+        if let Brake::Slow { asking, .. } = &mut self.models[model].brake {
             *asking = Some(session);
         }
         let place = self.at_mut(session);
         place.pending.retain(|item| item.waiting.entry != entry);
         place.wait = None;
         place.promised = false;
-        let mut turn = Turn::new(item, Stage::Starting, provider);
+        let mut turn = Turn::new(item, Stage::Starting, model);
         turn.item.waiting.attempts = attempt;
         turn.item.waiting.not_before = None;
         turn.item.due = None;
@@ -194,12 +194,12 @@ impl World {
     fn victim(&self) -> Option<SessionId> {
         let active = self.sessions.iter().find(|s| Some(s.id) == self.active)?;
         let next = self.ready(active)?;
-        let lets_through = self.lets_through(active.provider);
+        let lets_through = self.lets_through(active.model);
         if !self.settings.preempt || self.quitting || next.waiting.priority == Priority::Low || !lets_through {
             return None;
         }
-        let own_full = self.provider_full(active.provider);
-        let helps = |turn: &&Turn| turn.takes_slot() && (!own_full || turn.provider == active.provider);
+        let own_full = self.provider_full(active.model);
+        let helps = |turn: &&Turn| turn.takes_slot() && (!own_full || provider(turn.model) == provider(active.model));
         let comes = |turn: &Turn| turn.cause.is_some() || turn.stage == Stage::Settling;
         if self.turns().map(|(_, turn)| turn).filter(helps).any(comes) {
             return None;
@@ -225,7 +225,7 @@ impl World {
         best
     }
 
-    /// The entry that `session` would start if its provider took it and there were a slot.
+    /// The entry that `session` would start if its gate let it through and there were a slot.
     fn ready<'a>(&self, session: &'a Session) -> Option<&'a Item> {
         if session.held || session.turn.is_some() || session.wait.is_some_and(|wait| wait > self.own) {
             return None;
@@ -234,24 +234,25 @@ impl World {
     }
 
     fn could_start<'a>(&self, session: &'a Session) -> Option<&'a Item> {
-        self.ready(session).filter(|_| self.lets_through(session.provider) && self.has_slot(session.provider))
+        self.ready(session).filter(|_| self.lets_through(session.model) && self.has_slot(session.model))
     }
 
-    fn lets_through(&self, provider: usize) -> bool {
-        matches!(self.providers[provider].brake, Brake::Open | Brake::Slow { asking: None, .. })
+    fn lets_through(&self, model: usize) -> bool {
+        matches!(self.models[model].brake, Brake::Open | Brake::Slow { asking: None, .. })
     }
 
-    fn provider_full(&self, provider: usize) -> bool {
-        let limit = self.settings.limits.per_provider.get(PROVIDERS[provider]).copied().unwrap_or(usize::MAX);
-        self.turns().filter(|(_, turn)| turn.takes_slot() && turn.provider == provider).count() >= limit
+    fn provider_full(&self, model: usize) -> bool {
+        let own = provider(model);
+        let limit = self.settings.limits.per_provider.get(own).copied().unwrap_or(usize::MAX);
+        self.turns().filter(|(_, turn)| turn.takes_slot() && provider(turn.model) == own).count() >= limit
     }
 
     pub(super) fn slots_taken(&self) -> usize {
         self.turns().filter(|(_, turn)| turn.takes_slot()).count()
     }
 
-    fn has_slot(&self, provider: usize) -> bool {
-        self.slots_taken() < self.settings.limits.max_concurrent && !self.provider_full(provider)
+    fn has_slot(&self, model: usize) -> bool {
+        self.slots_taken() < self.settings.limits.max_concurrent && !self.provider_full(model)
     }
 
     fn check_after(&mut self) {
@@ -261,10 +262,10 @@ impl World {
         assert_eq!(discard, None, "what the person cancelled is not discarded");
         assert!(held.is_none_or(|session| self.at(session).held), "asked for more patience than allowed, and not held");
         assert_eq!(opened, None, "the gate did not open for the person");
-        if let Some(Asked { provider, until, before, noted: false }) = asked {
+        if let Some(Asked { model, until, before, noted: false }) = asked {
             let stands = matches!(before, Brake::Paused(at) | Brake::Refusing(at) if at >= until);
-            assert!(stands, "a provider asked for patience, and its gate did not close");
-            self.providers[provider].brake = before;
+            assert!(stands, "a server asked for patience, and the gate did not close");
+            self.models[model].brake = before;
         }
         self.check_promise();
         if let Some(victim) = self.victim() {
@@ -295,10 +296,13 @@ impl World {
         let mut wakeup = None;
         for session in &self.sessions {
             assert_eq!(self.queue.is_held(session.id), session.held, "held differs in session {}", session.id);
-            assert!(self.could_start(session).is_none(), "session {} could start and did not", session.id);
-            let brake = self.providers[session.provider].brake;
+            let forgotten = self.could_start(session).is_some();
+            let beside = self.is_closed_beside(session.model);
+            assert!(!(forgotten && beside), "the gate of another model delays session {}", session.id);
+            assert!(!forgotten, "session {} could start and did not", session.id);
+            let brake = self.models[session.model].brake;
             let refused = matches!(brake, Brake::Refusing(_)) && self.ready(session).is_some();
-            assert!(!refused, "session {} is not held, and its provider refuses", session.id);
+            assert!(!refused, "session {} is not held, and its gate refuses", session.id);
             let at = self.wakes_at(session);
             wakeup = [wakeup, at].into_iter().flatten().min();
         }
@@ -309,12 +313,18 @@ impl World {
         assert_eq!(self.queue.until_wakeup(self.now), until, "woken after another time");
     }
 
+    /// Whether another model of the same provider lets nothing through.
+    fn is_closed_beside(&self, model: usize) -> bool {
+        let is_beside = |other: usize| other != model && provider(other) == provider(model);
+        (0..MODELS.len()).any(|other| is_beside(other) && !self.lets_through(other))
+    }
+
     fn wakes_at(&self, session: &Session) -> Option<i64> {
         if session.held || session.turn.is_some() {
             return None;
         }
         let due = self.next(session)?.due.max(session.wait).filter(|&at| at > self.own);
-        due.or(match self.providers[session.provider].brake {
+        due.or(match self.models[session.model].brake {
             Brake::Paused(until) => Some(until),
             Brake::Open | Brake::Refusing(_) | Brake::Slow { .. } => None,
         })

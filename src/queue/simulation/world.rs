@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::super::{Came, Cause, Event, Limits, Outcome, Queue, RetryPolicy, Settings, Settlement, Waiting};
 use super::rng::Rng;
 use super::rules::Expected;
-use crate::domain::{EntryId, Priority, SessionId, Timestamp};
+use crate::domain::{EntryId, ModelName, Priority, SessionId, Timestamp};
 
-/// Providers, by number in the world and by name in the machine. The last has no limit of its own.
-pub(super) const PROVIDERS: [&str; 3] = ["a", "b", "c"];
+/// Models, by number in the world and by name in the machine: two of each provider. The last provider has no limit of its own.
+pub(super) const MODELS: [&str; 6] = ["a:x", "a:y", "b:x", "b:y", "c:x", "c:y"];
 /// No wait that a policy of the simulation begins is longer than this by much; a server may ask for more.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
@@ -44,7 +44,7 @@ pub(super) enum Stage {
 pub(super) struct Turn {
     pub(super) item: Item,
     pub(super) stage: Stage,
-    pub(super) provider: usize,
+    pub(super) model: usize,
     /// Why it shall end, if it shall.
     pub(super) cause: Option<Cause>,
     /// The worker was told so.
@@ -67,7 +67,7 @@ impl Turn {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: SessionId,
-    pub(super) provider: usize,
+    pub(super) model: usize,
     pub(super) held: bool,
     pub(super) turn: Option<Turn>,
     /// After a refused start, on the queue's own clock.
@@ -81,7 +81,7 @@ pub(super) struct Session {
     pub(super) looping: Option<(u32, u32)>,
 }
 
-/// A provider's gate as the rules see it: a second, plain account.
+/// The gate of a model as the rules see it: a second, plain account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Brake {
     Open,
@@ -93,7 +93,7 @@ pub(super) enum Brake {
 pub(super) const SLOW: Brake = Brake::Slow { accepted: 0, asking: None };
 
 #[derive(Debug)]
-pub(super) struct Provider {
+pub(super) struct Model {
     pub(super) brake: Brake,
     /// It turns every request away until then, on the queue's own clock.
     pub(super) window: i64,
@@ -110,7 +110,7 @@ pub(super) struct World {
     pub(super) queue: Queue,
     pub(super) settings: Settings,
     pub(super) sessions: Vec<Session>,
-    pub(super) providers: Vec<Provider>,
+    pub(super) models: Vec<Model>,
     pub(super) active: Option<SessionId>,
     pub(super) quitting: bool,
     pub(super) faults: bool,
@@ -130,7 +130,7 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
         let settings = settings(&mut rng);
-        let providers = (0..PROVIDERS.len()).map(|_| Provider { brake: Brake::Open, window: 0, gate: None }).collect();
+        let models = MODELS.map(|_| Model { brake: Brake::Open, window: 0, gate: None }).into();
         let now = Timestamp(1_000_000_000);
         let mut world = Self {
             queue: Queue::new(settings.clone()),
@@ -139,7 +139,7 @@ impl World {
             own_wall: now,
             settings,
             sessions: Vec::new(),
-            providers,
+            models,
             active: None,
             quitting: false,
             faults: true,
@@ -159,10 +159,10 @@ impl World {
     pub(super) fn add_session(&mut self) {
         self.next_session += 1;
         let id = SessionId(self.next_session);
-        let provider = self.rng.index(PROVIDERS.len());
+        let model = self.rng.index(MODELS.len());
         self.sessions.push(Session {
             id,
-            provider,
+            model,
             held: false,
             turn: None,
             wait: None,
@@ -172,7 +172,7 @@ impl World {
             next_position: 1,
             looping: None,
         });
-        self.tell(Event::SessionAdded { session: id, provider: PROVIDERS[provider].to_owned(), held: false });
+        self.tell(Event::SessionAdded { session: id, model: name(model), held: false });
     }
 
     pub(super) fn at(&self, session: SessionId) -> &Session {
@@ -210,11 +210,11 @@ impl World {
     pub(super) fn follow_clock(&mut self) {
         self.own += (self.now.0 - self.own_wall.0).max(0);
         self.own_wall = self.now;
-        for provider in &mut self.providers {
-            if let Brake::Paused(until) | Brake::Refusing(until) = provider.brake
+        for model in &mut self.models {
+            if let Brake::Paused(until) | Brake::Refusing(until) = model.brake
                 && until <= self.own
             {
-                provider.brake = SLOW;
+                model.brake = SLOW;
             }
         }
     }
@@ -276,6 +276,16 @@ impl World {
             self.expected.interrupts.push(session);
         }
     }
+}
+
+/// Whose model it is.
+pub(super) fn provider(model: usize) -> &'static str {
+    MODELS[model].split_once(':').expect("it is PROVIDER:MODEL").0
+}
+
+/// What the machine calls a model.
+pub(super) fn name(model: usize) -> ModelName {
+    MODELS[model].parse().expect("it is PROVIDER:MODEL")
 }
 
 fn settings(rng: &mut Rng) -> Settings {

@@ -181,16 +181,20 @@ fn a_loop_outlives_its_process_but_not_its_session() {
 #[test]
 fn gates_are_kept_until_they_are_opened() {
     let fresh = Fresh::new();
-    let set = |provider: &str, until: Option<i64>| {
-        fresh.write(SetGate { provider: provider.to_owned(), until: until.map(Timestamp) });
+    let set = |fresh: &Fresh, name: &str, until: Option<i64>, now| {
+        fresh.write(SetGate { model: name.parse().unwrap(), until: until.map(Timestamp), now: Timestamp(now) });
     };
-    set("openai", Some(5));
-    set("anthropic", Some(6));
-    set("openai", Some(7));
-    set("gemini", None);
+    set(&fresh, "openai:mini", Some(5), 1);
+    set(&fresh, "anthropic:opus", Some(6), 1);
+    set(&fresh, "openai:mini", Some(7), 2);
+    set(&fresh, "openai:large", Some(9), 2);
+    set(&fresh, "gemini:flash", None, 2);
     let (fresh, _) = fresh.reopened(NOW);
-    let expected = [("anthropic".to_owned(), Timestamp(6)), ("openai".to_owned(), Timestamp(7))];
+    let gate = |name: &str, until| (name.parse::<crate::domain::ModelName>().unwrap(), Timestamp(until));
+    let expected = [gate("anthropic:opus", 6), gate("openai:large", 9), gate("openai:mini", 7)];
     assert_eq!(fresh.read(Gates), expected);
-    fresh.write(SetGate { provider: "openai".to_owned(), until: None });
-    assert_eq!(fresh.read(Gates), expected[..1]);
+    set(&fresh, "openai:large", None, 2);
+    assert_eq!(fresh.read(Gates), [expected[0].clone(), expected[2].clone()], "a model's gate is its own");
+    set(&fresh, "gemini:flash", None, 6);
+    assert_eq!(fresh.read(Gates), expected[2..], "what is due is forgotten");
 }

@@ -210,10 +210,10 @@ fn a_listing_measures_what_was_begun() {
     fresh.write(AppendChunks { answer: runs.answer, chunks: [reasoning("hmm"), text("zwö")].concat() });
     fresh.write(SetModel { session: one, model: "local:tiny".parse().unwrap() });
     fresh.write(HoldSessions { sessions: vec![two], held: true });
-    fresh.write(SetGate { provider: "demo".to_owned(), until: Some(Timestamp(7)) });
+    fresh.write(SetGate { model: "demo:tour".parse().unwrap(), until: Some(Timestamp(7)), now: Timestamp(1) });
     let listing = |session, dead_only| {
         let now = fresh.read(Listing { session, dead_only, auto_before_normal: false });
-        assert_eq!(now.gates, [("demo".to_owned(), Timestamp(7))]);
+        assert_eq!(now.gates, [("demo:tour".parse().unwrap(), Timestamp(7))]);
         let row = |l: &Listed| (l.entry.id, l.answer_bytes, l.reasoning_bytes, l.model.to_string(), l.session_held);
         now.entries.iter().map(row).collect::<Vec<_>>()
     };

@@ -10,7 +10,7 @@ use super::*;
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
 
 /// What each schema added, with rows in every state that its rules know. Entry 2 streams, and its partial is in chunks.
-const ROWS: [&str; 6] = [
+const ROWS: [&str; 8] = [
     "INSERT INTO sessions (name, model, held, closed_at_ms, seen_message, created_at_ms, system, draft) VALUES
          ('main', 'demo:tour', 0, NULL, 2, 1, 'be brief', 'half a li'), ('put-away', 'local:m', 1, 9, 0, 2, '', '');
      INSERT INTO entries (session_id, priority, origin, state, attempts, held, not_before_ms, created_at_ms,
@@ -48,7 +48,12 @@ const ROWS: [&str; 6] = [
      INSERT INTO leases VALUES (1, 1);
      INSERT INTO changes (session_id, process_id) VALUES (1, 1);
      UPDATE entries SET set_aside = 1 WHERE id = 4;",
+    "UPDATE messages SET first_chunk = 1 WHERE state = 'streaming';",
+    "UPDATE messages SET finish_detail = 'what the server said' WHERE id = 2;",
 ];
+
+/// The schema from which on gates are of models: earlier ones are rewritten.
+const GATES_BY_MODEL: usize = 9;
 
 /// A database as the schema `k` had it, with all that it knew.
 fn of_schema(path: &Path, k: usize) {
@@ -116,7 +121,10 @@ fn every_earlier_schema_is_upgraded_with_all_that_is_in_it() {
         let path = folder.path().join("chatmux.db");
         of_schema(&path, k);
         let raw = Connection::open(&path).unwrap();
-        let known = columns(&raw);
+        let mut known = columns(&raw);
+        if k < GATES_BY_MODEL {
+            known.remove("gates");
+        }
         let before = rows(&raw, &known);
         raw.close().unwrap();
 
@@ -153,6 +161,25 @@ fn every_earlier_schema_is_upgraded_with_all_that_is_in_it() {
         assert_eq!(store.upgraded().map(|upgrade| upgrade.from), Some(schema));
         store.close();
     }
+}
+
+#[test]
+fn a_gate_of_a_provider_becomes_one_of_each_of_its_models_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chatmux.db");
+    of_schema(&path, GATES_BY_MODEL - 1);
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch(
+        "INSERT INTO sessions (name, model, created_at_ms) VALUES
+             ('again', 'local:m', 3), ('more', 'local:n:7b', 3), ('bare', 'local', 3), ('alike', 'locals:m', 3);
+         INSERT INTO gates VALUES ('unused', 1);",
+    )
+    .unwrap();
+    raw.close().unwrap();
+    let store = Store::visit(&path).unwrap();
+    let gates = ["local", "local:m", "local:n:7b"].map(|model| (model.parse().unwrap(), Timestamp(12_345)));
+    assert_eq!(store.read_blocking(Gates).unwrap(), gates);
+    store.close();
 }
 
 #[test]
