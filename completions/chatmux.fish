@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_chatmux_global_optspecs
-    string join \n s/session= m/model= db= config= json color= plain fail-fast h/help V/version
+    string join \n s/session= m/model= db= config= record= json color= plain fail-fast h/help V/version
 end
 
 function __fish_chatmux_needs_command
@@ -28,6 +28,7 @@ complete -c chatmux -n "__fish_chatmux_needs_command" -s s -l session -d 'Start 
 complete -c chatmux -n "__fish_chatmux_needs_command" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_needs_command" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_needs_command" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_needs_command" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_needs_command" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -49,6 +50,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand ask" -s s -l session -d 
 complete -c chatmux -n "__fish_chatmux_using_subcommand ask" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand ask" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand ask" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand ask" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand ask" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -58,6 +60,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand sessions" -s s -l sessio
 complete -c chatmux -n "__fish_chatmux_using_subcommand sessions" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand sessions" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand sessions" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand sessions" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand sessions" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -67,6 +70,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand queue" -s s -l session -
 complete -c chatmux -n "__fish_chatmux_using_subcommand queue" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand queue" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand queue" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand queue" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand queue" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -77,6 +81,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand stats" -s s -l session -
 complete -c chatmux -n "__fish_chatmux_using_subcommand stats" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand stats" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand stats" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand stats" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand stats" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -86,6 +91,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand work" -s s -l session -d
 complete -c chatmux -n "__fish_chatmux_using_subcommand work" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand work" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand work" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand work" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand work" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -96,6 +102,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand config; and not __fish_s
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and not __fish_seen_subcommand_from path show init check" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and not __fish_seen_subcommand_from path show init check" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and not __fish_seen_subcommand_from path show init check" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand config; and not __fish_seen_subcommand_from path show init check" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and not __fish_seen_subcommand_from path show init check" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -109,6 +116,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from path" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from path" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from path" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from path" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from path" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -118,6 +126,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from show" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from show" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from show" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -127,6 +136,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from init" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from init" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from init" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from init" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -136,6 +146,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from check" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from check" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from check" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -145,6 +156,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -158,6 +170,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subc
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from path" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from path" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from path" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from path" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from path" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -167,6 +180,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subc
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from check" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from check" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from check" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from check" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from check" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -176,6 +190,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subc
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from backup" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from backup" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from backup" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from backup" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from backup" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -185,6 +200,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subc
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from vacuum" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from vacuum" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from vacuum" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from vacuum" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from vacuum" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -194,6 +210,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand completions" -s s -l ses
 complete -c chatmux -n "__fish_chatmux_using_subcommand completions" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand completions" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand completions" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand completions" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand completions" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
@@ -203,6 +220,7 @@ complete -c chatmux -n "__fish_chatmux_using_subcommand man" -s s -l session -d 
 complete -c chatmux -n "__fish_chatmux_using_subcommand man" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand man" -l db -d 'The database' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand man" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand man" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
 complete -c chatmux -n "__fish_chatmux_using_subcommand man" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"

@@ -129,6 +129,7 @@ fn load(args: &Args) -> Result<Config, Failed> {
     if let Some(model) = args.model.clone() {
         config.model = config.resolve_model(model)?;
     }
+    config.record.clone_from(&args.record);
     Ok(config)
 }
 

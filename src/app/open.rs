@@ -17,7 +17,7 @@ use crate::domain::{
     AutoReply, Clock, Entry, EntryState, Look, ModelName, Origin, Seen, Session, SessionId, SessionRef, Timestamp,
 };
 use crate::execute::Executor;
-use crate::provider::Providers;
+use crate::provider::{Providers, Recorder};
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
     ActiveSession, Adopt, AutoReplies, BeforeRunning, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere,
@@ -234,8 +234,19 @@ pub(super) fn coordinate(opened: Opened, config: &Config, providers: &Arc<Provid
     })
 }
 
-pub(super) fn providers(config: &Config) -> Arc<Providers> {
-    Arc::new(Providers::new(config.providers.clone(), config.timeouts, None))
+/// The providers of the configuration.
+///
+/// # Errors
+/// The file of `--record` cannot be written.
+pub(super) fn providers(config: &Config) -> Result<Arc<Providers>, Failed> {
+    let recorder = match &config.record {
+        Some(path) => Some(
+            Recorder::create(path)
+                .map_err(|error| Failed::Usage(format!("--record: {} cannot be written ({error})", path.display())))?,
+        ),
+        None => None,
+    };
+    Ok(Arc::new(Providers::new(config.providers.clone(), config.timeouts, recorder)))
 }
 
 fn settings(config: &Config) -> Settings {

@@ -70,7 +70,7 @@ async fn converse(
         terminal.map_err(|error| anyhow::Error::new(error).context("the terminal cannot be used"))?;
     let (store, draft) = (opened.store.clone(), opened.active.draft.clone());
     let front = Front::terminal(display.frames, display.ready);
-    let handle = open::coordinate(opened, config, &open::providers(config), front);
+    let handle = open::coordinate(opened, config, &open::providers(config)?, front);
     let mut executor = open::executor(handle.clone(), store, config, Origin::User, columns);
     executor.has_line = input.has_line;
     executor.words = plain;

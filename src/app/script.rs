@@ -85,7 +85,7 @@ impl Play {
         let store: Store = opened.store.clone();
         let begin = begin_event(&opened);
         let handle: Handle =
-            open::coordinate(opened, config, &open::providers(config), Front::script(items, self.json));
+            open::coordinate(opened, config, &open::providers(config)?, Front::script(items, self.json));
         if self.json {
             handle.script(ScriptItem::event(begin)).await;
         }

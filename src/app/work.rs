@@ -40,7 +40,7 @@ pub(super) fn run(
         let text = Writer::new(io::stdout(), io::stderr(), args.json, names).without_answers();
         // Who reads no more is no reason not to work.
         let written = writer::spawn(receiver, text, CancellationToken::new()).map_err(anyhow::Error::new)?;
-        let handle = open::coordinate(opened, config, &open::providers(config), Front::log(items, args.json));
+        let handle = open::coordinate(opened, config, &open::providers(config)?, Front::log(items, args.json));
         for text in notices {
             handle.script(ScriptItem::event(Event::Notice { text })).await;
         }

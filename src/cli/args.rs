@@ -53,6 +53,11 @@ pub struct Args {
     #[arg(value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
+    /// Write what the servers reply to FILE, without keys, for a bug report
+    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub record: Option<PathBuf>,
+
     /// One JSON object a line on stdout
     #[arg(long, global = true)]
     pub json: bool,

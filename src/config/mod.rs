@@ -18,7 +18,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, MAX_PROBLEMS, Problem};
 pub use places::{Places, create_private_file, create_private_folder};
@@ -56,6 +56,8 @@ pub struct Config {
     pub auto_reply: AutoReply,
     /// What a person sees and how they type.
     pub ui: Ui,
+    /// `--record`: the file that takes the replies of servers. Not a key of the file, where it would be forgotten.
+    pub record: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -72,6 +74,7 @@ impl Default for Config {
             lease: Lease::default(),
             auto_reply: AutoReply::default(),
             ui: Ui::default(),
+            record: None,
         }
     }
 }

@@ -97,6 +97,7 @@ fn whole(top: &mut Section<'_, '_>, built_in: BTreeMap<String, Profile>, env: En
         lease: top.section("lease", lease),
         auto_reply: top.section("auto_reply", auto_reply),
         ui: top.section("ui", ui),
+        record: None,
     }
 }
 

@@ -69,7 +69,7 @@ fn needs_key(profile: &Profile) -> bool {
 /// The configuration in force, as a file that would make it so. What may be a secret is left out and says so.
 pub fn show(config: &Config, env: Env<'_>) -> String {
     let mut out = String::new();
-    let Config { model, on_start, providers, timeouts, queue, retry, lease, auto_reply, ui } = config;
+    let Config { model, on_start, providers, timeouts, queue, retry, lease, auto_reply, ui, record: _ } = config;
     line(&mut out, format_args!("model = {}\non_start = \"{on_start}\"", quoted(&model.to_string())));
     for profile in providers.values() {
         show_provider(&mut out, profile, env);

@@ -77,7 +77,7 @@ impl Writer {
 
     /// The text that means `config`, whose providers `made` have sections.
     pub(super) fn whole(mut self, config: &Config, made: &[String]) -> String {
-        let Config { model, on_start, providers, timeouts, queue, retry, lease, auto_reply, ui } = config;
+        let Config { model, on_start, providers, timeouts, queue, retry, lease, auto_reply, ui, record: _ } = config;
         let (model, on_start) = (self.text(&model.to_string()), self.text(on_start.as_str()));
         self.line("model", &model);
         self.line("on_start", &on_start);

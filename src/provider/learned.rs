@@ -2,8 +2,8 @@
 //! program runs.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use tokio::sync::watch;
 
 use super::wire::Options;
 
@@ -12,10 +12,13 @@ const MAX_MODELS: usize = 256;
 
 /// What is known of one provider.
 #[derive(Debug, Default)]
-pub(crate) struct Learned {
+pub(crate) struct Learned(watch::Sender<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
     /// The server refuses `stream_options`.
-    no_usage: AtomicBool,
-    models: Mutex<BTreeMap<String, Model>>,
+    no_usage: bool,
+    models: BTreeMap<String, Model>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -29,9 +32,10 @@ struct Model {
 impl Learned {
     /// `options` for `model` without what is known to be refused.
     pub(crate) fn apply(&self, model: &str, options: Options) -> Options {
-        let known = self.models.lock().ok().and_then(|models| models.get(model).copied()).unwrap_or_default();
+        let all = self.0.borrow();
+        let known = all.models.get(model).copied().unwrap_or_default();
         Options {
-            usage: options.usage && !self.no_usage.load(Relaxed),
+            usage: options.usage && !all.no_usage,
             prefill: options.prefill && !known.no_prefill,
             max_tokens: known.max_tokens.or(options.max_tokens),
         }
@@ -39,18 +43,19 @@ impl Learned {
 
     /// `model` took `options`, of which the server had refused some at first.
     pub(crate) fn note(&self, model: &str, asked: Options, taken: Options) {
-        if asked.usage && !taken.usage {
-            self.no_usage.store(true, Relaxed);
-        }
-        let Ok(mut models) = self.models.lock() else { return };
-        if models.len() == MAX_MODELS && !models.contains_key(model) {
+        if asked == taken {
             return;
         }
-        let known = models.entry(model.to_owned()).or_default();
-        known.no_prefill |= asked.prefill && !taken.prefill;
-        if asked.max_tokens != taken.max_tokens {
-            known.max_tokens = taken.max_tokens;
-        }
+        self.0.send_modify(|all| {
+            all.no_usage |= asked.usage && !taken.usage;
+            if all.models.len() < MAX_MODELS || all.models.contains_key(model) {
+                let known = all.models.entry(model.to_owned()).or_default();
+                known.no_prefill |= asked.prefill && !taken.prefill;
+                if asked.max_tokens != taken.max_tokens {
+                    known.max_tokens = taken.max_tokens;
+                }
+            }
+        });
     }
 }
 

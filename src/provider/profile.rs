@@ -93,7 +93,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            headers: Duration::from_secs(120),
+            headers: Duration::from_secs(600),
             first: Duration::from_secs(600),
             idle: Duration::from_secs(60),
         }

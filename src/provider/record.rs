@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ const HEADERS: [&str; 9] = [
 
 /// A file that takes replies.
 #[derive(Debug, Clone)]
-pub struct Recorder(Arc<Mutex<File>>);
+pub struct Recorder(Arc<File>);
 
 impl Recorder {
     /// Begins a file, only for its owner to read. One that is there is emptied.
@@ -45,8 +45,9 @@ impl Recorder {
     /// # Errors
     /// It cannot be written.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        Ok(Self(Arc::new(Mutex::new(file))))
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        file.set_len(0)?;
+        Ok(Self(Arc::new(file)))
     }
 
     /// Begins a reply. What comes of it is written when it ends, so that replies that come at once do not mix.
@@ -94,11 +95,7 @@ impl Drop for Reply {
     fn drop(&mut self) {
         let mut text = self.secrets.strike_bytes(&self.text);
         text.push(b'\n');
-        let written = match self.recorder.0.lock() {
-            Ok(mut file) => file.write_all(&text).and_then(|()| file.flush()),
-            Err(_) => return,
-        };
-        if let Err(error) = written {
+        if let Err(error) = (&*self.recorder.0).write_all(&text) {
             tracing::warn!(%error, "a reply could not be recorded");
         }
     }

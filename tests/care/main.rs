@@ -11,6 +11,7 @@ mod server;
 
 mod db;
 mod modes;
+mod recording;
 mod secrets;
 mod upgrades;
 

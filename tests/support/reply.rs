@@ -89,6 +89,39 @@ impl Reply {
         Self::new(Content::Raw { content_type: content_type.to_owned(), pieces })
     }
 
+    /// The replies in a file that `--record` wrote, in order. Its pauses only part the pieces: no test waits for them.
+    pub fn recorded(file: &[u8]) -> Vec<Self> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|w| w == what);
+        let (mut replies, mut rest) = (Vec::new(), file);
+        while let Some(begin) = find(rest, b"@@reply ") {
+            let head_at = begin + find(&rest[begin..], b"\n").unwrap() + 1;
+            let body_at = head_at + find(&rest[head_at..], b"\r\n\r\n").unwrap() + 4;
+            let end = find(&rest[body_at..], b"@@reply ").map_or(rest.len(), |next| body_at + next);
+            let head = text(&rest[head_at..body_at]);
+            let mut lines = head.lines();
+            let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+            let headers = lines.filter_map(|line| line.split_once(": "));
+            let (mut body, mut pieces) = (rest[body_at..end].strip_suffix(b"\n").unwrap().to_vec(), Vec::new());
+            while let Some(at) = find(&body, b"@@pause ") {
+                let behind = at + 8 + find(&body[at + 8..], b"@@").unwrap() + 2;
+                pieces.push(body[..at].to_vec());
+                body.drain(..behind);
+            }
+            pieces.push(body);
+            let mut reply = Self { status, headers: Vec::new(), ..Self::raw("", pieces) };
+            for (name, value) in headers.filter(|(name, _)| !matches!(*name, "connection" | "content-encoding")) {
+                match (&mut reply.content, name) {
+                    (Content::Raw { content_type, .. }, "content-type") => *content_type = value.to_owned(),
+                    _ => reply.headers.push((name.to_owned(), value.to_owned())),
+                }
+            }
+            replies.push(reply);
+            rest = &rest[end..];
+        }
+        replies
+    }
+
     /// Status 200 with a page.
     pub fn html(page: &str) -> Self {
         Self::raw("text/html; charset=utf-8", vec![page.as_bytes().to_vec()])

@@ -39,7 +39,7 @@ const MODULES: &[Module] = &[
             "rustls",
             "serde",
             "serde_json",
-            "sseer",
+            "memchr",
             "strsim",
             "thiserror",
             "tokio",

@@ -19,6 +19,8 @@ pub(crate) mod ollama;
 pub(crate) mod openai;
 mod reasons;
 #[cfg(test)]
+mod request_tests;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
