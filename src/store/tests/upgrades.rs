@@ -10,7 +10,7 @@ use super::*;
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
 
 /// What each schema added, with rows in every state that its rules know. Entry 2 streams, and its partial is in chunks.
-const ROWS: [&str; 6] = [
+const ROWS: [&str; 7] = [
     "INSERT INTO sessions (name, model, held, closed_at_ms, seen_message, created_at_ms, system, draft) VALUES
          ('main', 'demo:tour', 0, NULL, 2, 1, 'be brief', 'half a li'), ('put-away', 'local:m', 1, 9, 0, 2, '', '');
      INSERT INTO entries (session_id, priority, origin, state, attempts, held, not_before_ms, created_at_ms,
@@ -48,6 +48,7 @@ const ROWS: [&str; 6] = [
      INSERT INTO leases VALUES (1, 1);
      INSERT INTO changes (session_id, process_id) VALUES (1, 1);
      UPDATE entries SET set_aside = 1 WHERE id = 4;",
+    "UPDATE messages SET first_chunk = 1 WHERE id = 4;",
 ];
 
 /// A database as the schema `k` had it, with all that it knew.
@@ -152,6 +153,37 @@ fn every_earlier_schema_is_upgraded_with_all_that_is_in_it() {
         let (store, _) = Store::open(&backup, NOW).unwrap();
         assert_eq!(store.upgraded().map(|upgrade| upgrade.from), Some(schema));
         store.close();
+    }
+}
+
+#[test]
+fn stop_reasons_of_earlier_schemas_have_the_words_of_today() {
+    let words = [
+        ("stop", FinishReason::Stop),
+        ("length", FinishReason::Length),
+        ("content_filter", FinishReason::Filter),
+        ("tool_use", FinishReason::Tool),
+        ("other", FinishReason::Unknown),
+    ];
+    for k in earlier().filter(|k| *k < 8) {
+        for (word, reason) in words {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("chatmux.db");
+            of_schema(&path, k);
+            let raw = Connection::open(&path).unwrap();
+            raw.execute("UPDATE messages SET finish_reason = ?1 WHERE id = 2", [word]).unwrap();
+            raw.close().unwrap();
+            let (store, _) = Store::open(&path, NOW).unwrap();
+            let finish = |id| store.read_blocking(FindMessage(MessageId(id))).unwrap().unwrap().finish;
+            assert_eq!((finish(2), finish(8)), (Some(reason.into()), None), "{word} in schema {k}");
+            store.close();
+            // The words that go are no longer taken, and those that came are.
+            let raw = Connection::open(&path).unwrap();
+            let set = |word: &str| raw.execute("UPDATE messages SET finish_reason = ?1 WHERE id = 2", [word]);
+            FinishReason::ALL.iter().for_each(|reason| _ = set(reason.as_str()).unwrap());
+            ["content_filter", "tool_use", "other"].iter().for_each(|word| _ = set(word).unwrap_err());
+            assert_sound(&raw, open::SCHEMA);
+        }
     }
 }
 
