@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ends::whole_ms;
 use super::showing::question;
-use super::{Coordinator, RunningTurn};
+use super::{Coordinator, Front, RunningTurn};
 use crate::domain::{
     AnswerState, Delta, EndState, EntryId, Event, Output, Progress, ReplayBuffer, Seen, SessionId, Show, Timestamp,
     Told, Usage,
@@ -80,8 +80,19 @@ impl Coordinator {
                 },
                 false => Seen::whole(turn.before),
             };
-            live.replay = ReplayBuffer::new(self.replay_bytes, end);
+            let before = std::mem::replace(&mut live.replay, ReplayBuffer::new(self.replay_bytes, end)).end();
             live.follows &= moved;
+            if moved && before.ended && before.message > turn.before {
+                // It goes on where it ended, and nothing stands between: who has seen all of it does not see it again.
+                if live.session.seen == before {
+                    live.session.seen = end;
+                }
+                if let Front::Terminal(terminal) = &mut self.front
+                    && session == self.active
+                {
+                    terminal.go_on(before, end, &turn.kept.text);
+                }
+            }
         }
         let cancel = CancellationToken::new();
         let assignment = Assignment {
@@ -199,14 +210,15 @@ impl Coordinator {
     /// Of an answer that was begun here, what came of it is read first: in its place among the commits, so in order.
     fn emit_end(&mut self, session: SessionId, entry: EntryId, say: bool) {
         if self.entries.get(&entry).is_none_or(|tracked| tracked.answer.is_none()) {
-            return self.withdrawn(session, entry, String::new(), say);
+            return self.withdrawn(session, entry, (String::new(), Vec::new()), say);
         }
         let read = self.store.query(AnswerText(entry));
-        self.after(read, move |c, text| c.withdrawn(session, entry, text.unwrap_or_default(), say));
+        self.after(read, move |c, answer| c.withdrawn(session, entry, answer.unwrap_or_default(), say));
     }
 
-    /// [`Coordinator::emit_discarded`] with what there is of its answer.
-    pub(super) fn withdrawn(&mut self, session: SessionId, entry: EntryId, text: String, say: bool) {
+    /// [`Coordinator::emit_discarded`] with what there is of its answer: its text and its seams.
+    pub(super) fn withdrawn(&mut self, session: SessionId, entry: EntryId, answer: (String, Vec<u64>), say: bool) {
+        let (text, seams) = answer;
         let Some(tracked) = self.entries.get(&entry) else { return };
         let (since, first_start, now) = (tracked.since, tracked.first_start, self.clock.now());
         // Where a later turn came between, the order of output has ended this one already.
@@ -214,13 +226,15 @@ impl Coordinator {
             && live.replay.end().message <= message
         {
             let (state, usage) = (AnswerState::Interrupted, Usage::default());
-            live.replay.push(Output::End { message, state, usage, error: None });
+            live.replay.push(Output::End { message, state, finish: None, usage, error: None });
         }
         let event = Event::Finished {
             session,
             entry,
             state: EndState::Cancelled,
+            finish: None,
             text,
+            seams,
             tokens: Usage::default(),
             wait_ms: whole_ms(first_start.unwrap_or(now).since(since)),
             first_ms: None,

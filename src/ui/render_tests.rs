@@ -4,7 +4,7 @@ use rustyline::GraphemeClusterMode::WcWidth;
 
 use super::super::live_row::tests::Screen;
 use super::*;
-use crate::domain::{ErrorKind, Usage};
+use crate::domain::ErrorKind;
 
 fn question(text: &str) -> Show {
     Show::Question { session: SessionId(1), name: "main".parse().unwrap(), text: text.into() }
@@ -17,7 +17,7 @@ fn end(state: AnswerState, why: Option<(Option<u16>, &str)>) -> Show {
         text: text.into(),
         request_id: None,
     });
-    Show::End { state, usage: Usage::default(), error }
+    Show::End { state, line: None, error }
 }
 
 fn switched(unread: bool, cut_bytes: u64) -> Show {
