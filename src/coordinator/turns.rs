@@ -66,34 +66,8 @@ impl Coordinator {
     fn turn_started(&mut self, session: SessionId, entry: EntryId, turn: Turn) {
         self.store_works();
         let (now, attempt) = (self.clock.now(), turn.attempt);
+        let moved = self.place_output(session, &turn);
         let Some(live) = self.sessions.get_mut(&session) else { return };
-        let moved = turn.moved && !turn.kept.is_empty();
-        if moved || turn.before > live.replay.end().message {
-            // What is in the store alone, and not yet seen: what another process has answered here meanwhile, or a question and
-            // its partial that stand behind what was answered meanwhile.
-            let end = match moved {
-                true => Seen {
-                    message: turn.answer,
-                    reasoning_bytes: turn.kept.reasoning_bytes,
-                    text_bytes: turn.kept.text.len() as u64,
-                    ended: false,
-                },
-                false => Seen::whole(turn.before),
-            };
-            let before = std::mem::replace(&mut live.replay, ReplayBuffer::new(self.replay_bytes, end)).end();
-            live.follows &= moved;
-            if moved && before.ended && before.message > turn.before {
-                // It goes on where it ended, and nothing stands between: who has seen all of it does not see it again.
-                if live.session.seen == before {
-                    live.session.seen = end;
-                }
-                if let Front::Terminal(terminal) = &mut self.front
-                    && session == self.active
-                {
-                    terminal.go_on(before, end, &turn.kept.text);
-                }
-            }
-        }
         let cancel = CancellationToken::new();
         let assignment = Assignment {
             session,
@@ -140,6 +114,40 @@ impl Coordinator {
         self.touch(session);
         self.touch_prompt();
         self.tell(queue::Event::Started(session));
+    }
+
+    /// Places the output of a turn that starts behind what the session has put out. Whether its question and its partial stand anew at
+    /// the session's end.
+    fn place_output(&mut self, session: SessionId, turn: &Turn) -> bool {
+        let Some(live) = self.sessions.get_mut(&session) else { return false };
+        let moved = turn.moved && !turn.kept.is_empty();
+        if moved || turn.before > live.replay.end().message {
+            // What is in the store alone, and not yet seen: what another process has answered here meanwhile, or a question and
+            // its partial that stand behind what was answered meanwhile.
+            let end = match moved {
+                true => Seen {
+                    message: turn.answer,
+                    reasoning_bytes: turn.kept.reasoning_bytes,
+                    text_bytes: turn.kept.text.len() as u64,
+                    ended: false,
+                },
+                false => Seen::whole(turn.before),
+            };
+            let before = std::mem::replace(&mut live.replay, ReplayBuffer::new(self.replay_bytes, end)).end();
+            live.follows &= moved;
+            if moved && before.ended && before.message > turn.before {
+                // It goes on where it ended, and nothing stands between: who has seen all of it does not see it again.
+                if live.session.seen == before {
+                    live.session.seen = end;
+                }
+                if let Front::Terminal(terminal) = &mut self.front
+                    && session == self.active
+                {
+                    terminal.go_on(before, end, &turn.kept.text);
+                }
+            }
+        }
+        moved
     }
 
     pub(super) fn interrupt_turn(&self, session: SessionId, entry: EntryId) {

@@ -79,6 +79,8 @@ mod session_queue;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
+mod stopping;
+#[cfg(test)]
 mod tests;
 mod turns;
 
