@@ -70,6 +70,15 @@ fn frames_look_as_the_contract_says() {
         &["part", "[interrupted: connection reset]"],
     );
     check(40, &[end(AnswerState::Interrupted, None)], &["[interrupted]"]);
+    // What the stop reason says, once, and in place of all else.
+    let stopped = |state, error| match end(state, error) {
+        Show::End { state, error, .. } => Show::End { state, line: Some("[refused: no]".into()), error },
+        other => other,
+    };
+    for state in [AnswerState::Complete, AnswerState::Interrupted] {
+        check(40, &[text("part"), stopped(state, None), question("x")], &["part", "[refused: no]", "", "1:main> x"]);
+    }
+    check(40, &[stopped(AnswerState::Failed, Some((None, "refused: no")))], &["[refused: no]"]);
     check(40, &[end(AnswerState::Failed, Some((Some(401), "no key\nset one")))], &["[failed: 401 no key set one]"]);
     check(
         40,

@@ -129,7 +129,6 @@ async fn a_server_that_pauses_without_end_is_left_and_a_person_may_go_on() {
 
 #[tokio::test]
 async fn what_cannot_be_decoded_twice_in_the_same_place_is_asked_for_twice() {
-    tokio::time::pause();
     let (front, mut events) = Events::new();
     let mut b = bench(1, 8, 1 << 20, front);
     b.handle.submit(message(1, "q")).await.unwrap();
@@ -224,6 +223,10 @@ async fn why_a_model_stopped_is_known_of_what_another_process_answers() {
     let (priority, origin) = (Priority::Normal, Origin::User);
     let entry = store.write(Enqueue { session, priority, origin, text, now }).await.unwrap().id;
     let turn = store.write(StartTurn { entry, now }).await.unwrap();
+    // Who has not heard of a turn hears nothing of its end.
+    while b.handle.prompt().await.unwrap().activity != [(session, Activity::Streaming)] {
+        tokio::task::yield_now().await;
+    }
     let end = EndTurn {
         entry,
         answer: turn.answer,
