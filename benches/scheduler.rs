@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::io;
 use std::time::{Duration, Instant};
 
-use chatmux::domain::Priority;
+use chatmux::domain::{FinishReason, Priority};
 use chatmux::queue::{Event, Outcome, Waiting};
 use fastrand::Rng;
 
@@ -104,10 +104,10 @@ fn preempt(history: &mut History) {
     history.enqueue(ACTIVE, waiting);
     history.work_off();
     // What gave way as often as it may goes on to its end.
-    while !history.end(ACTIVE, Outcome::Complete)
+    while !history.end(ACTIVE, Outcome::Finished(FinishReason::Stop))
         && let Some(oldest) = history.oldest()
     {
-        history.end(oldest, Outcome::Complete);
+        history.end(oldest, Outcome::Finished(FinishReason::Stop));
     }
 }
 

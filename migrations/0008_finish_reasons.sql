@@ -13,8 +13,9 @@ WHERE type = 'table' AND name = 'messages';
 
 PRAGMA writable_schema = RESET;
 
-ALTER TABLE messages ADD COLUMN finish_detail TEXT;
-
 UPDATE messages
 SET finish_reason = CASE finish_reason WHEN 'content_filter' THEN 'filter' WHEN 'tool_use' THEN 'tool' ELSE 'unknown' END
 WHERE finish_reason = 'content_filter' OR finish_reason = 'tool_use' OR finish_reason = 'other';
+
+-- Last: adding a column checks all rows against the rule as it is now.
+ALTER TABLE messages ADD COLUMN finish_detail TEXT;

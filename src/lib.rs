@@ -105,6 +105,9 @@
 //! | continuing | an entry goes on from what came of its answer before | [`domain::Entry::continues`] |
 //! | attachment | a text file that goes along with the next message that is typed in its session | [`domain::Attachment`] |
 //! | seam | where an answer was continued, as an offset in its text | [`domain::Message::seams`] |
+//! | stop reason | why the model stopped, with what the server says about that | [`domain::Finish`] |
+//! | problem | what is wrong with an answer that has ended: an error, or a stop reason that needs the person | [`domain::Problem`] |
+//! | pause | the server wants to be asked to continue a long turn; that is done by itself | [`queue::MAX_PAUSES`] |
 //! | taken back | no part of the conversation any more, though nothing of it is deleted | [`store::TakenBack`] |
 //! | typed lines | what Enter ended, kept session by session, so that a key brings it back | [`domain::TypedLines`] |
 //! | auto-reply | a text that is queued after each answer of a session, until a brake ends the loop | [`domain::AutoReply`] |

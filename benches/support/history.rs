@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use chatmux::domain::{EntryId, ErrorKind, ModelName, Priority, ProviderError, SessionId, Timestamp};
+use chatmux::domain::{EntryId, ErrorKind, FinishReason, ModelName, Priority, ProviderError, SessionId, Timestamp};
 use chatmux::queue::{Came, Effect, Event, Limits, Outcome, Queue, RetryPolicy, Settings, Settlement, Waiting};
 use fastrand::Rng;
 
@@ -227,7 +227,7 @@ impl History {
         let outcome = match self.turns {
             turn if turn % WAITS == 0 => Outcome::Failed(busy(Some(Duration::from_millis(20)))),
             turn if turn % FAILS == 0 => Outcome::Failed(busy(None)),
-            _ => Outcome::Complete,
+            _ => Outcome::Finished(FinishReason::Stop),
         };
         if let Some(&session) = self.running.front() {
             self.end(session, outcome);
@@ -238,7 +238,7 @@ impl History {
     pub(crate) fn end(&mut self, session: SessionId, outcome: Outcome) -> bool {
         let Some(at) = self.running.iter().position(|&running| running == session) else { return false };
         self.running.remove(at);
-        let came = if outcome == Outcome::Complete { Came::Text } else { Came::Nothing };
+        let came = if outcome == Outcome::Finished(FinishReason::Stop) { Came::Text } else { Came::Nothing };
         self.tell(Event::Ended { session, outcome, came, news: true, roll: 0.5 });
         self.work_off();
         true

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::Coordinator;
 use super::request::{Error, Reply, Which, answer};
 use super::wishes::AutoWish;
-use crate::domain::{AnswerState, AutoReply, Entry, EntryId, SessionId, Timestamp, Told, Usage};
+use crate::domain::{AnswerState, AutoReply, Entry, EntryId, Finish, FinishReason, SessionId, Timestamp, Told};
 use crate::queue::auto_reply::{AnswerEnd, Brake, Next, after_answer, go_on};
 use crate::queue::{self, Settlement, Waiting};
 use crate::store::{BeginAutoReply, EndAutoReplies, Follow, FollowUp, LastTurn, QueueAutoReply};
+use crate::worker::Ended;
 
 /// What a loop is given that `/auto` does not say (`[auto_reply]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,17 +55,21 @@ impl Coordinator {
         &mut self,
         session: SessionId,
         end: &Settlement,
-        usage: Usage,
+        ended: &Ended,
         now: Timestamp,
     ) -> Option<Judge> {
         let answer_end = match end {
             // What chatmux's own end cuts is no end for the loop: it goes on when its session does.
             _ if self.quit_begun => return None,
-            Settlement::Complete => AnswerEnd::Complete,
+            Settlement::Complete | Settlement::Cut => match &ended.finish {
+                Some(Finish { reason: FinishReason::Stop, .. }) | None => AnswerEnd::Complete,
+                Some(Finish { reason, .. }) => AnswerEnd::Stopped(*reason),
+            },
             Settlement::Interrupted(None) | Settlement::Cancelled => AnswerEnd::Interrupted,
-            Settlement::Interrupted(Some(_)) | Settlement::Dead(_) => AnswerEnd::Failed,
-            Settlement::Retry { .. } | Settlement::Requeue { .. } => return None,
+            Settlement::Interrupted(Some(_)) | Settlement::Empty | Settlement::Dead(_) => AnswerEnd::Failed,
+            Settlement::Retry { .. } | Settlement::Requeue { .. } | Settlement::Paused { .. } => return None,
         };
+        let usage = ended.usage;
         let auto = self.sessions.get(&session)?.auto.clone()?;
         let waits = !self.waiting_autos(session).is_empty();
         let reserved = !waits && self.queue.reserve(session).is_ok();

@@ -6,7 +6,8 @@ use super::auto_replies::Judge;
 use super::turns::{LAST_ATTEMPTS, STORE_TROUBLE};
 use super::{Coordinator, EntryEnd, RunningTurn, Tracked};
 use crate::domain::{
-    Activity, AnswerState, EndState, EntryId, EntryState, Event, Output, SessionId, StoredError, Timestamp, Told,
+    Activity, AnswerState, EndState, EntryId, EntryState, ErrorKind, Event, Output, Problem, SessionId, StoredError,
+    Timestamp, Told,
 };
 use crate::queue::{self, Cause, Settlement};
 use crate::store::{EndTurn, StoreError, TurnEnd};
@@ -15,9 +16,12 @@ use crate::worker::{self, Ended};
 impl Coordinator {
     pub(super) fn settle_turn(&mut self, session: SessionId, entry: EntryId, end: Settlement) {
         let Some(turn) = self.sessions.get_mut(&session).and_then(|live| live.turn.as_mut()) else { return };
-        let (answer, Some(ended)) = (turn.answer, turn.ended.clone()) else { return };
-        let now = self.clock.now();
-        let judge = self.judge(session, &end, ended.usage, now);
+        let (answer, Some(ended)) = (turn.answer, turn.ended.as_mut()) else { return };
+        if !keeps_finish(&end) {
+            ended.finish = None;
+        }
+        let (ended, now) = (ended.clone(), self.clock.now());
+        let judge = self.judge(session, &end, &ended, now);
         let follow = judge.as_ref().map(Judge::follow);
         // What chatmux's own end cuts did not give way to anything.
         let gave_way = !self.quit_begun
@@ -36,10 +40,10 @@ impl Coordinator {
         self.after(commit, move |c, result| match result {
             Ok(ended) => {
                 c.store_works();
-                let TurnEnd { text, queued, .. } = ended;
+                let TurnEnd { text, seams, queued, .. } = ended;
                 // Before the session is idle: in no moment does it seem that nothing follows.
                 let brake = judge.as_ref().and_then(|judge| c.judged(session, judge, &text, queued));
-                c.turn_settled(session, &end, text);
+                c.turn_settled(session, &end, (text, seams));
                 match (judge, brake) {
                     (Some(judge), Some(brake)) => c.say_end(session, &judge.auto, &brake),
                     (Some(_), None) => {}
@@ -50,7 +54,7 @@ impl Coordinator {
             // Its session was deleted meanwhile by another process.
             Err(StoreError::NoEntry(_)) => {
                 c.not_judged(session, judge.as_ref());
-                c.turn_settled(session, &end, String::new());
+                c.turn_settled(session, &end, Default::default());
                 c.look_at(session, false);
             }
             Err(StoreError::WrongState { .. } | StoreError::NotStreaming(_) | StoreError::Leased(_)) => {
@@ -62,7 +66,7 @@ impl Coordinator {
                 // What the checkpoints brought to the disk is there; the next start marks it as interrupted.
                 c.store_trouble(&error);
                 c.not_judged(session, judge.as_ref());
-                c.turn_settled(session, &end, String::new());
+                c.turn_settled(session, &end, Default::default());
             }
             Err(error) => {
                 // The answer stays in memory until the store takes it.
@@ -74,19 +78,22 @@ impl Coordinator {
         });
     }
 
-    fn turn_settled(&mut self, session: SessionId, end: &Settlement, text: String) {
+    /// `answer`: its text and its seams.
+    fn turn_settled(&mut self, session: SessionId, end: &Settlement, answer: (String, Vec<u64>)) {
         let Some(live) = self.sessions.get_mut(&session) else { return };
         let Some(turn) = live.turn.take() else { return };
         let (entry, held_by_server) = (turn.entry, turn.held_by_server);
-        match ending(end) {
+        match ending(end, turn.ended.as_ref()) {
             Some((state, answer_state, error)) => {
-                let usage = turn.ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
-                let output = Output::End { message: turn.answer, state: answer_state, usage, error: error.clone() };
-                live.replay.push(output);
-                self.emit_finished(session, &turn, state, text, error.clone());
-                self.alert(session, state, error.as_ref());
-                self.note_end(session, state);
-                self.finish_entry(entry, state, error);
+                let (finish, usage) =
+                    turn.ended.as_ref().map(|ended| (ended.finish.clone(), ended.usage)).unwrap_or_default();
+                let problem = Problem::of(finish.as_ref(), usage, error.as_ref());
+                let (message, error_too) = (turn.answer, error.clone());
+                live.replay.push(Output::End { message, state: answer_state, finish, usage, error: error_too });
+                self.emit_finished(session, &turn, state, answer, error);
+                self.alert(session, state, problem.as_ref());
+                self.note_end(session, state, problem.as_ref());
+                self.finish_entry(entry, state, problem);
             }
             // That it is held, and for how long, is said instead.
             None if turn.held_by_server => {}
@@ -108,7 +115,7 @@ impl Coordinator {
         let Some(live) = self.sessions.get_mut(&session) else { return };
         let Some(turn) = live.turn.take() else { return };
         let (state, usage) = (AnswerState::Interrupted, crate::domain::Usage::default());
-        live.replay.push(Output::End { message: turn.answer, state, usage, error: None });
+        live.replay.push(Output::End { message: turn.answer, state, finish: None, usage, error: None });
         self.touch(session);
         self.touch_prompt();
         self.tell(queue::Event::Settled(session));
@@ -138,7 +145,14 @@ impl Coordinator {
                 let text = format!("#{entry} was interrupted before anything came of it, and waits again");
                 self.notice_of(session, Told::Step, text);
             }
-            Settlement::Complete | Settlement::Interrupted(_) | Settlement::Cancelled | Settlement::Dead(_) => {}
+            // The answer goes on where it was.
+            Settlement::Paused { .. } => tracing::debug!(%session, %entry, "the server paused the turn"),
+            Settlement::Complete
+            | Settlement::Cut
+            | Settlement::Empty
+            | Settlement::Interrupted(_)
+            | Settlement::Cancelled
+            | Settlement::Dead(_) => {}
         }
     }
 
@@ -147,7 +161,7 @@ impl Coordinator {
         session: SessionId,
         turn: &RunningTurn,
         state: EndState,
-        text: String,
+        (text, seams): (String, Vec<u64>),
         error: Option<StoredError>,
     ) {
         let now = self.clock.now();
@@ -160,7 +174,9 @@ impl Coordinator {
             session,
             entry: turn.entry,
             state,
+            finish: turn.ended.as_ref().and_then(|ended| ended.finish.clone()),
             text,
+            seams,
             tokens: turn.ended.as_ref().map(|ended| ended.usage).unwrap_or_default(),
             wait_ms: whole_ms(start.since(since)),
             first_ms: first.map(whole_ms),
@@ -171,10 +187,10 @@ impl Coordinator {
     }
 
     /// Marks a background session that ended something, until the person goes there.
-    pub(super) fn note_end(&mut self, session: SessionId, state: EndState) {
-        let mark = match state {
-            EndState::Complete | EndState::Cancelled => Activity::Finished,
-            EndState::Interrupted | EndState::Failed => Activity::Failed,
+    pub(super) fn note_end(&mut self, session: SessionId, state: EndState, problem: Option<&Problem>) {
+        let mark = match (state, problem) {
+            (EndState::Complete | EndState::Cancelled, None) => Activity::Finished,
+            (EndState::Interrupted | EndState::Failed, _) | (_, Some(_)) => Activity::Failed,
         };
         if session != self.active
             && let Some(live) = self.sessions.get_mut(&session)
@@ -183,10 +199,10 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn finish_entry(&mut self, entry: EntryId, state: EndState, error: Option<StoredError>) {
+    pub(super) fn finish_entry(&mut self, entry: EntryId, state: EndState, problem: Option<Problem>) {
         let Some(Tracked { done, endings, .. }) = self.entries.remove(&entry) else { return };
         if let Some(done) = done {
-            let _ = done.send(EntryEnd::Ended(state, error));
+            let _ = done.send(EntryEnd::Ended(state, problem));
         }
         endings.into_iter().for_each(|ended| _ = ended.send(()));
     }
@@ -196,16 +212,37 @@ pub(super) fn whole_ms(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Whether the model's stop reason says how the turn ended. What goes on, or a person cancelled, has not ended by it.
+const fn keeps_finish(end: &Settlement) -> bool {
+    match end {
+        Settlement::Complete | Settlement::Cut | Settlement::Empty | Settlement::Interrupted(_) => true,
+        Settlement::Cancelled
+        | Settlement::Dead(_)
+        | Settlement::Retry { .. }
+        | Settlement::Requeue { .. }
+        | Settlement::Paused { .. } => false,
+    }
+}
+
+/// An answer without any text, as the error that its dead letter has.
+fn empty(ended: Option<&Ended>) -> StoredError {
+    let said = ended.and_then(|ended| ended.finish.as_ref()?.text(false, ended.usage.output));
+    let text = said.unwrap_or_else(|| "empty answer: /retry".to_owned());
+    StoredError { kind: ErrorKind::Empty, status: None, text, request_id: None }
+}
+
 /// How an attempt's end is told; `None` when another attempt follows.
-fn ending(end: &Settlement) -> Option<(EndState, AnswerState, Option<StoredError>)> {
+fn ending(end: &Settlement, ended: Option<&Ended>) -> Option<(EndState, AnswerState, Option<StoredError>)> {
     match end {
         Settlement::Complete => Some((EndState::Complete, AnswerState::Complete, None)),
+        Settlement::Cut => Some((EndState::Interrupted, AnswerState::Interrupted, None)),
+        Settlement::Empty => Some((EndState::Failed, AnswerState::Failed, Some(empty(ended)))),
         Settlement::Interrupted(error) => {
             Some((EndState::Interrupted, AnswerState::Interrupted, error.as_ref().map(StoredError::from)))
         }
         Settlement::Cancelled => Some((EndState::Cancelled, AnswerState::Interrupted, None)),
         Settlement::Dead(error) => Some((EndState::Failed, AnswerState::Failed, Some(StoredError::from(error)))),
-        Settlement::Retry { .. } | Settlement::Requeue { .. } => None,
+        Settlement::Retry { .. } | Settlement::Requeue { .. } | Settlement::Paused { .. } => None,
     }
 }
 
@@ -218,13 +255,19 @@ fn end_turn(
 ) -> EndTurn {
     let (entry_state, answer_state, not_before, error) = match end {
         Settlement::Complete => (EntryState::Done, AnswerState::Complete, None, None),
-        Settlement::Interrupted(error) => (EntryState::Done, AnswerState::Interrupted, None, error.as_ref()),
-        Settlement::Cancelled => (EntryState::Cancelled, AnswerState::Interrupted, None, None),
-        Settlement::Dead(error) => (EntryState::Dead, AnswerState::Failed, None, Some(error)),
-        Settlement::Retry { not_before, error, .. } => {
-            (EntryState::Pending, AnswerState::Failed, Some(*not_before), Some(error))
+        Settlement::Cut => (EntryState::Done, AnswerState::Interrupted, None, None),
+        Settlement::Interrupted(error) => {
+            (EntryState::Done, AnswerState::Interrupted, None, error.as_ref().map(StoredError::from))
         }
-        Settlement::Requeue { .. } => (EntryState::Pending, AnswerState::Interrupted, None, None),
+        Settlement::Cancelled => (EntryState::Cancelled, AnswerState::Interrupted, None, None),
+        Settlement::Empty => (EntryState::Dead, AnswerState::Failed, None, Some(empty(Some(&ended)))),
+        Settlement::Dead(error) => (EntryState::Dead, AnswerState::Failed, None, Some(StoredError::from(error))),
+        Settlement::Retry { not_before, error, .. } => {
+            (EntryState::Pending, AnswerState::Failed, Some(*not_before), Some(StoredError::from(error)))
+        }
+        Settlement::Requeue { .. } | Settlement::Paused { .. } => {
+            (EntryState::Pending, AnswerState::Interrupted, None, None)
+        }
     };
     EndTurn {
         entry,
@@ -234,12 +277,14 @@ fn end_turn(
         entry_state,
         continues: matches!(
             end,
-            Settlement::Retry { continues: true, .. } | Settlement::Requeue { continues: true, .. }
+            Settlement::Retry { continues: true, .. }
+                | Settlement::Requeue { continues: true, .. }
+                | Settlement::Paused { continues: true }
         ),
         finish: ended.finish,
         usage: ended.usage,
-        error: error.map(StoredError::from),
-        counts: !matches!(end, Settlement::Requeue { .. }),
+        error,
+        counts: !matches!(end, Settlement::Requeue { .. } | Settlement::Paused { .. }),
         gave_way: false,
         not_before,
         first_at: ended.first_at,

@@ -174,6 +174,15 @@ impl TerminalFront {
         self.dirty = true;
     }
 
+    /// An answer that ended at `before` goes on at `from`. Where all of it was shown, what follows is shown behind it.
+    pub(super) fn go_on(&mut self, before: Seen, from: Seen, text: &str) {
+        if self.cursor == before && self.catching_up.is_none() {
+            self.settle_shows();
+            self.cursor = from;
+            self.show(Show::GoesOn(text.to_owned()), None);
+        }
+    }
+
     /// The store is being asked (again): the number of the question.
     pub(super) const fn ask(&mut self) -> u64 {
         self.questions += 1;

@@ -4,8 +4,8 @@
 use super::{Coordinator, Elsewhere, Front};
 use crate::domain::limits::MAX_ANSWER_BYTES;
 use crate::domain::{
-    AnswerState, Delta, EndState, Entry, EntryId, EntryState, Event, Output, ProcessId, Progress, ReplayBuffer, Seen,
-    Session, SessionId, Show,
+    AnswerState, Delta, EndState, Entry, EntryId, EntryState, Event, Output, Problem, ProcessId, Progress,
+    ReplayBuffer, Seen, Session, SessionId, Show,
 };
 use crate::queue;
 use crate::store::{Behind, EndedEntry, LookAt, Looked};
@@ -248,22 +248,27 @@ impl Coordinator {
 
     /// Another process has ended this.
     fn ended_elsewhere(&mut self, ended: EndedEntry) {
-        let EndedEntry { entry, answer, text, usage, first_at } = ended;
+        let EndedEntry { entry, answer, finish, text, seams, usage, first_at } = ended;
         let (id, session, now) = (entry.id, entry.session, self.clock.now());
         let Some(tracked) = self.entries.get(&id) else { return };
         let state = how(&entry, answer);
+        // What a person cancelled has no other end, whatever was kept of an earlier one.
+        let finish = finish.filter(|_| state != EndState::Cancelled);
+        let problem = Problem::of(finish.as_ref(), usage, entry.error.as_ref());
         let since = tracked.since;
         let start = entry.started_at.or(tracked.first_start);
         let event = Event::Finished {
             session,
             entry: id,
             state,
+            finish,
             text,
+            seams,
             tokens: usage,
             wait_ms: whole_ms(start.unwrap_or(now).since(since)),
             first_ms: first_at.zip(start).map(|(first, start)| whole_ms(first.since(start))),
             total_ms: start.map_or(0, |start| whole_ms(entry.finished_at.unwrap_or(now).since(start))),
-            error: entry.error.clone(),
+            error: entry.error,
         };
         if self.tells_of(id) {
             self.emit(event, Some(id));
@@ -272,10 +277,10 @@ impl Coordinator {
             self.show(Show::Notice(format!("#{id} is cancelled")));
         }
         if answer.is_some() {
-            self.alert(session, state, entry.error.as_ref());
-            self.note_end(session, state);
+            self.alert(session, state, problem.as_ref());
+            self.note_end(session, state, problem.as_ref());
         }
-        self.finish_entry(id, state, entry.error);
+        self.finish_entry(id, state, problem);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::text::one_line;
-use crate::domain::{EndState, EntryId, Event, Origin, SessionChange, SessionId, Show, Span, Told, Usage};
+use crate::domain::{EndState, EntryId, Event, Origin, Problem, SessionChange, SessionId, Show, Span, Told, Usage};
 
 /// An error's text in a notice is cut to this many characters; the answer's own end has all of it.
 const ERROR_CHARS: usize = 300;
@@ -49,12 +49,8 @@ pub(super) fn told(event: &Event) -> Option<(SessionId, Told)> {
     match event {
         Event::Started { session, .. } => Some((*session, Told::Start)),
         Event::Retry { session, .. } => Some((*session, Told::Step)),
-        Event::Finished { session, state, error, .. } => {
-            let failed = match state {
-                EndState::Failed => true,
-                EndState::Interrupted => error.is_some(),
-                EndState::Complete | EndState::Cancelled => false,
-            };
+        Event::Finished { session, state, finish, tokens, error, .. } => {
+            let failed = *state == EndState::Failed || Problem::of(finish.as_ref(), *tokens, error.as_ref()).is_some();
             Some((*session, if failed { Told::Failure } else { Told::End }))
         }
         Event::Queued { .. }
@@ -83,7 +79,10 @@ pub fn line<'a>(event: &Event, active: SessionId, name: impl Fn(SessionId) -> Op
             let why = one_line(&error.to_string(), ERROR_CHARS);
             Some(format!("{} retrying in {wait} ({attempt} of {of}): {why}", tag(session)))
         }
-        Event::Finished { session, state, tokens, total_ms, error, text, .. } => {
+        Event::Finished { session, state, finish, tokens, total_ms, error, text, .. } => {
+            if let Some(Problem::Finish(said)) = Problem::of(finish.as_ref(), *tokens, error.as_ref()) {
+                return Some(format!("{} {}", tag(session), one_line(&said, ERROR_CHARS)));
+            }
             let why = error.as_ref().map(|error| format!(": {}", one_line(&error.to_string(), ERROR_CHARS)));
             let why = why.unwrap_or_default();
             let end = match state {
@@ -149,7 +148,9 @@ mod tests {
             session: SessionId(2),
             entry: EntryId(9),
             state: EndState::Complete,
+            finish: None,
             text: "x".into(),
+            seams: Vec::new(),
             tokens: Usage { input: None, output: Some(412) },
             wait_ms: 0,
             first_ms: Some(1),

@@ -8,8 +8,8 @@ use super::front::ScriptItem;
 use super::settings::Setting;
 use super::wishes::Wish;
 use crate::domain::{
-    Activity, AutoReply, EndState, EntryId, ModelName, Origin, Priority, PromptState, Session, SessionId, SessionName,
-    SessionRef, Show, StoredError,
+    Activity, AutoReply, EndState, EntryId, ModelName, Origin, Priority, Problem, PromptState, Session, SessionId,
+    SessionName, SessionRef, Show,
 };
 use crate::queue::Refusal;
 use crate::queue::auto_reply::Brake;
@@ -170,8 +170,8 @@ pub struct Queued {
 /// What became of an entry that was waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryEnd {
-    /// Its turn ended.
-    Ended(EndState, Option<StoredError>),
+    /// Its turn ended, and with it something may be wrong.
+    Ended(EndState, Option<Problem>),
     /// Its session is held: nothing will happen until somebody resumes it.
     Held,
 }
@@ -250,7 +250,7 @@ pub(super) enum Request {
     Set(Setting),
     Show(Show),
     KeepDraft(String),
-    Script(ScriptItem, oneshot::Sender<()>),
+    Script(Box<ScriptItem>, oneshot::Sender<()>),
     Prompt { reply: Reply<PromptState> },
     LeaveTerminal { draft: Option<String>, reply: Reply<()> },
     Quit { draft: Option<String>, hand_over: bool, reply: Reply<()> },
@@ -415,7 +415,7 @@ impl Handle {
     pub async fn script(&self, item: ScriptItem) {
         let (taken, answer) = oneshot::channel();
         // When the coordinator has ended there is nobody to write it.
-        let _ = self.requests.send(Request::Script(item, taken)).await;
+        let _ = self.requests.send(Request::Script(Box::new(item), taken)).await;
         let _ = answer.await;
     }
 

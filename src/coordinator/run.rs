@@ -174,7 +174,7 @@ impl Coordinator {
             Request::Set(setting) => self.set(setting),
             Request::Show(show) => self.show(show),
             Request::KeepDraft(draft) => self.save_draft(draft),
-            Request::Script(item, taken) => self.script(item, taken),
+            Request::Script(item, taken) => self.script(*item, taken),
             Request::Prompt { reply } => {
                 let _ = reply.send(Ok(self.prompt()));
             }

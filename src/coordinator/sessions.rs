@@ -286,7 +286,7 @@ impl Coordinator {
         }
         for waiting in self.queue.waiting(session) {
             // Its answer is gone with the session.
-            self.withdrawn(session, waiting.entry, String::new(), false);
+            self.withdrawn(session, waiting.entry, (String::new(), Vec::new()), false);
         }
         self.emit_change(session, SessionChange::Deleted);
         self.tell(queue::Event::SessionRemoved(session));

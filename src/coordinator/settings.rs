@@ -4,7 +4,7 @@
 use super::Coordinator;
 use super::request::{Error, Handle, Reply, Request, answer};
 use crate::domain::text::one_line;
-use crate::domain::{Attachment, EndState, Look, Notify, SessionId, SessionRef, Show, StoredError, Told};
+use crate::domain::{Attachment, EndState, Look, Notify, Problem, SessionId, SessionRef, Show, Told};
 use crate::store::{AttachFiles, DropAttachments, SetNotify};
 
 /// Characters of an error in what calls a person who looks elsewhere.
@@ -103,18 +103,24 @@ impl Coordinator {
     }
 
     /// Calls a person who looks elsewhere, from whatever session a turn has ended in. Not where a person ended it.
-    pub(super) fn alert(&mut self, session: SessionId, state: EndState, error: Option<&StoredError>) {
-        let (what, how) = match (state, error) {
-            (EndState::Complete, _) => (Told::End, "done"),
-            (EndState::Failed, _) => (Told::Failure, "failed"),
-            (EndState::Interrupted, Some(_)) => (Told::Failure, "interrupted"),
-            (EndState::Interrupted, None) | (EndState::Cancelled, _) => return,
+    pub(super) fn alert(&mut self, session: SessionId, state: EndState, problem: Option<&Problem>) {
+        let cut = |text: &str| one_line(text, ALERT_ERROR_CHARS);
+        let (what, how) = match (state, problem) {
+            (EndState::Cancelled, _) | (EndState::Interrupted, None) => return,
+            (_, Some(Problem::Finish(text))) => (Told::Failure, cut(text)),
+            (EndState::Interrupted, Some(Problem::Error(error))) => {
+                (Told::Failure, format!("interrupted: {}", cut(&error.to_string())))
+            }
+            (EndState::Failed, Some(Problem::Error(error))) => {
+                (Told::Failure, format!("failed: {}", cut(&error.to_string())))
+            }
+            (EndState::Failed, None) => (Told::Failure, "failed".to_owned()),
+            (EndState::Complete, None | Some(Problem::Error(_))) => (Told::End, "done".to_owned()),
         };
         if !self.notify_of(session).tells(what) {
             return;
         }
-        let why = error.map(|error| format!(": {}", one_line(&error.to_string(), ALERT_ERROR_CHARS)));
-        let text = format!("{} {how}{}", self.named(session), why.unwrap_or_default());
+        let text = format!("{} {how}", self.named(session));
         self.show(Show::Alert(text));
     }
 }

@@ -6,7 +6,7 @@ use super::front::{Front, ScriptFront, ScriptItem};
 use super::{Coordinator, notices};
 use crate::domain::attachment::folded;
 use crate::domain::limits::CHECKPOINT_INTERVAL;
-use crate::domain::{EntryId, Event, Frame, Output, Seen, SessionId, SessionName, Show, cut_to_end};
+use crate::domain::{AnswerState, EntryId, Event, Frame, Output, Seen, SessionId, SessionName, Show, cut_to_end};
 use crate::queue;
 use crate::store::{Behind, OutputSince, SetSeen, StoreError};
 
@@ -273,21 +273,25 @@ fn to_show(output: Output, session: SessionId, name: &SessionName) -> Show {
         Output::Question { text, .. } => question(session, name.clone(), &text),
         Output::Reasoning { text, .. } => Show::Reasoning(text),
         Output::Text { text, .. } => Show::Text(text),
-        Output::End { state, usage, error, .. } => Show::End { state, usage, error },
+        Output::End { state, finish, usage, error, .. } => {
+            // An answer without text failed.
+            let line = finish.and_then(|finish| finish.line(state != AnswerState::Failed, usage.output));
+            Show::End { state, line, error }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AnswerState, MessageId, Usage};
+    use crate::domain::{MessageId, Usage};
 
     #[test]
     fn a_notice_stands_behind_what_came_before_it() {
         let question = Output::Question { message: MessageId(1), entry: EntryId(1), text: "q".into() };
         let text = |start, text: &str| Output::Text { message: MessageId(2), start, text: text.into() };
-        let end =
-            Output::End { message: MessageId(2), state: AnswerState::Complete, usage: Usage::default(), error: None };
+        let (message, state, usage) = (MessageId(2), AnswerState::Complete, Usage::default());
+        let end = Output::End { message, state, finish: None, usage, error: None };
         let at = |bytes| Some(Seen { message: MessageId(2), reasoning_bytes: 0, text_bytes: bytes, ended: false });
         let check = |after: Option<Seen>, place: usize| {
             let news = vec![question.clone(), text(0, "ab"), text(2, "cd"), end.clone()];

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ends::whole_ms;
 use super::showing::question;
-use super::{Coordinator, RunningTurn};
+use super::{Coordinator, Front, RunningTurn};
 use crate::domain::{
     AnswerState, Delta, EndState, EntryId, Event, Output, Progress, ReplayBuffer, Seen, SessionId, Show, Timestamp,
     Told, Usage,
@@ -66,23 +66,8 @@ impl Coordinator {
     fn turn_started(&mut self, session: SessionId, entry: EntryId, turn: Turn) {
         self.store_works();
         let (now, attempt) = (self.clock.now(), turn.attempt);
+        let moved = self.place_output(session, &turn);
         let Some(live) = self.sessions.get_mut(&session) else { return };
-        let moved = turn.moved && !turn.kept.is_empty();
-        if moved || turn.before > live.replay.end().message {
-            // What is in the store alone, and not yet seen: what another process has answered here meanwhile, or a question and
-            // its partial that stand behind what was answered meanwhile.
-            let end = match moved {
-                true => Seen {
-                    message: turn.answer,
-                    reasoning_bytes: turn.kept.reasoning_bytes,
-                    text_bytes: turn.kept.text.len() as u64,
-                    ended: false,
-                },
-                false => Seen::whole(turn.before),
-            };
-            live.replay = ReplayBuffer::new(self.replay_bytes, end);
-            live.follows &= moved;
-        }
         let cancel = CancellationToken::new();
         let assignment = Assignment {
             session,
@@ -130,6 +115,40 @@ impl Coordinator {
         self.touch(session);
         self.touch_prompt();
         self.tell(queue::Event::Started(session));
+    }
+
+    /// Places the output of a turn that starts behind what the session has put out. Whether its question and its partial stand anew at
+    /// the session's end.
+    fn place_output(&mut self, session: SessionId, turn: &Turn) -> bool {
+        let Some(live) = self.sessions.get_mut(&session) else { return false };
+        let moved = turn.moved && !turn.kept.is_empty();
+        if moved || turn.before > live.replay.end().message {
+            // What is in the store alone, and not yet seen: what another process has answered here meanwhile, or a question and
+            // its partial that stand behind what was answered meanwhile.
+            let end = match moved {
+                true => Seen {
+                    message: turn.answer,
+                    reasoning_bytes: turn.kept.reasoning_bytes,
+                    text_bytes: turn.kept.text.len() as u64,
+                    ended: false,
+                },
+                false => Seen::whole(turn.before),
+            };
+            let before = std::mem::replace(&mut live.replay, ReplayBuffer::new(self.replay_bytes, end)).end();
+            live.follows &= moved;
+            if moved && before.ended && before.message > turn.before {
+                // It goes on where it ended, and nothing stands between: who has seen all of it does not see it again.
+                if live.session.seen == before {
+                    live.session.seen = end;
+                }
+                if let Front::Terminal(terminal) = &mut self.front
+                    && session == self.active
+                {
+                    terminal.go_on(before, end, &turn.kept.text);
+                }
+            }
+        }
+        moved
     }
 
     pub(super) fn interrupt_turn(&self, session: SessionId, entry: EntryId) {
@@ -206,14 +225,15 @@ impl Coordinator {
     /// Of an answer that was begun here, what came of it is read first: in its place among the commits, so in order.
     fn emit_end(&mut self, session: SessionId, entry: EntryId, say: bool) {
         if self.entries.get(&entry).is_none_or(|tracked| tracked.answer.is_none()) {
-            return self.withdrawn(session, entry, String::new(), say);
+            return self.withdrawn(session, entry, (String::new(), Vec::new()), say);
         }
         let read = self.store.query(AnswerText(entry));
-        self.after(read, move |c, text| c.withdrawn(session, entry, text.unwrap_or_default(), say));
+        self.after(read, move |c, answer| c.withdrawn(session, entry, answer.unwrap_or_default(), say));
     }
 
-    /// [`Coordinator::emit_discarded`] with what there is of its answer.
-    pub(super) fn withdrawn(&mut self, session: SessionId, entry: EntryId, text: String, say: bool) {
+    /// [`Coordinator::emit_discarded`] with what there is of its answer: its text and its seams.
+    pub(super) fn withdrawn(&mut self, session: SessionId, entry: EntryId, answer: (String, Vec<u64>), say: bool) {
+        let (text, seams) = answer;
         let Some(tracked) = self.entries.get(&entry) else { return };
         let (since, first_start, now) = (tracked.since, tracked.first_start, self.clock.now());
         // Where a later turn came between, the order of output has ended this one already.
@@ -221,13 +241,15 @@ impl Coordinator {
             && live.replay.end().message <= message
         {
             let (state, usage) = (AnswerState::Interrupted, Usage::default());
-            live.replay.push(Output::End { message, state, usage, error: None });
+            live.replay.push(Output::End { message, state, finish: None, usage, error: None });
         }
         let event = Event::Finished {
             session,
             entry,
             state: EndState::Cancelled,
+            finish: None,
             text,
+            seams,
             tokens: Usage::default(),
             wait_ms: whole_ms(first_start.unwrap_or(now).since(since)),
             first_ms: None,

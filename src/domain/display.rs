@@ -2,7 +2,7 @@
 
 use super::ids::SessionId;
 use super::kinds::{Alert, AnswerState, Reasoning, Render, words};
-use super::message::{StoredError, Usage};
+use super::message::StoredError;
 use super::names::SessionName;
 use super::time::Timestamp;
 
@@ -89,12 +89,12 @@ pub enum Show {
     /// What follows goes on in the middle of an answer whose text so far, which is not shown (again), is this: what stands there says
     /// how the rest is meant, as in a fence.
     GoesOn(String),
-    /// The active session's answer ended: the live row is finished; what is not `Complete` says so in a row of its own.
+    /// The active session's answer ended: the live row is finished; what is not as one wants it says so in a row of its own.
     End {
         /// How it ended.
         state: AnswerState,
-        /// Tokens of the turn.
-        usage: Usage,
+        /// What the model's stop reason says ([`Finish::line`](super::Finish::line)); then nothing else is said.
+        line: Option<String>,
         /// Why, when it went wrong.
         error: Option<StoredError>,
     },

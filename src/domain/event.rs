@@ -1,10 +1,11 @@
 //! What happens, in the order of happening: the lines of `--json`. Names never change their meaning.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::finish::Finish;
 use super::ids::{EntryId, SessionId};
-use super::kinds::{EndState, Origin, Priority, SessionChange};
+use super::kinds::{EndState, FinishReason, Origin, Priority, SessionChange};
 use super::message::{StoredError, Usage};
 use super::names::{ModelName, SessionName};
 
@@ -89,8 +90,13 @@ pub enum Event {
         entry: EntryId,
         /// How.
         state: EndState,
+        /// Why the model stopped, if it did: `finish_reason` and `finish_detail`, or `null`.
+        #[serde(flatten, serialize_with = "finish_members")]
+        finish: Option<Finish>,
         /// The whole answer, or what came of it.
         text: String,
+        /// Bytes of the text after which the answer was continued, ascending.
+        seams: Vec<u64>,
         /// Tokens of the turn.
         tokens: Usage,
         /// From acknowledgement to the first start, in milliseconds.
@@ -127,6 +133,17 @@ pub enum Event {
         /// For people.
         text: String,
     },
+}
+
+fn finish_members<S: Serializer>(finish: &Option<Finish>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Members<'a> {
+        finish_reason: Option<FinishReason>,
+        finish_detail: Option<&'a str>,
+    }
+    let finish_reason = finish.as_ref().map(|finish| finish.reason);
+    let finish_detail = finish.as_ref().and_then(|finish| finish.detail.as_deref());
+    Members { finish_reason, finish_detail }.serialize(serializer)
 }
 
 /// A piece of an answer.
@@ -189,7 +206,9 @@ mod tests {
                 session,
                 entry,
                 state: EndState::Complete,
+                finish: Some(Finish { reason: FinishReason::Refusal, detail: Some("no".into()) }),
                 text: "Hi".into(),
+                seams: vec![1],
                 tokens: Usage { input: Some(9), output: Some(12) },
                 wait_ms: 0,
                 first_ms: Some(41),
@@ -197,8 +216,29 @@ mod tests {
                 error: None,
             },
             concat!(
-                r#"{"event":"finished","session":1,"entry":41,"state":"complete","text":"Hi","#,
+                r#"{"event":"finished","session":1,"entry":41,"state":"complete","#,
+                r#""finish_reason":"refusal","finish_detail":"no","text":"Hi","seams":[1],"#,
                 r#""tokens":{"input":9,"output":12},"wait_ms":0,"first_ms":41,"total_ms":97,"error":null}"#
+            ),
+        );
+        check(
+            &Event::Finished {
+                session,
+                entry,
+                state: EndState::Cancelled,
+                finish: None,
+                text: String::new(),
+                seams: Vec::new(),
+                tokens: Usage::default(),
+                wait_ms: 0,
+                first_ms: None,
+                total_ms: 0,
+                error: None,
+            },
+            concat!(
+                r#"{"event":"finished","session":1,"entry":41,"state":"cancelled","#,
+                r#""finish_reason":null,"finish_detail":null,"text":"","seams":[],"#,
+                r#""tokens":{"input":null,"output":null},"wait_ms":0,"first_ms":null,"total_ms":0,"error":null}"#
             ),
         );
         check(&Event::Error { line: Some(7), text: "x".into() }, r#"{"event":"error","line":7,"text":"x"}"#);

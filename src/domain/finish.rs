@@ -1,6 +1,7 @@
 //! Why a model stopped, and the line that tells a person so.
 
 use super::kinds::FinishReason;
+use super::message::{StoredError, Usage};
 use super::text::count;
 
 /// The end that a model gave its answer.
@@ -52,7 +53,8 @@ impl Finish {
                 Some(name) => format!("asked for the tool {name}, which chatmux does not have"),
                 None => "asked for a tool, which chatmux does not have".to_owned(),
             },
-            FinishReason::Pause => "paused by the server: /continue".to_owned(),
+            FinishReason::Pause if has_text => "paused by the server: /continue".to_owned(),
+            FinishReason::Pause => "paused by the server before any text: /retry".to_owned(),
             FinishReason::Error if has_text => format!("{}: /continue", with("the server broke off")),
             FinishReason::Error => with("the server broke off"),
         })
@@ -61,6 +63,26 @@ impl Finish {
     /// [`Finish::text`] in brackets, as it stands below an answer.
     pub fn line(&self, has_text: bool, output: Option<u64>) -> Option<String> {
         self.text(has_text, output).map(|text| format!("[{text}]"))
+    }
+}
+
+/// What is wrong with an answer that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// It failed, or broke off.
+    Error(StoredError),
+    /// The model stopped, but not as one wants: [`Finish::text`].
+    Finish(String),
+}
+
+impl Problem {
+    /// `None`: all is well, or somebody wanted the answer to end. An answer without text has an error.
+    pub fn of(finish: Option<&Finish>, usage: Usage, error: Option<&StoredError>) -> Option<Self> {
+        match (error, finish) {
+            (Some(error), _) => Some(Self::Error(error.clone())),
+            (None, Some(finish)) => finish.text(true, usage.output).map(Self::Finish),
+            (None, None) => None,
+        }
     }
 }
 
@@ -99,6 +121,7 @@ mod tests {
         );
         check(FinishReason::Tool, "", false, None, Some("[asked for a tool, which chatmux does not have]"));
         check(FinishReason::Pause, "", true, None, Some("[paused by the server: /continue]"));
+        check(FinishReason::Pause, "", false, None, Some("[paused by the server before any text: /retry]"));
         check(FinishReason::Error, "no", true, None, Some("[the server broke off: no: /continue]"));
         check(FinishReason::Error, "", false, None, Some("[the server broke off]"));
     }

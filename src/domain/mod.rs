@@ -22,7 +22,7 @@ pub use auto_reply::AutoReply;
 pub use display::{Activity, Frame, Look, Progress, PromptState, Show};
 pub use error::{ErrorKind, ProviderError};
 pub use event::{Delta, Event};
-pub use finish::Finish;
+pub use finish::{Finish, Problem};
 pub use ids::{EntryId, MessageId, ProcessId, SessionId};
 pub use kinds::{
     Alert, AnswerState, EndState, EntryState, FinishReason, Notify, Origin, Priority, Reasoning, Render, Role,

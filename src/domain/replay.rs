@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::finish::Finish;
 use super::ids::{EntryId, MessageId};
 use super::kinds::AnswerState;
 use super::message::{StoredError, Usage};
@@ -91,6 +92,8 @@ pub enum Output {
         message: MessageId,
         /// How; never `Streaming`.
         state: AnswerState,
+        /// Why the model stopped, if it did.
+        finish: Option<Finish>,
         /// Tokens of the turn.
         usage: Usage,
         /// Why, when it went wrong.
@@ -326,7 +329,13 @@ mod tests {
             turn.push(Output::Text { message, start, text: text.clone() });
             start += text.len() as u64;
         }
-        turn.push(Output::End { message, state: AnswerState::Complete, usage: Usage::default(), error: None });
+        turn.push(Output::End {
+            message,
+            state: AnswerState::Complete,
+            finish: None,
+            usage: Usage::default(),
+            error: None,
+        });
         turn
     }
 

@@ -170,6 +170,8 @@ fn message_data(message: &Message) -> Value {
         "reasoning": message.reasoning,
         "model": message.model,
         "finish_reason": message.finish.as_ref().map(|finish| finish.reason),
+        "finish_detail": message.finish.as_ref().and_then(|finish| finish.detail.as_ref()),
+        "seams": message.seams,
         "tokens": message.usage,
         "error": message.error,
         "created_at_ms": message.created_at,
@@ -184,11 +186,14 @@ fn message_text(message: &Message, session: &Session) -> String {
     }
     let text = message.text.trim_end_matches('\n');
     let why = message.error.as_ref().map(|error| format!(": {}", error.text)).unwrap_or_default();
-    let mark = match message.state {
-        AnswerState::Complete => return text.to_owned(),
-        AnswerState::Streaming => "[streaming]".to_owned(),
-        AnswerState::Interrupted => format!("[interrupted{why}]"),
-        AnswerState::Failed => format!("[failed{why}]"),
+    let finish = message.finish.as_ref();
+    let line = finish.and_then(|finish| finish.line(!message.text.is_empty(), message.usage.output));
+    let mark = match (message.state, line) {
+        (AnswerState::Streaming, _) => "[streaming]".to_owned(),
+        (_, Some(line)) => line,
+        (AnswerState::Complete, None) => return text.to_owned(),
+        (AnswerState::Interrupted, None) => format!("[interrupted{why}]"),
+        (AnswerState::Failed, None) => format!("[failed{why}]"),
     };
     if text.is_empty() { mark } else { format!("{text}\n{mark}") }
 }

@@ -215,7 +215,7 @@ fn fuzz_replay_in_memory() {
                 (Act::Say(text), Some(message)) => session.grow(message, ChunkKind::Text, text),
                 (Act::End, Some(message)) => {
                     let (state, usage) = (AnswerState::Complete, Usage::default());
-                    session.push(Output::End { message, state, usage, error: None });
+                    session.push(Output::End { message, state, finish: None, usage, error: None });
                     answer = None;
                 }
                 (Act::Look(who, _), _) => {
@@ -396,7 +396,7 @@ impl Stored {
             (Act::End, Some(turn)) => {
                 let (state, usage) = (AnswerState::Complete, Usage::default());
                 self.end(&turn, state, EntryState::Done, false);
-                self.session.push(Output::End { message: turn.answer, state, usage, error: None });
+                self.session.push(Output::End { message: turn.answer, state, finish: None, usage, error: None });
             }
             (Act::Again, Some(turn)) => self.again(turn),
             (act, turn) => {

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::domain::{AutoReply, Span, Timestamp, Usage};
+use crate::domain::{AutoReply, FinishReason, Span, Timestamp, Usage};
 
 /// Bytes that count as a token where the provider does not count: English prose has about four characters a token.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -25,6 +25,8 @@ pub enum Brake {
     Repeat,
     /// A turn failed, or broke off.
     Failure,
+    /// The model stopped otherwise than at the end of its answer.
+    Stopped(FinishReason),
     /// The queue takes no more.
     Full,
     /// A person ended it.
@@ -40,6 +42,16 @@ impl fmt::Display for Brake {
             Self::Word(word) => write!(f, "the answer says {word:?} (--until)"),
             Self::Repeat => write!(f, "the same answer came twice (auto_reply.stop_on_repeat)"),
             Self::Failure => write!(f, "a turn failed"),
+            Self::Stopped(reason) => f.write_str(match reason {
+                FinishReason::Stop => "the answer ended",
+                FinishReason::Length => "the answer was cut at the token limit",
+                FinishReason::Refusal => "the answer was refused",
+                FinishReason::Filter => "the answer was filtered",
+                FinishReason::Tool => "the model asked for a tool",
+                FinishReason::Pause => "the server paused the answer",
+                FinishReason::Error => "the server broke off the answer",
+                FinishReason::Unknown => "the model stopped for a reason that is not known",
+            }),
             Self::Full => write!(f, "the queue is full"),
             Self::Person => write!(f, "ended by hand"),
         }
@@ -51,6 +63,8 @@ impl fmt::Display for Brake {
 pub enum AnswerEnd {
     /// Whole.
     Complete,
+    /// The model stopped for this reason, which is another.
+    Stopped(FinishReason),
     /// A person or an intervention cut it: no failure, but no whole answer either.
     Interrupted,
     /// It failed, or broke off by itself.
@@ -75,11 +89,14 @@ pub fn after_answer(auto: &AutoReply, end: AnswerEnd, answer: &str, usage: Usage
     let repeated = digest.is_some() && digest == auto.last_answer;
     auto.last_answer = digest.or(auto.last_answer);
     let found = auto.until.as_deref().filter(|word| whole && has_word(answer, word)).map(str::to_owned);
-    match found {
-        _ if end == AnswerEnd::Failed => Next::Ended(Brake::Failure),
-        Some(word) => Next::Ended(Brake::Word(word)),
-        None if repeated && auto.stop_on_repeat => Next::Ended(Brake::Repeat),
-        None => go_on(auto, now),
+    match (end, found) {
+        (AnswerEnd::Failed, _) => Next::Ended(Brake::Failure),
+        (AnswerEnd::Stopped(reason), _) => Next::Ended(Brake::Stopped(reason)),
+        (AnswerEnd::Complete | AnswerEnd::Interrupted, Some(word)) => Next::Ended(Brake::Word(word)),
+        (AnswerEnd::Complete | AnswerEnd::Interrupted, None) if repeated && auto.stop_on_repeat => {
+            Next::Ended(Brake::Repeat)
+        }
+        (AnswerEnd::Complete | AnswerEnd::Interrupted, None) => go_on(auto, now),
     }
 }
 
@@ -155,10 +172,13 @@ mod tests {
 
     #[test]
     fn each_brake_ends_it() {
-        use AnswerEnd::{Complete, Failed, Interrupted};
+        use AnswerEnd::{Complete, Failed, Interrupted, Stopped};
         check(&auto(), Complete, "more", 1, None);
         check(&auto(), Interrupted, "mo", 1, None);
         check(&auto(), Failed, "", 1, Some(Brake::Failure));
+        for &reason in FinishReason::ALL {
+            check(&auto(), Stopped(reason), "more DONE", 1, Some(Brake::Stopped(reason)));
+        }
         check(&AutoReply { turns: 3, ..auto() }, Complete, "x", 1, Some(Brake::Turns(3)));
         check(&auto(), Complete, "x", 60, Some(Brake::Time(Duration::from_secs(60))));
         check(&auto(), Complete, "x", 59, None);

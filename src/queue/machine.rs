@@ -164,19 +164,14 @@ impl Queue {
         if queue.remove(waiting.entry).is_none() {
             self.pending_total += 1;
         }
-        queue.insert(Pending { waiting, arrival, due, preempted: 0 });
+        queue.insert(Pending::new(waiting, arrival, due));
         self.replace(session);
         self.intervene(session, effects);
     }
 
     fn reread(&mut self, session: SessionId, waiting: Vec<Waiting>, lease: Lease, effects: &mut Vec<Effect>) {
-        let found = waiting.into_iter().map(|waiting| Pending {
-            waiting,
-            arrival: self.clock.past(waiting.since),
-            due: self.due(&waiting),
-            preempted: 0,
-        });
-        let found = found.collect();
+        let found = waiting.into_iter();
+        let found = found.map(|w| Pending::new(w, self.clock.past(w.since), self.due(&w))).collect();
         let Some(queue) = self.sessions.get_mut(&session) else { return };
         self.pending_total -= queue.len();
         queue.reread(found);

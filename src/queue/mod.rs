@@ -48,6 +48,18 @@
 //! A session whose lease another process has is known here with all that waits in it, and starts nothing ([`Event::Reread`]). It takes
 //! no slot. What a person changes of it is changed in the journal, which the other process reads.
 //!
+//! # How an attempt ends
+//!
+//! | the model stopped | with text | without |
+//! |---|---|---|
+//! | `stop`, `refusal`, `tool`, `unknown` | [`Settlement::Complete`] | [`Settlement::Empty`] |
+//! | `length`, `filter`, `error` | [`Settlement::Cut`] | [`Settlement::Empty`] |
+//! | `pause`, [`MAX_PAUSES`] times a turn | [`Settlement::Paused`] | [`Settlement::Paused`] |
+//! | `pause`, once more | [`Settlement::Cut`] | [`Settlement::Empty`] |
+//!
+//! An attempt that fails is tried again as [`RetryPolicy`] says, but not a third time where it failed twice running because the same
+//! place of the answer could not be decoded.
+//!
 //! # Auto-replies
 //!
 //! [`auto_reply`] judges, at the end of each answer, whether a loop goes on; the entry that follows is committed with the answer,
@@ -68,13 +80,15 @@ mod session_queue;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
+mod stopping;
+#[cfg(test)]
 mod tests;
 mod turns;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{EntryId, ModelName, Priority, ProviderError, SessionId, Timestamp};
+use crate::domain::{EntryId, FinishReason, ModelName, Priority, ProviderError, SessionId, Timestamp};
 
 pub use machine::Queue;
 pub use retry::RetryPolicy;
@@ -95,6 +109,9 @@ pub struct Limits {
 /// How often an entry gives its slot to the active session at most. Each time costs a request more, and a person who types without
 /// end must not keep it from its end.
 pub const MAX_PREEMPTIONS: u32 = 3;
+
+/// How often a turn that its server pauses is continued by itself. Each time costs a request.
+pub const MAX_PAUSES: u32 = 10;
 
 /// The rules that are configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,8 +185,8 @@ pub enum Cause {
 /// How a worker's attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// With a stop reason.
-    Complete,
+    /// The model stopped, for this reason.
+    Finished(FinishReason),
     /// Because it was interrupted.
     Stopped,
     /// By itself.
@@ -363,8 +380,12 @@ pub enum Effect {
 /// How an attempt is to be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
-    /// The answer is whole.
+    /// The model ended its answer.
     Complete,
+    /// The model stopped in the middle of its answer; the partial is the answer.
+    Cut,
+    /// The model stopped without any text: a dead letter. It was paid for, so it is not asked again by itself.
+    Empty,
     /// The answer was cut; the partial is the answer. `None`: by an intervention or the end of chatmux.
     Interrupted(Option<ProviderError>),
     /// A person ended it.
@@ -388,6 +409,11 @@ pub enum Settlement {
         continues: bool,
         /// Why.
         cause: Cause,
+    },
+    /// Back to pending: the server paused the turn, and wants to be asked to continue. The attempt does not count.
+    Paused {
+        /// It goes on from its partial; else no text came, and it begins afresh.
+        continues: bool,
     },
 }
 

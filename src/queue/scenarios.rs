@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Came, Cause, Effect, Event, Limits, Outcome, Queue, RetryPolicy, Settings, Settlement, Waiting};
-use crate::domain::{EntryId, ErrorKind, Priority, ProviderError, SessionId, Timestamp};
+use crate::domain::{EntryId, ErrorKind, FinishReason, Priority, ProviderError, SessionId, Timestamp};
 use Priority::{High, Low, Normal};
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -85,7 +85,7 @@ impl Stage {
     /// Runs the turn of `session` to its end; what starts then.
     fn complete(&mut self, session: i64) -> Vec<(i64, i64)> {
         self.started(session);
-        self.ended(session, Outcome::Complete, Came::Text);
+        self.ended(session, Outcome::Finished(FinishReason::Stop), Came::Text);
         starts(&self.settled(session))
     }
 }
@@ -177,7 +177,7 @@ fn a_gate_pauses_everybody_and_opens_one_by_one() {
     let until = s.now.plus(Duration::from_secs(7));
     assert_eq!(effects.last(), Some(&Effect::Gate { model: "p:m".parse().unwrap(), until: Some(until) }));
     assert_eq!(s.settled(1), [], "nobody is asked now");
-    s.ended(2, Outcome::Complete, Came::Text);
+    s.ended(2, Outcome::Finished(FinishReason::Stop), Came::Text);
     assert_eq!(s.settled(2), [Effect::Idle(SessionId(2))], "a free slot is no reason");
     assert_eq!(s.queue.next_wakeup(), Some(until));
     assert_eq!(s.pass(6), []);
@@ -187,11 +187,11 @@ fn a_gate_pauses_everybody_and_opens_one_by_one() {
     assert_eq!(s.pass(1), [], "not the second before the first has shown anything");
     let next = Effect::Start { session: SessionId(3), entry: EntryId(3), attempt: 1 };
     assert_eq!(s.tell(Event::Accepted(SessionId(1))), [next]);
-    s.ended(1, Outcome::Complete, Came::Text);
+    s.ended(1, Outcome::Finished(FinishReason::Stop), Came::Text);
     assert_eq!(starts(&s.settled(1)), [], "3 has not shown anything yet");
     s.started(3);
     assert_eq!(starts(&s.tell(Event::Accepted(SessionId(3)))), [(4, 4)], "as many as there are slots: it is open");
-    s.ended(3, Outcome::Complete, Came::Text);
+    s.ended(3, Outcome::Finished(FinishReason::Stop), Came::Text);
     assert_eq!(starts(&s.settled(3)), [(5, 5)], "4 has shown nothing, and that is nobody's business now");
 }
 
@@ -209,12 +209,12 @@ fn a_gate_of_one_model_delays_no_other_and_they_share_the_slots() {
     assert_eq!(starts(&s.enqueue(4, Normal)), [(4, 4)]);
     assert_eq!(starts(&s.pass(7)), [], "the other model has both slots");
     s.started(2);
-    s.ended(2, Outcome::Complete, Came::Text);
+    s.ended(2, Outcome::Finished(FinishReason::Stop), Came::Text);
     assert_eq!(starts(&s.settled(2)), [(1, 1)]);
     // What another model brings shows nothing of this one.
     s.started(4);
     s.tell(Event::Accepted(SessionId(4)));
-    s.ended(4, Outcome::Complete, Came::Text);
+    s.ended(4, Outcome::Finished(FinishReason::Stop), Came::Text);
     assert_eq!(starts(&s.settled(4)), []);
     s.started(1);
     assert_eq!(starts(&s.tell(Event::Accepted(SessionId(1)))), [(3, 3)]);
@@ -241,7 +241,7 @@ fn too_long_a_wish_holds_who_would_go_there_and_resume_lets_one_probe_go() {
     s.ended(1, rate_limited(3_600), Came::Nothing);
     let until = s.now.plus(Duration::from_secs(3_600));
     s.started(2);
-    s.ended(2, Outcome::Complete, Came::Text);
+    s.ended(2, Outcome::Finished(FinishReason::Stop), Came::Text);
     assert!(s.queue.is_held(SessionId(1)) && !s.queue.is_held(SessionId(2)), "who waits for nothing is not held");
     s.settled(1);
     s.settled(2);

@@ -47,6 +47,17 @@ pub(super) struct Pending {
     pub(super) due: Option<Own>,
     /// How often it had to give way.
     pub(super) preempted: u32,
+    /// How often its server paused it.
+    pub(super) paused: u32,
+    /// Where its last failure found something that could not be decoded.
+    pub(super) undecoded: Option<u64>,
+}
+
+impl Pending {
+    /// One of which nothing more is known.
+    pub(super) const fn new(waiting: Waiting, arrival: Own, due: Option<Own>) -> Self {
+        Self { waiting, arrival, due, preempted: 0, paused: 0, undecoded: None }
+    }
 }
 
 /// An entry's place: class, what goes on before what begins, position; the number settles ties.
@@ -219,10 +230,10 @@ impl SessionQueue {
             .into_iter()
             .filter_map(|e| Some((e, self.remove(e)?)))
             .collect();
-        for Pending { waiting, arrival, due, preempted } in found {
-            let pending = match known.get(&waiting.entry) {
-                Some(known) => Pending { waiting, due, ..*known },
-                None => Pending { waiting, arrival, due, preempted },
+        for new in found {
+            let pending = match known.get(&new.waiting.entry) {
+                Some(known) => Pending { waiting: new.waiting, due: new.due, ..*known },
+                None => new,
             };
             self.insert(pending);
         }
@@ -263,7 +274,7 @@ mod tests {
             not_before: None,
             since: Timestamp(0),
         };
-        Pending { waiting, arrival: Own(0), due: None, preempted: 0 }
+        Pending::new(waiting, Own(0), None)
     }
 
     proptest! {

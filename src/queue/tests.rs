@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Came, Cause, Effect, Event, Limits, Outcome, Queue, Refusal, RetryPolicy, Settings, Settlement, Waiting};
-use crate::domain::{EntryId, ErrorKind, Priority, ProviderError, SessionId, Timestamp};
+use crate::domain::{EntryId, ErrorKind, FinishReason, Priority, ProviderError, SessionId, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
-struct Bench {
+pub(super) struct Bench {
     queue: Queue,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     next: i64,
 }
 
 impl Bench {
-    fn new(sessions: i64, slots: usize) -> Self {
+    pub(super) fn new(sessions: i64, slots: usize) -> Self {
         let limits =
             Limits { max_concurrent: slots, per_provider: BTreeMap::new(), max_pending: 3, max_pending_total: 5 };
         let queue = Queue::new(Settings::new(limits, RetryPolicy { jitter: 0.0, ..RetryPolicy::default() }));
@@ -26,13 +26,13 @@ impl Bench {
         bench
     }
 
-    fn tell(&mut self, event: Event) -> Vec<Effect> {
+    pub(super) fn tell(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.queue.handle(event, self.now, &mut effects);
         effects
     }
 
-    fn enqueue(&mut self, session: i64, priority: Priority) -> Vec<Effect> {
+    pub(super) fn enqueue(&mut self, session: i64, priority: Priority) -> Vec<Effect> {
         self.next += 1;
         self.now.0 += 1;
         let waiting = Waiting {
@@ -57,12 +57,12 @@ impl Bench {
     /// Runs the turn of `session` to its end and returns what follows.
     fn complete(&mut self, session: i64) -> Vec<Effect> {
         self.tell(Event::Started(SessionId(session)));
-        self.end(session, Outcome::Complete, true);
+        self.end(session, Outcome::Finished(FinishReason::Stop), true);
         self.tell(Event::Settled(SessionId(session)))
     }
 }
 
-fn start(session: i64, entry: i64, attempt: u32) -> Effect {
+pub(super) fn start(session: i64, entry: i64, attempt: u32) -> Effect {
     Effect::Start { session: SessionId(session), entry: EntryId(entry), attempt }
 }
 
@@ -77,7 +77,7 @@ fn the_next_entry_starts_when_the_end_is_committed_and_not_before() {
     assert_eq!(b.enqueue(1, Priority::Normal), []);
     assert_eq!(b.tell(Event::Started(SessionId(1))), []);
     let settle = Effect::Settle { session: SessionId(1), entry: EntryId(1), end: Settlement::Complete };
-    assert_eq!(b.end(1, Outcome::Complete, true), [settle]);
+    assert_eq!(b.end(1, Outcome::Finished(FinishReason::Stop), true), [settle]);
     assert_eq!(b.tell(Event::Settled(SessionId(1))), [Effect::Idle(SessionId(1)), start(1, 2, 1)]);
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::retry::{Patience, Verdict};
 use super::session_queue::{Pending, Phase, Running};
-use super::{Came, Cause, Effect, Outcome, Queue, RetryPolicy, Settlement, Waiting};
-use crate::domain::{ErrorKind, ModelName, ProviderError, SessionId, Timestamp};
+use super::{Came, Cause, Effect, MAX_PAUSES, Outcome, Queue, RetryPolicy, Settlement, Waiting};
+use crate::domain::{ErrorKind, FinishReason, ModelName, ProviderError, SessionId, Timestamp};
 
 /// How an attempt ended ([`super::Event::Ended`]).
 pub(super) struct Attempt {
@@ -204,7 +204,7 @@ impl Queue {
 fn patience_asked(attempt: &Attempt) -> Option<Duration> {
     match &attempt.outcome {
         Outcome::Failed(error) if error.retryable && is_refusal(error) => error.retry_after,
-        Outcome::Failed(_) | Outcome::Complete | Outcome::Stopped => None,
+        Outcome::Failed(_) | Outcome::Finished(_) | Outcome::Stopped => None,
     }
 }
 
@@ -226,7 +226,7 @@ fn settlement(retry: &RetryPolicy, running: &Running, attempt: &Attempt) -> Sett
     let Attempt { outcome, came, news, roll, now } = attempt;
     let attempts = running.pending.waiting.attempts;
     match outcome {
-        Outcome::Complete => Settlement::Complete,
+        Outcome::Finished(reason) => finished(running, *reason, *came),
         // The person wanted it to end, and it did.
         Outcome::Stopped | Outcome::Failed(_) if running.cause == Some(Cause::Person) => Settlement::Cancelled,
         Outcome::Stopped => stopped(running.cause, *came),
@@ -239,7 +239,11 @@ fn settlement(retry: &RetryPolicy, running: &Running, attempt: &Attempt) -> Sett
             }
             let again =
                 |not_before| Settlement::Retry { not_before, attempt: attempts + 1, error: error.clone(), continues };
-            match retry.verdict(attempts, error, *roll) {
+            let verdict = match error.undecoded_at {
+                Some(_) if error.undecoded_at == running.pending.undecoded => Verdict::GiveUp,
+                Some(_) | None => retry.verdict(attempts, error, *roll),
+            };
+            match verdict {
                 Verdict::Again(wait) => again(now.plus(wait)),
                 // It is the hold, and then the person, that makes it wait.
                 Verdict::Hold => again(*now),
@@ -247,6 +251,22 @@ fn settlement(retry: &RetryPolicy, running: &Running, attempt: &Attempt) -> Sett
                 Verdict::GiveUp => Settlement::Dead(error.clone()),
             }
         }
+    }
+}
+
+/// What becomes of a turn that the model ended, by the table in the module's docs.
+fn finished(running: &Running, reason: FinishReason, came: Came) -> Settlement {
+    let has_text = came == Came::Text;
+    match reason {
+        // The turn is not over: what shall end it, ends it.
+        FinishReason::Pause if running.cause == Some(Cause::Person) => Settlement::Cancelled,
+        FinishReason::Pause if running.cause.is_some() => {
+            stopped(running.cause, if has_text { came } else { Came::Nothing })
+        }
+        FinishReason::Pause if running.pending.paused < MAX_PAUSES => Settlement::Paused { continues: has_text },
+        _ if !has_text => Settlement::Empty,
+        FinishReason::Stop | FinishReason::Refusal | FinishReason::Tool | FinishReason::Unknown => Settlement::Complete,
+        FinishReason::Length | FinishReason::Filter | FinishReason::Error | FinishReason::Pause => Settlement::Cut,
     }
 }
 
@@ -269,9 +289,14 @@ fn again(running: &Running, end: &Settlement) -> Option<Pending> {
     let pending = running.pending;
     let waiting = pending.waiting;
     match end {
-        Settlement::Retry { not_before, continues, .. } => {
+        Settlement::Retry { not_before, continues, error, .. } => {
             let waiting = Waiting { not_before: Some(*not_before), continues: *continues, ..waiting };
-            Some(Pending { waiting, ..pending })
+            Some(Pending { waiting, undecoded: error.undecoded_at, ..pending })
+        }
+        Settlement::Paused { continues } => {
+            let attempts = waiting.attempts.saturating_sub(1);
+            let waiting = Waiting { attempts, not_before: None, continues: *continues, ..waiting };
+            Some(Pending { waiting, paused: pending.paused + 1, ..pending })
         }
         Settlement::Requeue { continues, cause } => {
             let attempts = waiting.attempts.saturating_sub(1);
@@ -279,6 +304,11 @@ fn again(running: &Running, end: &Settlement) -> Option<Pending> {
             let preempted = pending.preempted + u32::from(*cause == Cause::Preemption);
             Some(Pending { waiting, preempted, ..pending })
         }
-        Settlement::Complete | Settlement::Interrupted(_) | Settlement::Cancelled | Settlement::Dead(_) => None,
+        Settlement::Complete
+        | Settlement::Cut
+        | Settlement::Empty
+        | Settlement::Interrupted(_)
+        | Settlement::Cancelled
+        | Settlement::Dead(_) => None,
     }
 }

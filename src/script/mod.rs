@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::coordinator::{EntryEnd, Queued, ScriptItem, Which};
 use crate::domain::text::one_line;
-use crate::domain::{EndState, Event, SessionRef};
+use crate::domain::{EndState, Event, Problem, SessionRef};
 use crate::execute::{Answer, Done, Executor, NEEDS_TERMINAL};
 
 use lines::ScriptLine;
@@ -163,7 +163,8 @@ impl Script {
         let text = match end {
             Some(EntryEnd::Ended(_, None)) | None => return Flow::On,
             Some(EntryEnd::Held) => "the message is kept, but its queue is held: /resume goes on".to_owned(),
-            Some(EntryEnd::Ended(state, Some(error))) => {
+            Some(EntryEnd::Ended(_, Some(Problem::Finish(said)))) => format!("[{said}]"),
+            Some(EntryEnd::Ended(state, Some(Problem::Error(error)))) => {
                 let what = if *state == EndState::Failed { "failed" } else { "was interrupted" };
                 format!("the answer {what}: {error}")
             }
@@ -216,7 +217,7 @@ impl Script {
                     self.judge(number, Some(&EntryEnd::Held)).await;
                     state.failed = true;
                 }
-                Some(EntryEnd::Ended(_, error)) => state.failed |= error.is_some(),
+                Some(EntryEnd::Ended(_, problem)) => state.failed |= problem.is_some(),
                 None => {}
             }
         }
@@ -243,8 +244,8 @@ impl State {
         if self.unwaited.len() >= self.prune_at {
             let failed = &mut self.failed;
             self.unwaited.retain_mut(|(_, queued)| match queued.done.try_recv() {
-                Ok(EntryEnd::Ended(_, error)) => {
-                    *failed |= error.is_some();
+                Ok(EntryEnd::Ended(_, problem)) => {
+                    *failed |= problem.is_some();
                     false
                 }
                 Ok(EntryEnd::Held) | Err(TryRecvError::Empty) => true,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::coordinator::{ScriptItem, notices};
 use crate::domain::text::{Sanitizer, is_unsafe, visible};
-use crate::domain::{Delta, EndState, EntryId, Event, SessionId, SessionName};
+use crate::domain::{Delta, EndState, EntryId, Event, Problem, SessionId, SessionName};
 
 /// What the writer came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,8 +93,9 @@ impl<O: Write, E: Write> Writer<O, E> {
     /// Those of stdout.
     pub fn write(&mut self, load: Vec<ScriptItem>) -> io::Result<()> {
         for item in load {
-            // An answer that ended early because somebody wanted that has no error.
-            if let ScriptItem::Event { event: Event::Finished { error: Some(_), .. }, .. } = &item {
+            if let ScriptItem::Event { event, .. } = &item
+                && has_problem(event)
+            {
                 self.written.failed += 1;
             }
             if self.json { self.json(item)? } else { self.text(item)? }
@@ -127,7 +128,9 @@ impl<O: Write, E: Write> Writer<O, E> {
             Event::Finished { .. } if !self.answers => self.say(&event),
             Event::Finished { entry, state, text, .. } => {
                 self.finish(*entry, foreground, text)?;
-                let said = foreground && *state != EndState::Cancelled || *state == EndState::Complete;
+                // What the script waits for is told with its line.
+                let is_well = *state == EndState::Complete && !has_problem(&event);
+                let said = foreground && *state != EndState::Cancelled || is_well;
                 if said { Ok(()) } else { self.say(&event) }
             }
             Event::Session { session, name, .. } => {
@@ -215,6 +218,12 @@ impl<O: Write, E: Write> Writer<O, E> {
     }
 }
 
+/// Whether this is the end of an answer that is not as one wants. One that ended early because somebody wanted that is.
+fn has_problem(event: &Event) -> bool {
+    let Event::Finished { finish, tokens, error, .. } = event else { return false };
+    Problem::of(finish.as_ref(), *tokens, error.as_ref()).is_some()
+}
+
 /// JSON whose strings hold no character that a terminal could obey: C1 and bidirectional controls are escaped too.
 struct SafeFormatter;
 
@@ -253,7 +262,9 @@ mod tests {
             session: SessionId(1),
             entry: EntryId(entry),
             state,
+            finish: None,
             text: text.to_owned(),
+            seams: Vec::new(),
             tokens: Usage::default(),
             wait_ms: 0,
             first_ms: None,

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::auto_replies::{Follow, FollowUp};
 use super::chunks::{self, Grown};
 use super::entries::expect_state;
+use super::history::seams;
 use super::sql::{ChunkKind, ErrorColumns, to_i64};
 use super::stats::{self, Counted, Sample};
 use super::{StoreError, Write, leases};
@@ -64,6 +65,8 @@ pub struct EndTurn {
 pub struct TurnEnd {
     /// The answer's whole text.
     pub text: String,
+    /// Bytes of the text after which it was continued.
+    pub seams: Vec<u64>,
     /// The auto-reply that was queued.
     pub queued: Option<Entry>,
     /// What was decided and done about the session's loop; `None` when nobody was asked. A loop that was gone already has
@@ -84,7 +87,7 @@ impl Write for EndTurn {
     fn apply(mut self, conn: &Connection) -> Result<TurnEnd, StoreError> {
         let running = self.running(conn)?;
         let grown = chunks::take(conn, self.answer, std::mem::take(&mut self.chunks))?;
-        let text = self.end_answer(conn, grown)?;
+        let (text, seams) = self.end_answer(conn, grown)?;
         self.end_entry(conn)?;
         let what = self.counted(&running);
         stats::record(conn, Sample { session: running.session, what, usage: self.usage })?;
@@ -99,7 +102,7 @@ impl Write for EndTurn {
             None => (None, None),
         };
         leases::give_back_if_idle(conn, running.session)?;
-        Ok(TurnEnd { text, queued, follow_up })
+        Ok(TurnEnd { text, seams, queued, follow_up })
     }
 }
 
@@ -134,7 +137,7 @@ impl EndTurn {
         if own { Ok(running) } else { Err(StoreError::NotStreaming(self.answer)) }
     }
 
-    fn end_answer(&self, conn: &Connection, grown: Grown) -> Result<String, StoreError> {
+    fn end_answer(&self, conn: &Connection, grown: Grown) -> Result<(String, Vec<u64>), StoreError> {
         let error = ErrorColumns::from(self.error.as_ref());
         let answer_state = match self.answer_state {
             AnswerState::Complete | AnswerState::Failed if self.continues() => AnswerState::Interrupted,
@@ -144,7 +147,7 @@ impl EndTurn {
         let update = "UPDATE messages SET text = text || :grown_text, reasoning = reasoning || :grown_reasoning, \
                  state = :state, first_chunk = NULL, finish_reason = :reason, finish_detail = :detail, input_tokens = :input, output_tokens = :output, \
                  first_at_ms = :first, finished_at_ms = :finished, error_kind = :kind, error_status = :status, \
-                 error_text = :text, error_request_id = :request WHERE id = :id RETURNING text";
+                 error_text = :text, error_request_id = :request WHERE id = :id RETURNING text, seams";
         let values = named_params! {
             ":id": self.answer,
             ":grown_text": grown.text,
@@ -161,7 +164,7 @@ impl EndTurn {
             ":text": error.text,
             ":request": error.request_id,
         };
-        Ok(conn.prepare_cached(update)?.query_row(values, |row| row.get(0))?)
+        Ok(conn.prepare_cached(update)?.query_row(values, |row| Ok((row.get(0)?, seams(row, 1)?)))?)
     }
 
     fn end_entry(&self, conn: &Connection) -> Result<(), StoreError> {

@@ -41,13 +41,13 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
 }
 
 /// Reads the stop reason and its detail, which stand at these places.
-fn finish(row: &Row<'_>, reason: usize, detail: usize) -> rusqlite::Result<Option<Finish>> {
+pub(super) fn finish(row: &Row<'_>, reason: usize, detail: usize) -> rusqlite::Result<Option<Finish>> {
     let Some(reason) = row.get(reason)? else { return Ok(None) };
     Ok(Some(Finish { reason, detail: row.get(detail)? }))
 }
 
 /// Reads the column `seams`, which stands at `at`.
-fn seams(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<u64>> {
+pub(super) fn seams(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<u64>> {
     let text = row.get_ref(at)?.as_str()?;
     let offsets = text.split_whitespace().map(str::parse);
     offsets.collect::<Result<_, _>>().map_err(|e| FromSqlError::other(e).into())
@@ -112,9 +112,8 @@ impl Read for FindMessage {
 
 /// What the model gets with a question: the turns before it in the order they were sent, then the question.
 ///
-/// An interrupted or failed answer goes along as far as it came. An answer without text does not, and a turn without
-/// any answer text only if it is done: what is dead or cancelled is not part of the conversation then, so questions and
-/// answers alternate as the APIs want it. What waits is never part of it, whatever it has of an answer, nor what was taken back. The partial of the
+/// An interrupted or failed answer goes along as far as it came. A turn whose answer has no text does not go along, whatever
+/// became of it: so questions and answers alternate, as the APIs want it. What waits is never part of it, whatever it has of an answer, nor what was taken back. The partial of the
 /// turn under way, where it is continued, is for the caller to add ([`Kept`](crate::domain::Kept)).
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
@@ -134,7 +133,6 @@ impl Read for Context {
                  WHEN m.id = ?2 THEN 1 \
                  WHEN e.state = 'pending' THEN 0 \
                  WHEN m.role = 'assistant' THEN octet_length(m.text) > 0 \
-                 WHEN e.state = 'done' THEN 1 \
                  ELSE EXISTS (SELECT 1 FROM messages a WHERE a.entry_id = m.entry_id AND a.role = 'assistant' \
                               AND octet_length(a.text) > 0) END \
              ORDER BY m.id"

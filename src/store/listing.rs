@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::entries::{COLUMNS, SERVICE_ORDER, by_id, entry};
 use super::gates::Gates;
-use super::history::UNDONE;
+use super::history::{UNDONE, seams};
 use super::{Read, StoreError, chunks, sessions};
 use crate::domain::{
     AnswerState, Entry, EntryId, EntryState, ModelName, Origin, Priority, Session, SessionId, SessionName, Timestamp,
@@ -163,17 +163,17 @@ fn measure(conn: &Connection, entry: EntryId) -> Result<Option<Answer>, StoreErr
     Ok(answer.optional()?)
 }
 
-/// What there is of an entry's answer, as text; empty where there is none. Of one that runs, what is folded already.
+/// What there is of an entry's answer, as text, and its seams; empty where there is none. Of one that runs, what is folded already.
 #[derive(Debug, Clone, Copy)]
 pub struct AnswerText(pub EntryId);
 
 impl Read for AnswerText {
-    type Reply = String;
+    type Reply = (String, Vec<u64>);
 
-    fn fetch(self, conn: &Connection) -> Result<String, StoreError> {
-        let sql = "SELECT text FROM messages WHERE entry_id = ?1 AND role = 'assistant'";
-        let text = conn.prepare_cached(sql)?.query_row([self.0], |row| row.get(0)).optional()?;
-        Ok(text.unwrap_or_default())
+    fn fetch(self, conn: &Connection) -> Result<Self::Reply, StoreError> {
+        let sql = "SELECT text, seams FROM messages WHERE entry_id = ?1 AND role = 'assistant'";
+        let found = conn.prepare_cached(sql)?.query_row([self.0], |row| Ok((row.get(0)?, seams(row, 1)?)));
+        Ok(found.optional()?.unwrap_or_default())
     }
 }
 

@@ -4,12 +4,13 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::auto_replies::AutoReplies;
 use super::entries::{COLUMNS, SERVICE_ORDER, by_id, entry};
+use super::history::{finish, seams, usage};
 use super::output::OutputSince;
 use super::sessions;
 use super::{Behind, Read, StoreError, Write};
 use crate::domain::{
-    AnswerState, AutoReply, Entry, EntryId, EntryState, MessageId, ProcessId, Seen, Session, SessionId, Timestamp,
-    Usage,
+    AnswerState, AutoReply, Entry, EntryId, EntryState, Finish, MessageId, ProcessId, Seen, Session, SessionId,
+    Timestamp, Usage,
 };
 
 /// The last message before the question that is being answered in a session; `None`: none is.
@@ -76,8 +77,12 @@ pub struct EndedEntry {
     pub entry: Entry,
     /// How its answer stands.
     pub answer: Option<AnswerState>,
+    /// Why the model stopped, if it did.
+    pub finish: Option<Finish>,
     /// Its answer's text.
     pub text: String,
+    /// Bytes of the text after which it was continued.
+    pub seams: Vec<u64>,
     /// Tokens.
     pub usage: Usage,
     /// When the first of it came.
@@ -119,14 +124,27 @@ impl Write for LookAt {
 fn ended_entry(conn: &Connection, id: EntryId) -> Result<Option<EndedEntry>, StoreError> {
     let is_over = |state| matches!(state, EntryState::Done | EntryState::Cancelled | EntryState::Dead);
     let Some(entry) = by_id(conn, id)?.filter(|entry| is_over(entry.state)) else { return Ok(None) };
-    let sql = "SELECT state, text, input_tokens, output_tokens, first_at_ms FROM messages \
-               WHERE entry_id = ?1 AND role = 'assistant'";
+    let nothing = EndedEntry {
+        entry,
+        answer: None,
+        finish: None,
+        text: String::new(),
+        seams: Vec::new(),
+        usage: Usage::default(),
+        first_at: None,
+    };
+    let sql = "SELECT state, text, input_tokens, output_tokens, first_at_ms, finish_reason, finish_detail, seams \
+               FROM messages WHERE entry_id = ?1 AND role = 'assistant'";
     let answer = conn.prepare_cached(sql)?.query_row([id], |row| {
-        let tokens = |at| row.get::<_, Option<i64>>(at).map(|tokens| tokens.map(i64::unsigned_abs));
-        Ok((row.get(0)?, row.get(1)?, Usage { input: tokens(2)?, output: tokens(3)? }, row.get(4)?))
+        Ok(EndedEntry {
+            answer: row.get(0)?,
+            finish: finish(row, 5, 6)?,
+            text: row.get(1)?,
+            seams: seams(row, 7)?,
+            usage: usage(row, 2)?,
+            first_at: row.get(4)?,
+            ..nothing.clone()
+        })
     });
-    Ok(Some(match answer.optional()? {
-        Some((state, text, usage, first_at)) => EndedEntry { entry, answer: Some(state), text, usage, first_at },
-        None => EndedEntry { entry, answer: None, text: String::new(), usage: Usage::default(), first_at: None },
-    }))
+    Ok(Some(answer.optional()?.unwrap_or(nothing)))
 }

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row, params};
 
 use super::chunks::{self, OF_MESSAGE, Stream};
-use super::history::{UNDONE, usage};
+use super::history::{UNDONE, finish, usage};
 use super::sql::{ChunkKind, stored_error};
 use super::{Read, StoreError};
-use crate::domain::{AnswerState, EntryId, EntryState, MessageId, Output, Role, Seen, SessionId, StoredError, Usage};
+use crate::domain::{
+    AnswerState, EntryId, EntryState, Finish, MessageId, Output, Role, Seen, SessionId, StoredError, Usage,
+};
 
 /// Bytes of an answer before what is given of it that are given too.
 const BEFORE_BYTES: u64 = 256 << 10;
@@ -55,6 +57,7 @@ struct Measured {
     entry: EntryId,
     role: Role,
     state: AnswerState,
+    finish: Option<Finish>,
     usage: Usage,
     error: Option<StoredError>,
     /// Its entry runs or waits for another attempt: it has no end yet.
@@ -111,6 +114,7 @@ impl Measured {
             open: matches!(entry_state, EntryState::Running | EntryState::Pending),
             usage: usage(row, 7)?,
             error: stored_error(row, 9)?,
+            finish: finish(row, 15, 16)?,
         })
     }
 
@@ -170,7 +174,8 @@ impl Measured {
                     // A dead process's answer that nobody could repair yet has no state to end with.
                     let state =
                         if self.state == AnswerState::Streaming { AnswerState::Interrupted } else { self.state };
-                    outputs.push(Output::End { message, state, usage: self.usage, error: self.error });
+                    let (finish, usage, error) = (self.finish, self.usage, self.error);
+                    outputs.push(Output::End { message, state, finish, usage, error });
                 }
                 Ok(cut)
             }
@@ -187,7 +192,7 @@ impl Read for OutputSince {
                  octet_length(m.reasoning), octet_length(m.text), \
                  e.state, m.input_tokens, m.output_tokens, \
                  m.error_kind, m.error_status, m.error_text, m.error_request_id, m.entry_id IN {UNDONE}, \
-                 CASE m.state WHEN 'streaming' THEN m.first_chunk END \
+                 CASE m.state WHEN 'streaming' THEN m.first_chunk END, m.finish_reason, m.finish_detail \
              FROM messages m JOIN entries e ON e.id = m.entry_id \
              WHERE m.session_id = ?1 AND m.id >= ?2 ORDER BY m.id DESC"
         );

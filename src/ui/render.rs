@@ -141,7 +141,7 @@ impl Renderer {
             Show::Text(text) => self.say(Voice::Text, text, width),
             Show::Reasoning(text) if self.look.reasoning != Reasoning::Hide => self.say(Voice::Reasoning, text, width),
             Show::Reasoning(text) => self.folded_chars += text.chars().count() as u64,
-            Show::End { state, usage: _, error } => self.end(*state, error.as_ref(), width),
+            Show::End { state, line, error } => self.end(*state, line.as_deref(), error.as_ref(), width),
             Show::Notice(text) => self.above(text, Style::new(), width),
             Show::Error(text) => self.above(&format!("error: {text}"), self.palette.error, width),
             Show::Command { session, name, line } => {
@@ -233,7 +233,7 @@ impl Renderer {
         }
     }
 
-    fn end(&mut self, state: AnswerState, error: Option<&StoredError>, width: usize) {
+    fn end(&mut self, state: AnswerState, line: Option<&str>, error: Option<&StoredError>, width: usize) {
         self.fold_reasoning(width);
         self.finish();
         let why = error.map(|e| {
@@ -241,12 +241,15 @@ impl Renderer {
             format!(": {status}{}", one_line(&e.text, ERROR_CHARS))
         });
         let why = why.unwrap_or_default();
-        match state {
-            AnswerState::Streaming | AnswerState::Complete => return,
-            AnswerState::Interrupted => self.out += &self.rows(&format!("[interrupted{why}]"), width, self.palette.dim),
-            AnswerState::Failed => self.out += &self.rows(&format!("[failed{why}]"), width, self.palette.error),
+        let (said, style) = match state {
+            AnswerState::Streaming | AnswerState::Complete => (None, self.palette.dim),
+            AnswerState::Interrupted => (Some(format!("[interrupted{why}]")), self.palette.dim),
+            AnswerState::Failed => (Some(format!("[failed{why}]")), self.palette.error),
+        };
+        if let Some(said) = line.or(said.as_deref()) {
+            self.out += &self.rows(said, width, style);
+            self.blank = false;
         }
-        self.blank = false;
     }
 
     fn switched(&mut self, session: SessionId, name: &SessionName, unread: bool, cut_bytes: u64, width: usize) {

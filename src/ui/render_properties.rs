@@ -14,7 +14,6 @@ use super::super::markdown::Markdown;
 use super::super::markdown::tests::snippets;
 use super::super::measure::{TAB_COLUMNS, columns};
 use super::*;
-use crate::domain::Usage;
 use crate::domain::text::visible;
 
 /// Something that happens between two prints.
@@ -208,7 +207,7 @@ impl Run {
 
     /// The rows of the answer, and how many notices there were, each in one piece.
     fn finish(mut self) -> (Vec<String>, usize) {
-        self.show(Show::End { state: AnswerState::Complete, usage: Usage::default(), error: None }, None);
+        self.show(Show::End { state: AnswerState::Complete, line: None, error: None }, None);
         self.rows.extend(self.screen.rows());
         let (mut rows, mut said, mut notice) = (Vec::new(), 0, String::new());
         for row in self.rows {

@@ -4,7 +4,7 @@ use rustyline::GraphemeClusterMode::WcWidth;
 
 use super::super::live_row::tests::Screen;
 use super::*;
-use crate::domain::{ErrorKind, Usage};
+use crate::domain::ErrorKind;
 
 fn question(text: &str) -> Show {
     Show::Question { session: SessionId(1), name: "main".parse().unwrap(), text: text.into() }
@@ -17,7 +17,7 @@ fn end(state: AnswerState, why: Option<(Option<u16>, &str)>) -> Show {
         text: text.into(),
         request_id: None,
     });
-    Show::End { state, usage: Usage::default(), error }
+    Show::End { state, line: None, error }
 }
 
 fn switched(unread: bool, cut_bytes: u64) -> Show {
@@ -70,6 +70,15 @@ fn frames_look_as_the_contract_says() {
         &["part", "[interrupted: connection reset]"],
     );
     check(40, &[end(AnswerState::Interrupted, None)], &["[interrupted]"]);
+    // What the stop reason says, once, and in place of all else.
+    let stopped = |state, error| match end(state, error) {
+        Show::End { state, error, .. } => Show::End { state, line: Some("[refused: no]".into()), error },
+        other => other,
+    };
+    for state in [AnswerState::Complete, AnswerState::Interrupted] {
+        check(40, &[text("part"), stopped(state, None), question("x")], &["part", "[refused: no]", "", "1:main> x"]);
+    }
+    check(40, &[stopped(AnswerState::Failed, Some((None, "refused: no")))], &["[refused: no]"]);
     check(40, &[end(AnswerState::Failed, Some((Some(401), "no key\nset one")))], &["[failed: 401 no key set one]"]);
     check(
         40,

@@ -15,8 +15,10 @@ use crate::provider::{Piece, Pieces};
 const REPORT_INTERVAL: Duration = Duration::from_millis(2);
 /// Content that is reported at once at most; more is reported as the next batch.
 const BATCH_BYTES: usize = 16 << 10;
-/// After its stop reason a stream has this long to send its usage and end.
-const FINISH_GRACE: Duration = Duration::from_secs(2);
+/// After its stop reason a stream may be silent this long: then it has ended, though its server has not closed it. Content begins the
+/// time anew, for some servers say `stop` with every event: longer than a slow model takes for a token, and short enough for a
+/// person who waits for the end of an answer that is whole. Nothing else does, so pings keep no answer from its end.
+const FINISH_GRACE: Duration = Duration::from_secs(5);
 
 /// What came from the stream in one go.
 #[derive(Default)]
@@ -41,7 +43,7 @@ pub(super) struct Gather {
     /// The next batch goes no earlier; nothing was given yet: at once.
     not_before: Option<Instant>,
     pause: Option<Pin<Box<Sleep>>>,
-    /// Runs from the stop reason on.
+    /// Runs from the stop reason on, and from what comes behind it.
     grace: Option<Pin<Box<Sleep>>>,
 }
 
@@ -106,6 +108,9 @@ impl Gather {
 
     fn absorb(&mut self, next: Option<Result<Piece, ProviderError>>) {
         let held = &mut self.held;
+        if let (Some(grace), Some(Ok(Piece::Text(_) | Piece::Reasoning(_)))) = (&mut self.grace, &next) {
+            grace.as_mut().reset(Instant::now() + FINISH_GRACE);
+        }
         match next {
             None => held.end = Some(Ok(())),
             Some(Err(error)) => held.end = Some(Err(error)),
@@ -201,5 +206,38 @@ mod tests {
         let batch = gather.next().await;
         assert_eq!((batch.finish, batch.end), (Some(FinishReason::Stop.into()), Some(Ok(()))));
         drop(stream);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_behind_the_stop_reason_is_of_the_answer() {
+        let (stream, from) = mpsc::channel(16);
+        let mut gather = Gather::new(pieces(from));
+        let server = async {
+            for word in ["a", "b", "c"] {
+                stream.send(Ok(Piece::Finish(FinishReason::Stop.into()))).await.unwrap();
+                stream.send(Ok(Piece::Text(word.to_owned()))).await.unwrap();
+                tokio::time::sleep(FINISH_GRACE * 4 / 5).await;
+            }
+            // Bytes that are no content keep it from its end no longer.
+            loop {
+                stream.send(Ok(Piece::Alive)).await.unwrap();
+                tokio::time::sleep(FINISH_GRACE / 5).await;
+            }
+        };
+        let client = async {
+            let mut said = String::new();
+            loop {
+                let batch = gather.next().await;
+                said += &text(&batch);
+                if let Some(end) = batch.end {
+                    return (said, end);
+                }
+            }
+        };
+        let ended = tokio::select! {
+            ended = client => ended,
+            () = server => unreachable!("it sends without end"),
+        };
+        assert_eq!(ended, ("abc".to_owned(), Ok(())));
     }
 }

@@ -106,7 +106,7 @@ pub struct Ended {
     pub tail: Vec<Delta>,
     /// What has come of the whole answer, what was kept of it included.
     pub came: Came,
-    /// Why the model stopped.
+    /// Why the model stopped: with [`Outcome::Finished`].
     pub finish: Option<Finish>,
     /// Tokens.
     pub usage: Usage,
@@ -206,8 +206,8 @@ impl Turn {
                     let Batch { deltas, usage, finish, .. } = gather.take();
                     self.note(usage, finish);
                     self.send(deltas).await;
-                    // Whole already, and only its stream not yet closed: there is nothing left to be stopped, or gone on with.
-                    return if self.state.finish.is_some() { Outcome::Complete } else { Outcome::Stopped };
+                    // The model had stopped already, and only its stream was not closed: there is nothing left to be cancelled.
+                    return self.finished().unwrap_or(Outcome::Stopped);
                 }
                 due = self.partial.due() => match due {
                     Ok(()) => {
@@ -235,9 +235,13 @@ impl Turn {
             let Batch { deltas, usage, finish, end, .. } = batch;
             self.note(usage, finish);
             let too_large = self.send(deltas).await;
+            // A stop reason was seen: whatever happened to the connection afterwards, the answer has its end.
+            if end.is_some()
+                && let Some(finished) = self.finished()
+            {
+                return finished;
+            }
             match end {
-                // A stop reason was seen: whatever happened to the connection afterwards, the answer is whole.
-                Some(_) if self.state.finish.is_some() => return Outcome::Complete,
                 Some(Ok(())) => {
                     let text = "the stream ended without a stop reason";
                     return Outcome::Failed(ProviderError::transient(ErrorKind::Truncated, text));
@@ -250,6 +254,11 @@ impl Turn {
                 None => {}
             }
         }
+    }
+
+    /// How the attempt ended, once the model has said why it stopped.
+    fn finished(&self) -> Option<Outcome> {
+        self.state.finish.as_ref().map(|finish| Outcome::Finished(finish.reason))
     }
 
     fn note(&mut self, usage: Usage, finish: Option<Finish>) {
@@ -294,11 +303,12 @@ impl Turn {
             (0, 1..) => Came::Reasoning,
             (0, 0) => Came::Nothing,
         };
+        let finish = self.state.finish.take().filter(|_| matches!(outcome, Outcome::Finished(_)));
         let ended = Ended {
             outcome,
             tail: self.partial.take_tail().await,
             came,
-            finish: self.state.finish.take(),
+            finish,
             usage: self.state.usage,
             first_at: self.state.first.map(|(at, _)| at),
             first_after: self.state.first.map(|(_, after)| after),

@@ -120,7 +120,7 @@ async fn what_comes_is_reported_in_order_and_the_end_with_it() {
     );
     let (text, reasoning, ended) = b.all().await;
     assert_eq!((text.as_str(), reasoning.as_str()), ("ab", "hm"));
-    assert_eq!(ended.outcome, Outcome::Complete);
+    assert_eq!(ended.outcome, Outcome::Finished(FinishReason::Length));
     assert_eq!(ended.usage, Usage { input: Some(3), output: Some(2) });
     assert_eq!(ended.finish, Some(FinishReason::Length.into()));
     assert!(ended.came == Came::Text && ended.first_at.is_some());
@@ -187,7 +187,7 @@ async fn an_end_without_a_stop_reason_is_no_end() {
 async fn an_error_behind_the_stop_reason_changes_nothing() {
     let reset = Err(ProviderError::transient(ErrorKind::Transport, "reset"));
     let mut b = start(vec![text("whole"), Ok(Piece::Finish(FinishReason::Stop.into())), reset], false);
-    assert_eq!(b.all().await.2.outcome, Outcome::Complete);
+    assert_eq!(b.all().await.2.outcome, Outcome::Finished(FinishReason::Stop));
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn an_answer_goes_on_from_what_was_kept() {
     let mut b = start_with(demo(), model, 2, Kept { text: said.clone(), reasoning_bytes: 2 });
     let (rest, thought, ended) = b.all().await;
     assert_eq!((said + &rest, thought.as_str()), (QUESTION.to_owned(), ""));
-    assert_eq!((ended.outcome, ended.came), (Outcome::Complete, Came::Text));
+    assert_eq!((ended.outcome, ended.came), (Outcome::Finished(FinishReason::Stop), Came::Text));
     let tail: String = ended.tail.iter().map(Delta::text).collect();
     assert_eq!(b.stored().await + &tail, rest, "what was kept is in the store already and is not added again");
 }
@@ -279,5 +279,5 @@ async fn an_answer_that_was_whole_when_it_was_told_to_end_is_whole() {
     // The stream stays open behind the stop reason.
     b.cancel.cancel();
     let (_, _, ended) = b.all().await;
-    assert_eq!((ended.outcome, ended.finish), (Outcome::Complete, Some(FinishReason::Stop.into())));
+    assert_eq!((ended.outcome, ended.finish), (Outcome::Finished(FinishReason::Stop), Some(FinishReason::Stop.into())));
 }

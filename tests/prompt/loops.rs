@@ -68,3 +68,23 @@ fn an_answer_that_broke_off_in_the_background_is_marked_and_can_be_continued() {
     assert_eq!(pty.end(), 0);
     assert_eq!(home.server.requests().len(), 2);
 }
+
+#[test]
+fn an_answer_that_was_cut_says_so_and_goes_on_below_without_its_beginning() {
+    let home = Home::new();
+    home.server.once("tell", Reply::words(&["```\nlet half = 1;\n"]).end(End::Stopped("length")));
+    let mut pty = home.start(80);
+    pty.type_keys("tell\r");
+    pty.wait_row("[cut at 1 token: /continue]");
+    pty.wait_last("1:main>");
+    home.server.on("", Reply::words(&["let rest = 2;\n```\nthat is all"]));
+    pty.type_keys("/continue\r");
+    pty.wait_row("that is all");
+    pty.wait_last("1:main>");
+    pty.type_keys("/quit\r");
+    let (code, rows) = pty.end_with_rows();
+    assert_eq!(code, 0);
+    let count = |part: &str| rows.iter().filter(|row| row.contains(part)).count();
+    assert_eq!((count("let half"), count("let rest"), count("> tell")), (1, 1, 1), "{rows:#?}");
+    assert_eq!(home.server.requests().len(), 2);
+}

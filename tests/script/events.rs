@@ -30,7 +30,8 @@ fn every_event_has_the_members_of_the_contract() {
     check("queued", &["session", "entry", "priority", "origin", "ahead"]);
     check("started", &["session", "entry", "attempt"]);
     check("retry", &["session", "entry", "attempt", "of", "in_ms", "error"]);
-    let finished = ["session", "entry", "state", "text", "tokens", "wait_ms", "first_ms", "total_ms", "error"];
+    let before = ["session", "entry", "state", "finish_reason", "finish_detail", "text", "seams"];
+    let finished = [&before[..], &["tokens", "wait_ms", "first_ms", "total_ms", "error"]].concat();
     check("finished", &finished);
     check("idle", &["session"]);
     check("result", &["command", "data"]);

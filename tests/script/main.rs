@@ -14,6 +14,7 @@ mod order;
 mod queues;
 mod sessions;
 mod settings;
+mod stops;
 mod subcommands;
 mod typing;
 mod undoing;

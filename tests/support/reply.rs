@@ -11,6 +11,8 @@ use tokio::sync::Semaphore;
 pub enum End {
     /// With a stop reason and the end mark of the format.
     Whole,
+    /// As [`End::Whole`], with another stop reason: this word of the format's own.
+    Stopped(&'static str),
     /// Cleanly for HTTP, but without a stop reason.
     Truncated,
     /// With a TCP reset.

@@ -361,7 +361,7 @@ async fn send(
     }
     shared.begins(nth);
     match reply.end {
-        End::Whole | End::Truncated => write_all(stream, b"0\r\n\r\n").await,
+        End::Whole | End::Stopped(_) | End::Truncated => write_all(stream, b"0\r\n\r\n").await,
         End::Reset => Ok(()),
         End::Stall => std::future::pending().await,
         End::KeepAlives => loop {

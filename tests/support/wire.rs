@@ -111,14 +111,24 @@ impl Format {
 
     /// Stop reason, usage (9 in, `words` out) and end mark.
     pub fn stop(self, words: usize) -> Vec<u8> {
+        let reason = match self {
+            Self::OpenAi | Self::Ollama => "stop",
+            Self::Anthropic => "end_turn",
+            Self::Gemini => "STOP",
+        };
+        self.stop_for(reason, words)
+    }
+
+    /// The same with this stop reason.
+    pub fn stop_for(self, reason: &str, words: usize) -> Vec<u8> {
         match self {
             Self::OpenAi => {
-                let last = json!({"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null});
+                let last = json!({"choices":[{"index":0,"delta":{},"finish_reason":reason}],"usage":null});
                 let usage = json!({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":words,"total_tokens":9 + words}});
                 [self.event(&last), self.event(&usage), b"data: [DONE]\n\n".to_vec()].concat()
             }
             Self::Anthropic => {
-                let delta = json!({"stop_reason":"end_turn","stop_sequence":null});
+                let delta = json!({"stop_reason":reason,"stop_sequence":null});
                 let all = [
                     json!({"type":"content_block_stop","index":0}),
                     json!({"type":"message_delta","delta":delta,"usage":{"output_tokens":words}}),
@@ -128,12 +138,12 @@ impl Format {
             }
             Self::Gemini => {
                 let candidate =
-                    json!({"content":{"parts":[{"text":""}],"role":"model"},"finishReason":"STOP","index":0});
+                    json!({"content":{"parts":[{"text":""}],"role":"model"},"finishReason":reason,"index":0});
                 let usage = json!({"promptTokenCount":9,"candidatesTokenCount":words,"totalTokenCount":9 + words});
                 self.event(&json!({"candidates":[candidate],"usageMetadata":usage}))
             }
             Self::Ollama => self.event(&json!({"model":"m","message":{"role":"assistant","content":""},"done":true,
-                "done_reason":"stop","prompt_eval_count":9,"eval_count":words})),
+                "done_reason":reason,"prompt_eval_count":9,"eval_count":words})),
         }
     }
 
@@ -164,8 +174,11 @@ pub(super) fn pieces(reply: &Reply, format: Format, last_user: &str) -> (String,
     }
     match error {
         Some(error) => pieces.push(format.error(error)),
-        None if reply.end == End::Whole => pieces.push(format.stop(words.len())),
-        None => {}
+        None => match reply.end {
+            End::Whole => pieces.push(format.stop(words.len())),
+            End::Stopped(reason) => pieces.push(format.stop_for(reason, words.len())),
+            End::Truncated | End::Reset | End::Stall | End::KeepAlives => {}
+        },
     }
     (format.content_type().to_owned(), pieces)
 }

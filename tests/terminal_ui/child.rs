@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use chatmux::domain::{
-    Activity, AnswerState, Clock, Frame, Look, PromptState, SessionId, SessionName, Show, Timestamp, Usage,
+    Activity, AnswerState, Clock, Frame, Look, PromptState, SessionId, SessionName, Show, Timestamp,
 };
 use chatmux::ui::{self, Complete, Next, Options, Read, Wish};
 use tokio::sync::mpsc::Sender;
@@ -67,7 +67,7 @@ impl App {
 
     fn answer(&self, line: &str) {
         let question = Show::Question { session: SessionId(self.session), name: name(self.session), text: line.into() };
-        let end = Show::End { state: AnswerState::Complete, usage: Usage::default(), error: None };
+        let end = Show::End { state: AnswerState::Complete, line: None, error: None };
         match line.split_once(' ') {
             Some(("stream", count)) => {
                 let (frames, at, count) = (self.frames.clone(), self.session, count.parse::<u32>().unwrap());

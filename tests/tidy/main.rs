@@ -24,7 +24,7 @@ const MIGRATIONS: &[(&str, u64)] = &[
     ("0005_history.sql", 0xcd37_6766_7ac8_2809),
     ("0006_leases.sql", 0xd476_78ef_2422_183b),
     ("0007_chunk_log.sql", 0x6738_fd4c_dee9_7e6f),
-    ("0008_finish_reasons.sql", 0x76c5_2b6a_a723_4e56),
+    ("0008_finish_reasons.sql", 0x8033_8486_9520_6626),
     ("0009_gates_by_model.sql", 0x847c_f407_81a8_5c16),
 ];
 

@@ -5,7 +5,8 @@ use std::fs;
 
 use chatmux::command::{command_names, help_text};
 use chatmux::domain::{
-    Delta, EndState, EntryId, ErrorKind, Event, Origin, Priority, SessionChange, SessionId, StoredError, Usage, limits,
+    Delta, EndState, EntryId, ErrorKind, Event, FinishReason, Origin, Priority, SessionChange, SessionId, StoredError,
+    Usage, limits,
 };
 use serde_json::Value;
 
@@ -82,7 +83,9 @@ fn events() -> Vec<Event> {
             session,
             entry,
             state: EndState::Complete,
+            finish: None,
             text: String::new(),
+            seams: Vec::new(),
             tokens: Usage::default(),
             wait_ms: 0,
             first_ms: None,
@@ -121,6 +124,7 @@ fn every_word_of_the_json_lines_is_explained() {
     let section = readme.split_once("\n## JSON\n").unwrap().1.split_once("\n## ").unwrap().0;
     let words = ErrorKind::ALL.iter().map(|kind| kind.as_str());
     let words = words.chain(EndState::ALL.iter().map(|state| state.as_str()));
+    let words = words.chain(FinishReason::ALL.iter().map(|reason| reason.as_str()));
     let words = words.chain(SessionChange::ALL.iter().map(|change| change.as_str()));
     for word in words.chain(Origin::ALL.iter().map(|o| o.as_str())).chain(Priority::ALL.iter().map(|p| p.as_str())) {
         assert!(section.contains(&format!("`{word}`")), "`{word}` is missing from the JSON section of README.md");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Asked, Bench, Frames, bench, message, terminal};
 use crate::coordinator::{Submission, SwitchTo, Which};
-use crate::domain::{ErrorKind, Frame, Origin, Priority, ProviderError, SessionId, SessionRef, Show};
+use crate::domain::{ErrorKind, FinishReason, Frame, Origin, Priority, ProviderError, SessionId, SessionRef, Show};
 
 const SESSIONS: i64 = 3;
 /// Smaller than what streams while one looks away, so that the store has to help out.
@@ -18,11 +18,12 @@ pub(super) struct Screen {
     pub(super) shown: BTreeMap<SessionId, String>,
     pub(super) thought: BTreeMap<SessionId, String>,
     pub(super) cut: BTreeMap<SessionId, u64>,
+    goes_on: Vec<String>,
 }
 
 impl Screen {
     pub(super) fn new(active: SessionId) -> Self {
-        Self { active, shown: BTreeMap::new(), thought: BTreeMap::new(), cut: BTreeMap::new() }
+        Self { active, shown: BTreeMap::new(), thought: BTreeMap::new(), cut: BTreeMap::new(), goes_on: Vec::new() }
     }
 
     pub(super) fn draw(&mut self, frame: Frame) {
@@ -43,7 +44,11 @@ impl Screen {
                     continue;
                 }
                 Show::End { .. } => "<end>".to_owned(),
-                Show::Notice(_) | Show::Queued { .. } | Show::Alert(_) | Show::GoesOn(_) => continue,
+                Show::GoesOn(text) => {
+                    self.goes_on.push(text);
+                    continue;
+                }
+                Show::Notice(_) | Show::Queued { .. } | Show::Alert(_) => continue,
                 other @ (Show::Error(_) | Show::Command { .. } | Show::Block(_) | Show::Look(_)) => {
                     panic!("{other:?}")
                 }
@@ -239,7 +244,7 @@ async fn what_gave_way_and_was_overtaken_goes_on_whole_behind_what_overtook_it()
 }
 
 #[tokio::test]
-async fn an_answer_that_a_person_continues_is_shown_from_where_it_begins() {
+async fn an_answer_that_a_person_continues_goes_on_where_it_ended() {
     let (front, mut frames) = terminal();
     let mut b = bench(1, 8, REPLAY_BYTES, front);
     let mut screen = Screen::new(SessionId(1));
@@ -256,8 +261,40 @@ async fn an_answer_that_a_person_continues_is_shown_from_where_it_begins() {
     assert_eq!(texts, ["q", "half"]);
     asked.say(" and half").await;
     asked.finish().await;
-    drain(&mut frames, &mut screen, SessionId(1), "<q>half and half<end>").await;
-    assert_eq!(screen.shown[&SessionId(1)], "<q>half<end><q>half and half<end>");
+    drain(&mut frames, &mut screen, SessionId(1), "<q>half<end> and half<end>").await;
+    assert_eq!(screen.shown[&SessionId(1)], "<q>half<end> and half<end>");
+    assert_eq!(screen.goes_on, ["half"], "what stands there says how the rest is meant");
     let history = b.store.read(crate::store::History { session: SessionId(1), last: 9 }).await.unwrap();
     assert_eq!(history.iter().map(|m| m.text.as_str()).collect::<Vec<_>>(), ["q", "half and half"]);
+}
+
+#[tokio::test]
+async fn a_continued_answer_is_shown_whole_where_it_was_not_seen_and_only_its_rest_where_it_was() {
+    for seen in [true, false] {
+        let (front, mut frames) = terminal();
+        let mut b = bench(2, 8, REPLAY_BYTES, front);
+        let mut screen = Screen::new(SessionId(1));
+        b.handle.submit(message(1, "q")).await.unwrap();
+        let asked = b.asked.recv().await.unwrap();
+        asked.say("half").await;
+        if seen {
+            asked.stop(FinishReason::Length.into()).await;
+            drain(&mut frames, &mut screen, SessionId(1), "<q>half<end>").await;
+        } else {
+            drain(&mut frames, &mut screen, SessionId(1), "<q>half").await;
+            go_to(&b, 2).await;
+            asked.stop(FinishReason::Length.into()).await;
+            b.handle.wait(Which::All).await.unwrap();
+            go_to(&b, 1).await;
+        }
+        b.handle.continue_turn(Origin::User).await.unwrap().expect("there is something to go on from");
+        let asked = b.asked.recv().await.unwrap();
+        go_to(&b, 2).await;
+        asked.give(" and half").await;
+        b.handle.wait(Which::All).await.unwrap();
+        go_to(&b, 1).await;
+        let expected = if seen { "<q>half<end> and half<end>" } else { "<q>half<q>half and half<end>" };
+        drain(&mut frames, &mut screen, SessionId(1), expected).await;
+        assert_eq!(screen.shown[&SessionId(1)], expected);
+    }
 }

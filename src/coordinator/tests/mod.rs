@@ -5,6 +5,7 @@ mod following;
 mod loops;
 mod ordering;
 mod retrying;
+mod stopping;
 mod telling;
 mod undoing;
 
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::{AutoReplyDefaults, Front, Handle, ScriptItem, Setup, Submission, UiDefaults, Watch, Which, spawn};
 use crate::domain::{
-    Clock, Event, FinishReason, Frame, Look, Notify, Origin, Priority, ProcessId, Role, SessionId, SessionRef,
+    Clock, Event, Finish, FinishReason, Frame, Look, Notify, Origin, Priority, ProcessId, Role, SessionId, SessionRef,
     TimeOfDay, Timestamp,
 };
 use crate::provider::{Piece, Pieces, Provider, Request};
@@ -42,7 +43,17 @@ impl Asked {
     }
 
     async fn finish(self) {
-        self.answer.send(Ok(Piece::Finish(FinishReason::Stop.into()))).await.unwrap();
+        self.stop(FinishReason::Stop.into()).await;
+    }
+
+    /// Says that and stops.
+    async fn give(self, text: &str) {
+        self.say(text).await;
+        self.finish().await;
+    }
+
+    async fn stop(self, finish: Finish) {
+        self.answer.send(Ok(Piece::Finish(finish))).await.unwrap();
     }
 }
 

@@ -56,7 +56,7 @@ fn fatal(text: &str) -> ProviderError {
 async fn told_in_the_background(notify: Option<Notify>) -> Vec<String> {
     let (mut b, mut frames) = setting(notify, 2, 8).await;
     let queued = b.handle.submit(message(2, "one")).await.unwrap().remove(0);
-    b.asked.recv().await.unwrap().finish().await;
+    b.asked.recv().await.unwrap().give("yes").await;
     queued.done.await.unwrap();
     let queued = b.handle.submit(message(2, "two")).await.unwrap().remove(0);
     b.asked.recv().await.unwrap().answer.send(Err(fatal("bad"))).await.unwrap();
@@ -134,7 +134,7 @@ async fn the_active_session_calls_too_unless_a_person_ended_it_or_it_is_silent()
     let (front, mut frames) = terminal();
     let mut b = bench(1, 8, 1 << 20, front);
     let queued = b.handle.submit(message(1, "one")).await.unwrap().remove(0);
-    b.asked.recv().await.unwrap().finish().await;
+    b.asked.recv().await.unwrap().give("yes").await;
     queued.done.await.unwrap();
     let queued = b.handle.submit(message(1, "two")).await.unwrap().remove(0);
     let asked = b.asked.recv().await.unwrap();
@@ -147,7 +147,7 @@ async fn the_active_session_calls_too_unless_a_person_ended_it_or_it_is_silent()
     queued.done.await.unwrap();
     b.handle.set_notify(Some(Notify::Fail)).await.unwrap();
     let queued = b.handle.submit(message(1, "four")).await.unwrap().remove(0);
-    b.asked.recv().await.unwrap().finish().await;
+    b.asked.recv().await.unwrap().give("yes").await;
     queued.done.await.unwrap();
     b.handle.show(Show::Notice("that is all".to_owned())).await;
     let told = told(&mut frames, "that is all").await;
@@ -177,7 +177,7 @@ async fn a_script_is_told_everything() {
     b.handle.set_notify(Some(Notify::None)).await.unwrap();
     b.handle.switch(session(1), None).await.unwrap();
     b.handle.submit(message(2, "one")).await.unwrap();
-    b.asked.recv().await.unwrap().finish().await;
+    b.asked.recv().await.unwrap().give("yes").await;
     let all = events.until(|e| matches!(e, Event::Finished { .. })).await;
     assert!(all.iter().any(|e| matches!(e, Event::Started { session: SessionId(2), .. })), "{all:?}");
 }
@@ -202,7 +202,7 @@ async fn what_is_attached_goes_along_with_what_is_typed_there() {
     b.handle.attach(vec![file]).await.unwrap();
     // From elsewhere, and to several.
     b.handle.submit(message(1, "sent")).await.unwrap();
-    b.asked.recv().await.unwrap().finish().await;
+    b.asked.recv().await.unwrap().give("yes").await;
     let all = Submission { to: Which::All, ..message(1, "to all") };
     b.handle.submit(all).await.unwrap();
     for _ in 0..2 {

@@ -172,7 +172,7 @@ async fn a_message_that_waits_is_changed_in_its_place() {
     for question in ["changed", "behind"] {
         let next = asked(&mut b).await;
         assert_eq!(next.question(), question);
-        next.finish().await;
+        next.give("yes").await;
     }
     assert!(matches!(waits.done.await, Ok(EntryEnd::Ended(EndState::Complete, None))));
 }

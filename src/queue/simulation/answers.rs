@@ -7,7 +7,7 @@ use super::super::{Came, Cause, Event, Outcome, Queue, Settlement, Waiting};
 use super::ends::back_to_pending;
 use super::rules::Expected;
 use super::world::{Brake, Item, MAX_RETRY_AFTER, Session, Stage, Turn, World, name};
-use crate::domain::{EntryId, ErrorKind, Priority, ProviderError, SessionId, Timestamp};
+use crate::domain::{EntryId, ErrorKind, FinishReason, Priority, ProviderError, SessionId, Timestamp};
 
 /// How long a session is left alone after a refused start.
 const REFUSED_WAIT: Duration = Duration::from_millis(100);
@@ -101,7 +101,8 @@ impl World {
             return Outcome::Stopped;
         }
         if !self.faults {
-            return Outcome::Complete;
+            // A server that pauses every turn keeps none from its end.
+            return Outcome::Finished(if self.rng.chance(50) { FinishReason::Stop } else { FinishReason::Pause });
         }
         let left = self.models[model].window - self.own;
         if left > 0 && !accepted {
@@ -109,9 +110,18 @@ impl World {
             return failed(ErrorKind::RateLimited, Some(429), Some(retry_after));
         }
         match self.rng.below(100) {
-            0..=49 => Outcome::Complete,
-            50..=54 => Outcome::Stopped,
-            55..=61 => Outcome::Failed(ProviderError::fatal(ErrorKind::Auth, "no")),
+            0..=24 => Outcome::Finished(FinishReason::Stop),
+            25..=34 => Outcome::Finished(FinishReason::Pause),
+            35..=45 => Outcome::Finished(FinishReason::ALL[self.rng.index(FinishReason::ALL.len())]),
+            46..=49 => Outcome::Stopped,
+            50..=56 => {
+                let undecoded_at = Some(10 * (1 + self.rng.below(2)));
+                Outcome::Failed(ProviderError {
+                    undecoded_at,
+                    ..ProviderError::transient(ErrorKind::Protocol, "what?")
+                })
+            }
+            57..=61 => Outcome::Failed(ProviderError::fatal(ErrorKind::Auth, "no")),
             62..=74 => failed(ErrorKind::Overloaded, Some(503), None),
             75..=84 => failed(ErrorKind::Transport, None, None),
             85..=86 => failed(ErrorKind::Server, Some(500), Some(Duration::from_secs(self.rng.below(100)))),
@@ -172,7 +182,17 @@ impl World {
             not_before: None,
             since,
         };
-        Item { waiting, arrival: 0, due: None, preempted: 0, crashed: 0, of_loop: None, has_partial: false }
+        Item {
+            waiting,
+            arrival: 0,
+            due: None,
+            preempted: 0,
+            paused: 0,
+            undecoded: None,
+            crashed: 0,
+            of_loop: None,
+            has_partial: false,
+        }
     }
 
     pub(super) fn new_position(&mut self, session: SessionId) -> i64 {
@@ -270,7 +290,7 @@ impl World {
         }
         waiting.sort_unstable_by_key(|(_, item)| item.waiting.entry);
         for (session, mut item) in waiting {
-            item.preempted = 0;
+            item.forget_what_the_queue_knew();
             item.waiting.held |= ask;
             self.enqueue(session, item);
         }

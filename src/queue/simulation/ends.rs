@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use super::super::{Came, Cause, Outcome, Settlement};
+use super::super::{Came, Cause, MAX_PAUSES, Outcome, Settlement};
 use super::rules::Asked;
 use super::world::{Brake, Item, MAX_RETRY_AFTER, SLOW, Session, Stage, Turn, World, provider};
-use crate::domain::{EntryId, ErrorKind, ProviderError, SessionId, Timestamp};
+use crate::domain::{EntryId, ErrorKind, FinishReason, ProviderError, SessionId, Timestamp};
+
+impl Item {
+    /// What only the queue knows of an entry ends with the queue, and with an entry's end.
+    pub(super) fn forget_what_the_queue_knew(&mut self) {
+        (self.preempted, self.paused, self.undecoded) = (0, 0, None);
+    }
+}
 
 impl Turn {
     pub(super) fn new(item: Item, stage: Stage, model: usize) -> Self {
@@ -33,7 +40,7 @@ impl Turn {
 
 /// Whether the entry goes back to pending.
 pub(super) fn is_again(end: &Settlement) -> bool {
-    matches!(end, Settlement::Retry { .. } | Settlement::Requeue { .. })
+    matches!(end, Settlement::Retry { .. } | Settlement::Requeue { .. } | Settlement::Paused { .. })
 }
 
 /// Whether it closes the gate.
@@ -117,15 +124,16 @@ impl World {
     fn check_end(&self, turn: &Turn, end: &Settlement) {
         let by_person = turn.cause == Some(Cause::Person);
         match (turn.outcome.as_ref().expect("it ended"), end) {
-            (Outcome::Complete, end) => assert_eq!(end, &Settlement::Complete, "a whole answer is another end"),
+            (Outcome::Finished(reason), end) => check_finished(turn, *reason, end),
             (Outcome::Stopped | Outcome::Failed(_), Settlement::Cancelled) => {
                 assert!(by_person, "cancelled, and no person wanted it");
             }
             (Outcome::Stopped | Outcome::Failed(_), end) if by_person => panic!("cancelled by a person, and {end:?}"),
-            (Outcome::Stopped, end) => check_stopped(turn, end),
+            (Outcome::Stopped, end) => check_stopped(turn.cause, turn.came, end),
             (Outcome::Failed(error), Settlement::Retry { not_before, attempt, error: why, continues }) => {
                 assert_eq!(error, why, "another reason");
                 assert!(error.retryable, "asked again what asking again does not mend");
+                assert!(!is_undecoded_again(turn, error), "asked a third time what fails in the same place");
                 assert_eq!(*attempt, turn.item.waiting.attempts + 1, "attempts are counted as they are made");
                 let allowed = self.settings.retry.max_attempts;
                 assert!(*attempt <= allowed, "more attempts than allowed");
@@ -151,7 +159,8 @@ impl World {
 
     fn check_gives_up(&self, turn: &Turn, error: &ProviderError) {
         let out = turn.item.waiting.attempts >= self.settings.retry.max_attempts;
-        assert!(out || !error.retryable, "given up with attempts left");
+        let is_hopeless = !error.retryable || is_undecoded_again(turn, error);
+        assert!(out || is_hopeless, "given up with attempts left");
     }
 
     fn check_not_before(&self, error: &ProviderError, not_before: Timestamp) {
@@ -188,7 +197,7 @@ impl World {
     }
 
     pub(super) fn end(&mut self, session: SessionId, item: Item, end: &Settlement) {
-        if matches!(end, Settlement::Dead(_)) {
+        if matches!(end, Settlement::Dead(_) | Settlement::Empty) {
             self.at_mut(session).dead.push(item);
         } else {
             self.ended.push(item.waiting.entry);
@@ -196,12 +205,53 @@ impl World {
     }
 }
 
+/// Whether the attempt before this one failed in the same place of the answer.
+fn is_undecoded_again(turn: &Turn, error: &ProviderError) -> bool {
+    error.undecoded_at.is_some() && error.undecoded_at == turn.item.undecoded
+}
+
+/// The model stopped: what follows, end by end.
+fn check_finished(turn: &Turn, reason: FinishReason, end: &Settlement) {
+    use FinishReason::{Error, Filter, Length, Pause, Refusal, Stop, Tool, Unknown};
+    let has_text = turn.came == Came::Text;
+    let is_out_of_pauses = turn.item.paused == MAX_PAUSES;
+    match end {
+        Settlement::Complete => {
+            assert!(has_text, "complete without any text");
+            assert!(matches!(reason, Stop | Refusal | Tool | Unknown), "complete after {reason}");
+        }
+        Settlement::Cut => {
+            assert!(has_text, "cut, and no text came");
+            let cuts = matches!(reason, Length | Filter | Error);
+            assert!(cuts || (reason == Pause && is_out_of_pauses), "cut after {reason}");
+        }
+        Settlement::Empty => {
+            assert!(!has_text, "text came, and is called nothing");
+            assert!(reason != Pause || is_out_of_pauses, "a pause ended the turn");
+        }
+        Settlement::Paused { continues } => {
+            assert_eq!((reason, turn.cause), (Pause, None), "continued what is over");
+            assert!(!is_out_of_pauses, "paused without end");
+            assert_eq!(*continues, has_text, "a partial is forgotten, or made up");
+        }
+        Settlement::Cancelled => {
+            assert_eq!((reason, turn.cause), (Pause, Some(Cause::Person)), "cancelled a whole answer");
+        }
+        end @ (Settlement::Requeue { .. } | Settlement::Interrupted(_)) => {
+            assert_eq!(reason, Pause, "the model stopped, and its answer is {end:?}");
+            let came = if has_text { Came::Text } else { Came::Nothing };
+            check_stopped(turn.cause, came, end);
+        }
+        end @ (Settlement::Retry { .. } | Settlement::Dead(_)) => panic!("{reason} was paid for, and is {end:?}"),
+    }
+}
+
 /// A turn ended because it was told to, or for no reason at all.
-fn check_stopped(turn: &Turn, end: &Settlement) {
-    let expected = match turn.cause {
-        Some(cause @ Cause::Preemption) => Settlement::Requeue { continues: turn.came == Came::Text, cause },
-        Some(cause) if turn.came == Came::Nothing => Settlement::Requeue { continues: false, cause },
-        None if turn.came == Came::Nothing => Settlement::Requeue { continues: false, cause: Cause::Quit },
+fn check_stopped(cause: Option<Cause>, came: Came, end: &Settlement) {
+    let expected = match cause {
+        Some(cause @ Cause::Preemption) => Settlement::Requeue { continues: came == Came::Text, cause },
+        Some(cause) if came == Came::Nothing => Settlement::Requeue { continues: false, cause },
+        None if came == Came::Nothing => Settlement::Requeue { continues: false, cause: Cause::Quit },
         Some(_) | None => Settlement::Interrupted(None),
     };
     assert_eq!(end, &expected, "what was made to end goes on where it can, and is not counted");
@@ -210,16 +260,27 @@ fn check_stopped(turn: &Turn, end: &Settlement) {
 /// The entry as it waits again, if it does.
 pub(super) fn back_to_pending(mut item: Item, end: &Settlement) -> Option<Item> {
     match end {
-        Settlement::Retry { not_before, continues, .. } => {
+        Settlement::Retry { not_before, continues, error, .. } => {
             item.waiting.not_before = Some(*not_before);
             item.waiting.continues = *continues;
+            item.undecoded = error.undecoded_at;
+        }
+        Settlement::Paused { continues } => {
+            item.waiting.attempts -= 1;
+            item.waiting.continues = *continues;
+            item.paused += 1;
         }
         Settlement::Requeue { continues, cause } => {
             item.waiting.attempts -= 1;
             item.waiting.continues = *continues;
             item.preempted += u32::from(*cause == Cause::Preemption);
         }
-        Settlement::Complete | Settlement::Interrupted(_) | Settlement::Cancelled | Settlement::Dead(_) => return None,
+        Settlement::Complete
+        | Settlement::Cut
+        | Settlement::Empty
+        | Settlement::Interrupted(_)
+        | Settlement::Cancelled
+        | Settlement::Dead(_) => return None,
     }
     item.has_partial = item.waiting.continues;
     Some(item)

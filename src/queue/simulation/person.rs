@@ -249,7 +249,8 @@ impl World {
         item.waiting.not_before = None;
         item.waiting.held = false;
         item.waiting.continues = false;
-        (item.crashed, item.of_loop, item.has_partial, item.preempted) = (0, None, false, 0);
+        (item.crashed, item.of_loop, item.has_partial) = (0, None, false);
+        item.forget_what_the_queue_knew();
         self.enqueue(session, item);
     }
 

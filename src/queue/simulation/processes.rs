@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::rng::Rng;
-use crate::domain::{EntryId, Priority, SessionId, Timestamp};
+use crate::domain::{EntryId, FinishReason, Priority, SessionId, Timestamp};
 use crate::queue::{Came, Effect, Event, Lease, Limits, Outcome, Queue, RetryPolicy, Settings, Settlement, Waiting};
 
 const SEEDS: u64 = 1_000;
@@ -107,14 +107,19 @@ impl Shared {
         let waiting = row.running.take().unwrap();
         assert_eq!((waiting.entry, row.lease), (entry, Some(id)));
         match end {
-            Settlement::Complete | Settlement::Dead(_) | Settlement::Interrupted(_) | Settlement::Cancelled => {
+            Settlement::Complete
+            | Settlement::Cut
+            | Settlement::Empty
+            | Settlement::Dead(_)
+            | Settlement::Interrupted(_)
+            | Settlement::Cancelled => {
                 assert!(self.ended.insert(entry), "an entry ended twice");
             }
             Settlement::Retry { not_before, continues, .. } => {
                 let again = Waiting { not_before: Some(*not_before), continues: *continues, ..waiting };
                 row.pending.insert(entry, again);
             }
-            Settlement::Requeue { continues, .. } => {
+            Settlement::Requeue { continues, .. } | Settlement::Paused { continues } => {
                 let attempts = waiting.attempts - 1;
                 row.pending.insert(entry, Waiting { attempts, continues: *continues, not_before: None, ..waiting });
             }
@@ -167,10 +172,11 @@ impl Shared {
         }
         let session = turns[self.rng.index(turns.len())];
         let error = crate::domain::ProviderError::transient(crate::domain::ErrorKind::Overloaded, "busy");
-        let (outcome, came) = match self.rng.below(4) {
+        let (outcome, came) = match self.rng.below(5) {
             0 => (Outcome::Failed(error), Came::Nothing),
             1 => (Outcome::Failed(error), Came::Text),
-            _ => (Outcome::Complete, Came::Text),
+            2 => (Outcome::Finished(FinishReason::Pause), Came::Text),
+            _ => (Outcome::Finished(FinishReason::Stop), Came::Text),
         };
         let news = came != Came::Nothing;
         self.tell(id, Event::Ended { session, outcome, came, news, roll: 0.5 });

@@ -23,6 +23,10 @@ pub(super) struct Item {
     pub(super) due: Option<i64>,
     /// How often it gave way to the active session since the queue was built.
     pub(super) preempted: u32,
+    /// How often its server paused it since the queue was built.
+    pub(super) paused: u32,
+    /// Where its last failure found something that could not be decoded, since the queue was built.
+    pub(super) undecoded: Option<u64>,
     /// Attempts that ended with the process: they count, and nobody could judge them.
     pub(super) crashed: u32,
     /// Which auto-reply loop made it.

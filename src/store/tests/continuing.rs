@@ -37,7 +37,7 @@ fn an_answer_goes_on_in_the_same_rows() {
     fresh.write(AppendChunks { answer: turn.answer, chunks: reasoning("hmm") });
     fresh.write(AppendChunks { answer: turn.answer, chunks: text("one, ") });
     let end = fresh.write(gave_way(&turn, text("zwö, ")));
-    assert_eq!(end, TurnEnd { text: "one, zwö, ".to_owned(), queued: None, follow_up: None });
+    assert_eq!(end, TurnEnd { text: "one, zwö, ".to_owned(), seams: Vec::new(), queued: None, follow_up: None });
     let entry = fresh.read(FindEntry(turn.entry)).unwrap();
     assert_eq!((entry.state, entry.attempts, entry.continues), (EntryState::Pending, 0, true));
     let cut = answer(&fresh, &turn);

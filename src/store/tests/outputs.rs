@@ -77,9 +77,9 @@ impl Both {
 
     fn end(&mut self, turn: &Turn, state: AnswerState) {
         let end = EndTurn { answer_state: state, ..completed(turn) };
-        let usage = end.usage;
+        let (finish, usage) = (end.finish.clone(), end.usage);
         self.fresh.write(end);
-        self.push(Output::End { message: turn.answer, state, usage, error: None });
+        self.push(Output::End { message: turn.answer, state, finish, usage, error: None });
     }
 
     fn since(&self, seen: Seen, max_bytes: u64) -> Behind {

@@ -138,7 +138,12 @@ fn the_model_gets_the_conversation_and_nothing_else() {
     end("half", AnswerState::Failed, EntryState::Dead);
     end("", AnswerState::Interrupted, EntryState::Cancelled);
     end("some", AnswerState::Interrupted, EntryState::Cancelled);
+    // Answers without text, as earlier versions kept them.
     end("", AnswerState::Complete, EntryState::Done);
+    end("", AnswerState::Interrupted, EntryState::Done);
+    let thought = fresh.start(session, "only thought about");
+    let interrupted = EndTurn { answer_state: AnswerState::Interrupted, ..completed(&thought) };
+    fresh.write(EndTurn { chunks: reasoning("hmm"), ..interrupted });
     fresh.turn(fresh.session().id, "another session's", "words");
     let waits = fresh.start(session, "waits to be tried again");
     fresh.write(failed_once(&waits));
@@ -154,7 +159,6 @@ fn the_model_gets_the_conversation_and_nothing_else() {
         "assistant: half",
         "user: cancelled some",
         "assistant: some",
-        "user: done ",
         "user: now",
     ];
     assert_eq!(context(&fresh, &turn), expected);

@@ -183,6 +183,37 @@ fn a_gate_of_a_provider_becomes_one_of_each_of_its_models_in_use() {
 }
 
 #[test]
+fn stop_reasons_of_earlier_schemas_have_the_words_of_today() {
+    let words = [
+        ("stop", FinishReason::Stop),
+        ("length", FinishReason::Length),
+        ("content_filter", FinishReason::Filter),
+        ("tool_use", FinishReason::Tool),
+        ("other", FinishReason::Unknown),
+    ];
+    for k in earlier().filter(|k| *k < 8) {
+        for (word, reason) in words {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("chatmux.db");
+            of_schema(&path, k);
+            let raw = Connection::open(&path).unwrap();
+            raw.execute("UPDATE messages SET finish_reason = ?1 WHERE id = 2", [word]).unwrap();
+            raw.close().unwrap();
+            let (store, _) = Store::open(&path, NOW).unwrap();
+            let finish = |id| store.read_blocking(FindMessage(MessageId(id))).unwrap().unwrap().finish;
+            assert_eq!((finish(2), finish(8)), (Some(reason.into()), None), "{word} in schema {k}");
+            store.close();
+            // The words that go are no longer taken, and those that came are.
+            let raw = Connection::open(&path).unwrap();
+            let set = |word: &str| raw.execute("UPDATE messages SET finish_reason = ?1 WHERE id = 2", [word]);
+            FinishReason::ALL.iter().for_each(|reason| _ = set(reason.as_str()).unwrap());
+            ["content_filter", "tool_use", "other"].iter().for_each(|word| _ = set(word).unwrap_err());
+            assert_sound(&raw, open::SCHEMA);
+        }
+    }
+}
+
+#[test]
 fn opening_upgrades_before_it_repairs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chatmux.db");
