@@ -23,9 +23,16 @@ pub fn start(path: &Path) {
     if log.file().is_none() {
         return;
     }
-    let filter = EnvFilter::try_from_env("CHATMUX_LOG").unwrap_or_else(|_| EnvFilter::new("chatmux=warn"));
+    let asked = std::env::var("CHATMUX_LOG").ok().and_then(|asked| filter(&asked));
+    let filter = asked.unwrap_or_else(|| EnvFilter::new("chatmux=warn"));
     // A second subscriber in one process is refused; the first one stays.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log).try_init();
+}
+
+/// What the variable asks for; `None` for a blank one, which counts as unset, and for one that is no filter.
+fn filter(asked: &str) -> Option<EnvFilter> {
+    // An empty filter would be one that logs errors alone, of every library.
+    EnvFilter::try_new(asked).ok().filter(|_| !asked.trim().is_empty())
 }
 
 /// Where lines go.
@@ -113,6 +120,16 @@ mod tests {
 
     fn text(folder: &Path, name: &str) -> String {
         fs::read_to_string(folder.join(name)).unwrap()
+    }
+
+    #[test]
+    fn a_blank_filter_counts_as_unset() {
+        for asked in ["", " ", "\t\n", "chatmux=loud"] {
+            assert!(filter(asked).is_none(), "{asked:?}");
+        }
+        for asked in ["trace", " chatmux=debug", "chatmux=info,warn"] {
+            assert!(filter(asked).is_some(), "{asked:?}");
+        }
     }
 
     #[test]

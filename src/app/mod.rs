@@ -17,7 +17,6 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use nix::sys::resource::{Resource, setrlimit};
 
@@ -43,7 +42,7 @@ enum StartedBy {
 pub fn main() -> ExitCode {
     forbid_core_dumps();
     let (started_by, arguments) = arguments();
-    let code = match Args::try_parse_from(arguments) {
+    let code = match Args::parse_command_line(arguments) {
         Ok(args) => run(args, started_by).unwrap_or_else(|failed| failed.tell()),
         Err(error) => {
             // Help and version are no failure. A closed stdout or stderr is not worth a word.
@@ -119,8 +118,9 @@ fn forbid_core_dumps() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
+/// The value of a variable; one that is empty or blank counts as unset.
 fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// The configuration with what the flags say.

@@ -1,5 +1,6 @@
 //! Keys, and that they are never seen: read when a request needs them, marked sensitive, struck from every error.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -58,7 +59,7 @@ pub(crate) async fn key(profile: &Profile) -> Result<Option<String>, ProviderErr
     let fatal = |text: String| ProviderError::fatal(ErrorKind::Configuration, text);
     match &profile.key {
         KeySource::None => Ok(None),
-        KeySource::Env { name, required } => match std::env::var_os(name).filter(|v| !v.is_empty()) {
+        KeySource::Env { name, required } => match std::env::var_os(name).filter(|value| !is_blank(value)) {
             Some(value) => match value.into_string() {
                 Ok(value) => Ok(Some(value.trim().to_owned())),
                 Err(_) => Err(fatal(format!("the key in {name} is no text: set it anew"))),
@@ -80,6 +81,11 @@ pub(crate) async fn key(profile: &Profile) -> Result<Option<String>, ProviderErr
             }
         }
     }
+}
+
+/// Whether a variable's value is as good as none.
+fn is_blank(value: &OsStr) -> bool {
+    value.to_str().is_some_and(|text| text.trim().is_empty())
 }
 
 /// A key as a header's value: sensitive, so that no log shows it.
