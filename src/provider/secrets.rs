@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::{KeySource, Profile};
+use crate::domain::text::without_bom;
 use crate::domain::{ErrorKind, ProviderError};
 
 /// How long a key command may take.
@@ -61,7 +62,7 @@ pub(crate) async fn key(profile: &Profile) -> Result<Option<String>, ProviderErr
         KeySource::None => Ok(None),
         KeySource::Env { name, required } => match std::env::var_os(name).filter(|value| !is_blank(value)) {
             Some(value) => match value.into_string() {
-                Ok(value) => Ok(Some(value.trim().to_owned())),
+                Ok(value) => Ok(Some(key_in(&value).to_owned())),
                 Err(_) => Err(fatal(format!("the key in {name} is no text: set it anew"))),
             },
             None if *required => {
@@ -83,9 +84,14 @@ pub(crate) async fn key(profile: &Profile) -> Result<Option<String>, ProviderErr
     }
 }
 
+/// The key in what a variable or a line holds: `$(cat FILE)` brings along what editors put around it.
+fn key_in(text: &str) -> &str {
+    without_bom(text.trim()).trim()
+}
+
 /// Whether a variable's value is as good as none.
 fn is_blank(value: &OsStr) -> bool {
-    value.to_str().is_some_and(|text| text.trim().is_empty())
+    value.to_str().is_some_and(|text| key_in(text).is_empty())
 }
 
 /// A key as a header's value: sensitive, so that no log shows it.
@@ -154,7 +160,7 @@ fn run(command: &str, limit: Duration) -> Result<String, String> {
         return Err(status.to_string());
     }
     let printed = String::from_utf8(printed.map_err(|_| late())?).map_err(|_| "it printed no text".to_owned())?;
-    match printed.lines().next().map(str::trim) {
+    match printed.lines().next().map(key_in) {
         Some(key) if !key.is_empty() => Ok(key.to_owned()),
         _ => Err("it printed nothing".to_owned()),
     }

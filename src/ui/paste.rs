@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::guard;
 use crate::domain::limits::{MAX_HISTORY_LINES, MAX_MESSAGE_BYTES};
+use crate::domain::text::from_person;
 
 /// A text of more lines than this is folded, here and where it is echoed.
 pub(super) const FOLD_LINES: usize = 10;
@@ -137,7 +138,7 @@ impl Pastes {
         if open.bytes > MAX_MESSAGE_BYTES {
             return Pasted::TooLong(open.bytes);
         }
-        Pasted::Text(self.fold(open.text.replace("\r\n", "\n").replace('\r', "\n")))
+        Pasted::Text(self.fold(from_person(open.text)))
     }
 
     /// Nothing comes of a paste that is open. Whether one was.
@@ -245,6 +246,7 @@ mod tests {
         };
         check("one\rtwo\r\nthree\nfour", "one\ntwo\nthree\nfour");
         check("a\tb\x07\x1b\u{9b}\x08c 日本", "a\tbc 日本");
+        check("\u{feff}one\r\ntwo\r", "one\ntwo\n");
         check("", "");
     }
 
