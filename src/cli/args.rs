@@ -76,22 +76,23 @@ pub struct Args {
 }
 
 impl Args {
-    /// Parses a command line. A variable that is set to nothing, or to blanks, counts as unset.
+    /// Parses a command line. The variables that `is_blank` knows are set, but to nothing: they count as unset.
     ///
     /// # Errors
     /// What clap says of a wrong command line; help and version too.
-    pub fn parse_command_line(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut definition = without_variables(command(), |name| {
-            std::env::var_os(name).is_some_and(|value| value.to_str().is_some_and(|text| text.trim().is_empty()))
-        });
+    pub fn parse_command_line(
+        words: impl IntoIterator<Item = OsString>,
+        is_blank: impl Fn(&OsStr) -> bool,
+    ) -> Result<Self, clap::Error> {
+        let mut definition = without_variables(command(), is_blank);
         let matches = definition.try_get_matches_from_mut(words)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))
     }
 }
 
-/// The definition without those variables of the environment that are `blank`: clap would take their values for what was typed.
-fn without_variables(definition: clap::Command, blank: impl Fn(&OsStr) -> bool) -> clap::Command {
-    definition.mut_args(|option| match option.get_env().is_some_and(&blank) {
+/// The definition without the variables that are blank: clap would take their values for what was typed.
+fn without_variables(definition: clap::Command, is_blank: impl Fn(&OsStr) -> bool) -> clap::Command {
+    definition.mut_args(|option| match option.get_env().is_some_and(&is_blank) {
         true => option.env(None::<&'static str>),
         false => option,
     })
