@@ -68,7 +68,7 @@
 //!
 //! | layer | modules | may touch, besides std |
 //! |---|---|---|
-//! | 0 | [`domain`]: ids, words, messages, events, the replay buffer, time, limits | serde, thiserror |
+//! | 0 | [`domain`]: ids, words, messages, events, the replay buffer, time, limits | serde, thiserror, unicode-normalization |
 //! | 1 | [`command`]: slash commands | clap |
 //! | 1 | [`queue`]: the message queue, retries, slots: pure | nothing |
 //! | 1 | [`store`]: SQLite | rusqlite and its migrations, hdrhistogram |

@@ -20,7 +20,7 @@ const fn module(name: &'static str, layer: u8, crates: &'static [&'static str]) 
 
 /// Imports point to a lower layer only; `app` puts everything together.
 const MODULES: &[Module] = &[
-    module("domain", 0, &["serde", "serde_json", "thiserror"]),
+    module("domain", 0, &["serde", "serde_json", "thiserror", "unicode_normalization"]),
     module("command", 1, &["clap", "strsim", "thiserror", "unicode_width"]),
     module("queue", 1, &["thiserror"]),
     module(
