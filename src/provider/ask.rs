@@ -83,7 +83,7 @@ impl Line {
     async fn open(&self, request: &Request, about: &mut About) -> Result<(Response, Permits), ProviderError> {
         let url = endpoint::url(&self.profile, &request.model)?;
         let client = self.clients.of(&url)?;
-        let key = secrets::key(&self.profile).await?;
+        let key = secrets::key(&self.profile, self.clients.key_commands(&self.profile.name)).await?;
         let headers = endpoint::headers(&self.profile, key.as_deref(), &mut about.secrets)?;
         let permits = (permit(self.own.as_ref()).await, permit(self.host.as_ref()).await);
         let mut options = Options::of(self.profile.kind);

@@ -11,7 +11,8 @@ use std::time::Duration;
 use reqwest::{Client, Url, redirect};
 use tokio::sync::Semaphore;
 
-use super::{Profile, Timeouts};
+use super::key_command::KEY_COMMANDS_AT_ONCE;
+use super::{KeySource, Profile, Timeouts};
 use crate::domain::{ErrorKind, ProviderError};
 
 /// Requests at once to one host, where its profiles say nothing: below the streams that servers allow on one HTTP/2
@@ -29,25 +30,36 @@ pub(crate) struct Clients {
     made: [OnceLock<Result<Client, String>>; 4],
     connect: Duration,
     hosts: BTreeMap<String, Arc<Semaphore>>,
+    /// Of the profiles that have a key command, by name.
+    key_commands: BTreeMap<String, Arc<Semaphore>>,
 }
 
 impl Clients {
     /// For these profiles. Nothing is made yet.
     pub(crate) fn new<'a>(profiles: impl Iterator<Item = &'a Profile>, timeouts: Timeouts) -> Self {
         let mut sizes = BTreeMap::<String, usize>::new();
+        let mut key_commands = BTreeMap::new();
         for profile in profiles {
+            if matches!(profile.key, KeySource::Command(_)) {
+                key_commands.insert(profile.name.clone(), Arc::new(Semaphore::new(KEY_COMMANDS_AT_ONCE)));
+            }
             let Ok(url) = Url::parse(&profile.base_url) else { continue };
             // Profiles may share a host; each keeps its own bound besides (`Permits`).
             let size = sizes.entry(origin(&url)).or_default();
             *size = profile.max_concurrent.unwrap_or(DEFAULT_PER_HOST).clamp(1, Semaphore::MAX_PERMITS).max(*size);
         }
         let hosts = sizes.into_iter().map(|(host, size)| (host, Arc::new(Semaphore::new(size)))).collect();
-        Self { made: Default::default(), connect: timeouts.connect, hosts }
+        Self { made: Default::default(), connect: timeouts.connect, hosts, key_commands }
     }
 
     /// The permits of the host of `base_url`; none for a URL that is none.
     pub(crate) fn permits(&self, base_url: &str) -> Option<Arc<Semaphore>> {
         self.hosts.get(&origin(&Url::parse(base_url).ok()?)).cloned()
+    }
+
+    /// The permits to run the key command of profile `name`; none where it has no such command.
+    pub(crate) fn key_commands(&self, name: &str) -> Option<Arc<Semaphore>> {
+        self.key_commands.get(name).cloned()
     }
 
     /// The client for `url`.

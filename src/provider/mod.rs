@@ -8,6 +8,7 @@ mod endpoint;
 mod frames;
 #[cfg(test)]
 mod fuzz;
+mod key_command;
 mod profile;
 mod registry;
 mod seam;

@@ -35,6 +35,7 @@ const MODULES: &[Module] = &[
             "bytes",
             "futures_util",
             "httpdate",
+            "nix",
             "reqwest",
             "rustls",
             "serde",
@@ -90,7 +91,8 @@ const LOCK_FILE: &str = "src/ui/gate.rs";
 const MADE_ONCE_FILES: [&str; 2] = ["src/provider/", "src/ui/guard.rs"];
 
 /// Where the environment is read.
-const ENVIRONMENT_FILES: [&str; 2] = ["src/app/", "src/provider/secrets.rs"];
+const ENVIRONMENT_FILES: [&str; 4] =
+    ["src/app/", "src/provider/key_command.rs", "src/provider/proxies.rs", "src/provider/secrets.rs"];
 
 /// Where stdout and stderr are named.
 const STREAM_FILES: [&str; 3] = ["src/app/", "src/ui/", "src/script/writer.rs"];
