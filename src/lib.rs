@@ -72,7 +72,7 @@
 //! | 1 | [`command`]: slash commands | clap |
 //! | 1 | [`queue`]: the message queue, retries, slots: pure | nothing |
 //! | 1 | [`store`]: SQLite | rusqlite and its migrations, hdrhistogram |
-//! | 1 | [`provider`]: the ways to the models, and the embedded demo | nix, reqwest, rustls, sseer |
+//! | 1 | [`provider`]: the ways to the models, and the embedded demo | hyper-util, nix, reqwest, rustls, sseer |
 //! | 2 | [`worker`]: one turn, its checkpoints, its cancellation | tokio |
 //! | 3 | [`coordinator`]: the loop that owns everything, and the effects of the queue | tokio |
 //! | 4 | [`execute`]: a line is carried out, the same from a prompt and from a script | tokio |

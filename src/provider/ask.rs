@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{About, Answer, MAX_ERROR_CHARS};
 use super::clients::{Clients, origin};
+use super::proxies::Proxy;
 use super::seam::Seam;
 use super::secrets::{self, Secrets};
 use super::verdict::{self, Complaint};
@@ -82,7 +83,7 @@ impl Line {
 
     async fn open(&self, request: &Request, about: &mut About) -> Result<(Response, Permits), ProviderError> {
         let url = endpoint::url(&self.profile, &request.model)?;
-        let client = self.clients.of(&url)?;
+        let (client, proxy) = self.clients.of(&url)?;
         let key = secrets::key(&self.profile, self.clients.key_commands(&self.profile.name)).await?;
         let headers = endpoint::headers(&self.profile, key.as_deref(), &mut about.secrets)?;
         let permits = (permit(self.own.as_ref()).await, permit(self.host.as_ref()).await);
@@ -95,8 +96,10 @@ impl Line {
             })?;
             let sending = client.post(url.clone()).headers(headers.clone()).body(body).send();
             let response = match tokio::time::timeout(self.timeouts.headers, sending).await {
-                Ok(sent) => sent.map_err(|e| transport::before_answer(&e, &origin(&url), self.timeouts.connect))?,
-                Err(_) => return Err(self.no_response(&url)),
+                Ok(sent) => {
+                    sent.map_err(|e| transport::before_answer(&e, &origin(&url), self.timeouts.connect, proxy))?
+                }
+                Err(_) => return Err(self.no_response(&url, proxy)),
             };
             about.request_id = verdict::request_id(response.headers());
             if response.status().is_success() {
@@ -106,15 +109,15 @@ impl Line {
             let (error, complaint) = self.refused(response, request, &about.secrets).await;
             match self.without(request, options, error.status, &complaint) {
                 Some(fewer) => options = fewer,
-                None => return Err(error),
+                None => return Err(transport::of_response(error, proxy)),
             }
         }
     }
 
-    fn no_response(&self, url: &Url) -> ProviderError {
-        let limit = Span(self.timeouts.headers);
-        let text =
-            format!("no response from {} within {limit}: raise timeouts.headers if it needs longer", origin(url));
+    fn no_response(&self, url: &Url, proxy: Option<&Proxy>) -> ProviderError {
+        let (limit, origin) = (Span(self.timeouts.headers), origin(url));
+        let way = proxy.map(|proxy| format!(" through {proxy}")).unwrap_or_default();
+        let text = format!("no response from {origin}{way} within {limit}: raise timeouts.headers if it needs longer");
         ProviderError::transient(ErrorKind::Timeout, text)
     }
 

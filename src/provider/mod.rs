@@ -10,6 +10,7 @@ mod frames;
 mod fuzz;
 mod key_command;
 mod profile;
+mod proxies;
 mod registry;
 mod seam;
 mod secrets;

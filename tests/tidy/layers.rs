@@ -35,6 +35,7 @@ const MODULES: &[Module] = &[
             "bytes",
             "futures_util",
             "httpdate",
+            "hyper_util",
             "nix",
             "reqwest",
             "rustls",
