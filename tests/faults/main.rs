@@ -21,6 +21,7 @@ mod keys;
 mod lines;
 #[cfg(target_os = "linux")]
 mod machine;
+mod proxies;
 mod servers;
 mod sizes;
 mod starts;
