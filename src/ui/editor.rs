@@ -9,6 +9,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::guard;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::domain::text::from_person;
 
@@ -64,6 +65,9 @@ pub(super) fn edit(editor: &str, text: &str, hidden: &[String]) -> Result<String
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&path);
     hidden.iter().for_each(|variable| _ = command.env_remove(variable));
+    if let Some(terminal) = guard::lent_terminal() {
+        command.stdin(terminal);
+    }
     let status = command.status();
     let failed = |how: String| EditError::Failed { editor: editor.to_owned(), how };
     let status = status.map_err(|error| failed(error.to_string()))?;

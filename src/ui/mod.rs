@@ -46,6 +46,7 @@ mod gate;
 pub mod guard;
 mod helper;
 mod history;
+mod keyboard;
 mod keys;
 mod live_row;
 mod markdown;
@@ -57,6 +58,7 @@ mod progress;
 mod prompt;
 mod reader;
 mod render;
+mod reports;
 mod row;
 mod style;
 
@@ -227,6 +229,7 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
     editor.set_helper(Some(helper::Prompter::new(complete, mode, palette, gate_too, prompt_in, keys_too, clock)));
     keys::bind(&mut editor, &gate, &keys);
     let guard = guard::Guard::new()?;
+    guard::keep_reports_away();
     let printing = spawn(printer::Printer {
         feed,
         sink: printer::AbovePrompt(above),

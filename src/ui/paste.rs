@@ -24,6 +24,8 @@ const IMPATIENCE: u8 = 3;
 const KEPT: usize = 32;
 /// While a line is open none goes for a step through the history: below the newest step stands the line that one began with.
 const KEPT_IN_A_LINE: usize = KEPT + 2 * MAX_HISTORY_LINES;
+/// What a terminal sends before a paste.
+pub(super) const PASTE_START: &[u8] = b"\x1b[200~";
 /// What a terminal sends behind a paste.
 pub(super) const PASTE_END: &[u8] = b"\x1b[201~";
 
