@@ -104,9 +104,8 @@ pub fn from_file(text: String) -> String {
     }
 }
 
-/// A text that a person typed elsewhere, in an editor or as a paste: as [`from_file`], and a `\r` alone is a line end too, for that is what
-/// some editors and all terminals mean by it.
-pub fn from_person(text: String) -> String {
+/// A text that came as keys, as a paste does: as [`from_file`], and a `\r` alone is a line end too, for that is what Enter sends.
+pub fn from_keys(text: String) -> String {
     let text = from_file(text);
     if text.contains('\r') { text.replace('\r', "\n") } else { text }
 }
@@ -191,9 +190,9 @@ mod tests {
 
     #[test]
     fn marks_and_line_ends_of_other_systems_are_no_text() {
-        let check = |text: &str, file: &str, person: &str| {
+        let check = |text: &str, file: &str, keys: &str| {
             assert_eq!(from_file(text.to_owned()), file, "{text:?} from a file");
-            assert_eq!(from_person(text.to_owned()), person, "{text:?} from a person");
+            assert_eq!(from_keys(text.to_owned()), keys, "{text:?} as keys");
         };
         check("plain\n", "plain\n", "plain\n");
         check("\u{feff}a", "a", "a");

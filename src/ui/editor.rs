@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::guard;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
-use crate::domain::text::from_person;
+use crate::domain::text::from_file;
 
 /// What the file is called, so that an editor knows what it shows.
 const FILE: &str = "message.md";
@@ -83,7 +83,7 @@ pub(super) fn edit(editor: &str, text: &str, hidden: &[String]) -> Result<String
     let why = if bytes.len() > MAX_MESSAGE_BYTES { "is longer than a message may be" } else { "is not UTF-8" };
     match String::from_utf8(bytes) {
         Ok(edited) if edited.len() <= MAX_MESSAGE_BYTES => {
-            let mut edited = from_person(edited);
+            let mut edited = from_file(edited);
             if edited.ends_with('\n') {
                 edited.pop();
             }
@@ -119,7 +119,7 @@ mod tests {
         check("printf 'more\\n' >>", "one ", Ok("one more"));
         check("printf 'new\\n\\n' >", "old", Ok("new\n"));
         check("printf 'a\\r\\nb\\r\\n' >", "old", Ok("a\nb"));
-        check("printf 'a\\rb\\r' >", "old", Ok("a\nb"));
+        check("printf 'a\\rb\\r\\n' >", "old", Ok("a\rb"));
         check("printf '\\357\\273\\277a\\n' >", "old", Ok("a"));
         check("printf '\\357\\273\\277\\r\\n' >", "old", Ok(""));
         check("false", "old", Err("set VISUAL or EDITOR"));

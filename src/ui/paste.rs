@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::guard;
 use crate::domain::limits::{MAX_HISTORY_LINES, MAX_MESSAGE_BYTES};
-use crate::domain::text::from_person;
+use crate::domain::text::from_keys;
 
 /// A text of more lines than this is folded, here and where it is echoed.
 pub(super) const FOLD_LINES: usize = 10;
@@ -140,7 +140,7 @@ impl Pastes {
         if open.bytes > MAX_MESSAGE_BYTES {
             return Pasted::TooLong(open.bytes);
         }
-        Pasted::Text(self.fold(from_person(open.text)))
+        Pasted::Text(self.fold(from_keys(open.text)))
     }
 
     /// Nothing comes of a paste that is open. Whether one was.
