@@ -14,6 +14,7 @@ mod server;
 mod clock;
 #[cfg(target_os = "linux")]
 mod disk;
+mod encodings;
 mod ends;
 #[cfg(target_os = "linux")]
 mod files;

@@ -113,7 +113,7 @@ fn a_proxy_that_hangs_is_named() {
     let silent = answering(b"");
     check(&https, "HTTPS_PROXY", "http://", silent, "within 500 ms");
     check(&https, "ALL_PROXY", "socks5h://", silent, "within 500 ms");
-    check(&http, "HTTP_PROXY", "http://", silent, "within 1 s");
+    check(&http, "HTTP_PROXY", "http://", silent, "within 1.0 s");
 }
 
 #[test]
