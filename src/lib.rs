@@ -28,7 +28,7 @@
 //! - The [`store`] has a writer thread, which takes what waits into one transaction and answers after the commit, and a reader
 //!   thread with a read-only connection. SQL stands nowhere else.
 //! - [`repl`] and [`script`] are two shells around [`execute`], which carries out a line; the line became a type in [`command`].
-//! - [`ui`] is two threads around one terminal: one in readline, one that prints above its open prompt. A readline cannot be
+//! - [`ui`] is three threads around one terminal: one passes keys on, one is in readline, one prints above its open prompt. A readline cannot be
 //!   ended from outside, so neither is joined, and [`app`] builds the runtime by hand and shuts it down without waiting.
 //!
 //! ## Several processes

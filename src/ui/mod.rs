@@ -1,6 +1,9 @@
-//! Layer 4: the terminal. Two threads: one reads lines with rustyline, one prints above its open prompt.
+//! Layer 4: the terminal. Three threads: one reads the terminal and passes keys on, one reads lines with rustyline, one prints above its
+//! open prompt.
 //!
 //! ```text
+//!  terminal ──bytes──► keyboard (thread) ──keys──► stdin
+//!                                                    ▼
 //!  repl ──Next──► reader (thread) ──Read──► repl
 //!                   │  ▲ keys close, the first drawing of a prompt opens
 //!                   ▼  │
@@ -19,6 +22,7 @@
 //!   read from above, and an answer needs its question before it.
 //! - **A line is never taller than the screen because of a paste**: a long text is a sign in it (`paste`), in drafts and in what is recalled
 //!   too. So rustyline, which draws over itself there, never has to.
+//! - **Only keys reach the line** (`keyboard`, `reports`): a terminal's replies and reports are taken out before rustyline sees them.
 //! - **A draft is kept while it is typed** ([`Input::line`]): who ends the program from outside asks nobody for the line.
 //! - **Without a cursor to move** (`--plain`, `TERM=dumb`, a pipe) the printer alone writes, whole rows, and the prompt last; the kernel
 //!   edits the line.
