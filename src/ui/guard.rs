@@ -73,18 +73,26 @@ pub(super) fn keep_reports_away() {
     }
 }
 
+/// Lets go of the terminal for good, behind [`restore`]: who leaves it to the shell has to close stdin and the others besides.
+pub fn leave() {
+    KEYBOARD.get().into_iter().for_each(Keyboard::leave);
+}
+
 /// The terminal as another program's stdin; `None` where that is ours already.
 pub(super) fn lent_terminal() -> Option<OwnedFd> {
-    KEYBOARD.get()?.terminal.try_clone().ok()
+    let clone = |terminal: &OwnedFd| terminal.try_clone().map_err(|_| nix::errno::Errno::EMFILE);
+    KEYBOARD.get()?.with_terminal(clone).ok()
 }
 
 fn modes() -> nix::Result<Termios> {
-    KEYBOARD.get().map_or_else(|| tcgetattr(io::stdin()), |keyboard| tcgetattr(&keyboard.terminal))
+    KEYBOARD
+        .get()
+        .map_or_else(|| tcgetattr(io::stdin()), |keyboard| keyboard.with_terminal(|terminal| tcgetattr(terminal)))
 }
 
 fn set_modes(when: SetArg, modes: &Termios) -> nix::Result<()> {
     match KEYBOARD.get() {
-        Some(keyboard) => tcsetattr(&keyboard.terminal, when, modes),
+        Some(keyboard) => keyboard.with_terminal(|terminal| tcsetattr(terminal, when, modes)),
         None => tcsetattr(io::stdin(), when, modes),
     }
 }

@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::dup2_stdin;
+use tokio::sync::watch;
 
 use super::reports::Reports;
 
@@ -28,11 +29,14 @@ const REST: u8 = b'r';
 /// The thread is to go on.
 const GO: u8 = b'g';
 
+/// The thread is to end, and to let go of the terminal.
+const LEAVE: u8 = b'l';
+
 /// The real terminal, while stdin is ours.
 #[derive(Debug)]
 pub(super) struct Keyboard {
-    /// What stdin was.
-    pub(super) terminal: OwnedFd,
+    /// What stdin was; `None` when it was left to others.
+    terminal: watch::Sender<Option<OwnedFd>>,
     orders: PipeWriter,
 }
 
@@ -61,7 +65,7 @@ impl Keyboard {
             dup2_stdin(&terminal)?;
             return Err(error);
         }
-        Ok(Self { terminal, orders })
+        Ok(Self { terminal: watch::Sender::new(Some(terminal)), orders })
     }
 
     /// Reads the terminal no more, until [`Keyboard::go_on`].
@@ -72,6 +76,20 @@ impl Keyboard {
     /// Reads the terminal again.
     pub(super) fn go_on(&self) {
         self.order(GO);
+    }
+
+    /// Lets go of the terminal for good: as long as anybody has it open, it does not hang up.
+    pub(super) fn leave(&self) {
+        self.order(LEAVE);
+        self.terminal.send_replace(None);
+    }
+
+    /// Does something with the terminal.
+    ///
+    /// # Errors
+    /// Its own; `EBADF` when the terminal was left.
+    pub(super) fn with_terminal<T>(&self, act: impl FnOnce(&OwnedFd) -> nix::Result<T>) -> nix::Result<T> {
+        self.terminal.borrow().as_ref().map_or(Err(nix::errno::Errno::EBADF), act)
     }
 
     fn order(&self, order: u8) {
@@ -143,6 +161,6 @@ impl Carrier {
         while order[0] == REST {
             self.orders.read_exact(&mut order)?;
         }
-        Ok(())
+        if order[0] == LEAVE { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 }
