@@ -123,7 +123,7 @@ pub fn enter() -> io::Result<()> {
 }
 
 /// Gives the terminal back as it was. May be called from anywhere, any number of times; the first call after [`enter`] acts.
-/// Takes no lock and allocates nothing.
+/// Allocates nothing, and takes no lock that somebody holds for longer than an assignment.
 pub fn restore() {
     let Some(saved) = SAVED.get() else { return };
     if OURS.swap(false, Ordering::AcqRel) {
