@@ -28,7 +28,7 @@
 //! - The [`store`] has a writer thread, which takes what waits into one transaction and answers after the commit, and a reader
 //!   thread with a read-only connection. SQL stands nowhere else.
 //! - [`repl`] and [`script`] are two shells around [`execute`], which carries out a line; the line became a type in [`command`].
-//! - [`ui`] is two threads around one terminal: one in readline, one that prints above its open prompt. A readline cannot be
+//! - [`ui`] is three threads around one terminal: one passes keys on, one is in readline, one prints above its open prompt. A readline cannot be
 //!   ended from outside, so neither is joined, and [`app`] builds the runtime by hand and shuts it down without waiting.
 //!
 //! ## Several processes
@@ -68,11 +68,11 @@
 //!
 //! | layer | modules | may touch, besides std |
 //! |---|---|---|
-//! | 0 | [`domain`]: ids, words, messages, events, the replay buffer, time, limits | serde, thiserror |
+//! | 0 | [`domain`]: ids, words, messages, events, the replay buffer, time, limits | serde, thiserror, unicode-normalization |
 //! | 1 | [`command`]: slash commands | clap |
 //! | 1 | [`queue`]: the message queue, retries, slots: pure | nothing |
 //! | 1 | [`store`]: SQLite | rusqlite and its migrations, hdrhistogram |
-//! | 1 | [`provider`]: the ways to the models, and the embedded demo | reqwest, rustls |
+//! | 1 | [`provider`]: the ways to the models, and the embedded demo | hyper-util, nix, reqwest, rustls |
 //! | 2 | [`worker`]: one turn, its checkpoints, its cancellation | tokio |
 //! | 3 | [`coordinator`]: the loop that owns everything, and the effects of the queue | tokio |
 //! | 4 | [`execute`]: a line is carried out, the same from a prompt and from a script | tokio |

@@ -16,14 +16,15 @@ use tracing_subscriber::fmt::MakeWriter;
 const MAX_LOG_BYTES: u64 = 4 << 20;
 const LOG_MODE: u32 = 0o600;
 
-/// Begins to log to `path`, whose folder is there. `CHATMUX_LOG` says what (as `RUST_LOG` does elsewhere); the default is chatmux's own
-/// warnings. A log that cannot be written is done without: it is no reason not to work.
-pub fn start(path: &Path) {
+/// Begins to log to `path`, whose folder is there. `asked` (`CHATMUX_LOG`) says what, as `RUST_LOG` does elsewhere; the default is chatmux's
+/// own warnings. A log that cannot be written is done without: it is no reason not to work.
+pub fn start(path: &Path, asked: Option<&str>) {
     let log = Log { path: path.to_owned(), max_bytes: MAX_LOG_BYTES };
     if log.file().is_none() {
         return;
     }
-    let filter = EnvFilter::try_from_env("CHATMUX_LOG").unwrap_or_else(|_| EnvFilter::new("chatmux=warn"));
+    let asked = asked.and_then(|asked| EnvFilter::try_new(asked).ok());
+    let filter = asked.unwrap_or_else(|| EnvFilter::new("chatmux=warn"));
     // A second subscriber in one process is refused; the first one stays.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log).try_init();
 }

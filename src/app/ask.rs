@@ -13,6 +13,7 @@ use crate::cli::args::Args;
 use crate::config::{Config, OnStart, Places};
 use crate::domain::attachment::with_context;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
+use crate::domain::text::from_file;
 use crate::script::lines::ScriptLine;
 use crate::store::{CloseSession, CreateSession, Gates, LastChange};
 
@@ -71,7 +72,7 @@ fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed
 
 /// The words, and what was piped in before them as context.
 fn question(words: &[String]) -> Result<String, Failed> {
-    let asked = words.join(" ");
+    let asked = from_file(words.join(" "));
     let mut stdin = io::stdin();
     let piped = if stdin.is_terminal() {
         String::new()
@@ -83,7 +84,7 @@ fn question(words: &[String]) -> Result<String, Failed> {
         if read.is_err() {
             bytes.clear();
         }
-        String::from_utf8(bytes).map_err(|error| {
+        String::from_utf8(bytes).map(from_file).map_err(|error| {
             let at = error.utf8_error().valid_up_to() + 1;
             Failed::Usage(format!("what was piped in is not UTF-8 (byte {at}): ask takes text only"))
         })?

@@ -13,11 +13,10 @@ mod signals;
 mod time_of_day;
 mod work;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use nix::sys::resource::{Resource, setrlimit};
 
@@ -43,7 +42,7 @@ enum StartedBy {
 pub fn main() -> ExitCode {
     forbid_core_dumps();
     let (started_by, arguments) = arguments();
-    let code = match Args::try_parse_from(arguments) {
+    let code = match Args::parse_command_line(arguments, is_blank) {
         Ok(args) => run(args, started_by).unwrap_or_else(|failed| failed.tell()),
         Err(error) => {
             // Help and version are no failure. A closed stdout or stderr is not worth a word.
@@ -109,7 +108,7 @@ fn start_log(places: &Places) {
     if let Some(log) = places.log()
         && log.parent().is_some_and(|folder| config::create_private_folder(folder).is_ok())
     {
-        logging::start(&log);
+        logging::start(&log, env("CHATMUX_LOG").as_deref());
     }
 }
 
@@ -119,8 +118,14 @@ fn forbid_core_dumps() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
+/// The value of a variable; one that is empty or blank counts as unset.
 fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Whether a variable is set to nothing, or to blanks.
+fn is_blank(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.to_str().is_some_and(|text| text.trim().is_empty()))
 }
 
 /// The configuration with what the flags say.

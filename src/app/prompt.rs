@@ -85,6 +85,7 @@ async fn converse(
         }
         return Ok(end);
     };
+    ui::guard::leave();
     guardian::leave_terminal(Some(guardian)).map_err(anyhow::Error::new)?;
     Ok(work::serve(&handle, false).await.map_or(End::Left, End::Signal))
 }

@@ -3,9 +3,10 @@
 //! `main` parses it and hands it on; nothing here reads a file or decides anything. What the prompt's slash commands take is
 //! another matter: see [`crate::command`].
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::roff::{Roff, bold, roman};
 
@@ -77,6 +78,29 @@ pub struct Args {
     /// What to do; none: the prompt, or the script on stdin
     #[command(subcommand)]
     pub command: Option<Sub>,
+}
+
+impl Args {
+    /// Parses a command line. The variables that `is_blank` knows are set, but to nothing: they count as unset.
+    ///
+    /// # Errors
+    /// What clap says of a wrong command line; help and version too.
+    pub fn parse_command_line(
+        words: impl IntoIterator<Item = OsString>,
+        is_blank: impl Fn(&OsStr) -> bool,
+    ) -> Result<Self, clap::Error> {
+        let mut definition = without_variables(command(), is_blank);
+        let matches = definition.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))
+    }
+}
+
+/// The definition without the variables that are blank: clap would take their values for what was typed.
+fn without_variables(definition: clap::Command, is_blank: impl Fn(&OsStr) -> bool) -> clap::Command {
+    definition.mut_args(|option| match option.get_env().is_some_and(&is_blank) {
+        true => option.env(None::<&'static str>),
+        false => option,
+    })
 }
 
 /// When to colour.
@@ -252,6 +276,20 @@ mod tests {
             assert!(args.json, "{words}");
             assert_eq!(args.command, Some(Sub::Ask { text: vec!["why".to_owned()] }), "{words}");
         }
+    }
+
+    #[test]
+    fn a_blank_variable_is_no_argument() {
+        let variables = |definition: &clap::Command| {
+            let named = definition.get_arguments().filter_map(|option| option.get_env());
+            named.filter_map(OsStr::to_str).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let left = |blank: &[&str]| {
+            variables(&without_variables(command(), |name| name.to_str().is_some_and(|name| blank.contains(&name))))
+        };
+        assert_eq!(left(&[]), variables(&command()));
+        assert_eq!(left(&["CHATMUX_DB", "CHATMUX_MODEL"]), ["CHATMUX_CONFIG"]);
+        assert_eq!(left(&["CHATMUX_CONFIG"]), ["CHATMUX_MODEL", "CHATMUX_DB"]);
     }
 
     #[test]

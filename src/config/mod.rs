@@ -27,6 +27,7 @@ pub use sections::{AutoReply, EditMode, Lease, MidStream, OnStart, Preempt, Queu
 pub use show::{check, init, path, show};
 
 use crate::domain::ModelName;
+use crate::domain::text::from_file;
 use crate::provider::{Profile, Timeouts};
 
 /// Bytes of a configuration file; a larger one was meant as something else.
@@ -116,8 +117,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Invalid`], [`ConfigError::Environment`].
     pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Self, ConfigError> {
-        // An editor's byte order mark is not a part of the text, and would count as a column.
-        parse::parse(text.strip_prefix('\u{feff}').unwrap_or(text), path, env)
+        // An editor's byte order mark is not a part of the text, and would count as a column; nor is a line end of another system a part
+        // of a text of several lines.
+        parse::parse(&from_file(text.to_owned()), path, env)
     }
 
     /// A model name as it can be asked: `local` becomes `local:tiny`.

@@ -7,6 +7,7 @@ pub mod error;
 pub mod event;
 pub mod finish;
 pub mod ids;
+mod invisible;
 pub mod kinds;
 pub mod limits;
 pub mod message;

@@ -90,6 +90,26 @@ pub fn editable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A text without the byte order mark that some programs write at its beginning: it says how a file is encoded, and is none of its text.
+pub fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// A text that came from a file or a pipe: no byte order mark, and lines that end with `\n` alone. A `\r` elsewhere is content.
+pub fn from_file(text: String) -> String {
+    match without_bom(&text) {
+        clean if clean.contains("\r\n") => clean.replace("\r\n", "\n"),
+        clean if clean.len() < text.len() => clean.to_owned(),
+        _ => text,
+    }
+}
+
+/// A text that came as keys, as a paste does: as [`from_file`], and a `\r` alone is a line end too, for that is what Enter sends.
+pub fn from_keys(text: String) -> String {
+    let text = from_file(text);
+    if text.contains('\r') { text.replace('\r', "\n") } else { text }
+}
+
 /// A text made safe and folded into one row of at most `max_chars` characters: line ends and tabs become blanks, and what is
 /// cut is shown as `…`.
 pub fn one_line(text: &str, max_chars: usize) -> String {
@@ -166,6 +186,23 @@ mod tests {
         check("a\tb\r\nc \u{200f}שלום\u{202e}", "a\tb\r\nc \u{200f}שלום\u{202e}".replace("\r\n", "\n").as_str());
         check("\x1b[31m\u{9b}\r", "␛[31m<9b>␍");
         check("plain", "plain");
+    }
+
+    #[test]
+    fn marks_and_line_ends_of_other_systems_are_no_text() {
+        let check = |text: &str, file: &str, keys: &str| {
+            assert_eq!(from_file(text.to_owned()), file, "{text:?} from a file");
+            assert_eq!(from_keys(text.to_owned()), keys, "{text:?} as keys");
+        };
+        check("plain\n", "plain\n", "plain\n");
+        check("\u{feff}a", "a", "a");
+        check("\u{feff}", "", "");
+        check("\u{feff}\r\n", "\n", "\n");
+        check("a\r\nb\r\n", "a\nb\n", "a\nb\n");
+        check("50 %\r100 %\r\n", "50 %\r100 %\n", "50 %\n100 %\n");
+        check("a\r", "a\r", "a\n");
+        check("a\u{feff}b", "a\u{feff}b", "a\u{feff}b");
+        check("\u{feff}\u{feff}a", "\u{feff}a", "\u{feff}a");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::Attachment;
 use crate::domain::attachment::MAX_ATTACHED_NAME_CHARS;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
-use crate::domain::text::one_line;
+use crate::domain::text::{one_line, without_bom};
 
 /// Characters of a name that an error repeats.
 const SHOWN_NAME_CHARS: usize = 120;
@@ -59,7 +59,8 @@ fn text_of(path: &Path) -> Result<String, String> {
     let text = String::from_utf8(bytes).map_err(|error| not_text("UTF-8 text", error.utf8_error().valid_up_to()))?;
     match text.bytes().position(|byte| byte == 0) {
         Some(at) => Err(not_text("text, for it holds a NUL", at)),
-        None => Ok(text),
+        // Its lines end as they do in the file: that may be what the question is about.
+        None => Ok(without_bom(&text).to_owned()),
     }
 }
 
@@ -97,6 +98,9 @@ mod tests {
         };
         check("a.rs", Some("fn é() {}\r\n".as_bytes()), "fn é() {}\r\n");
         check("empty", Some(b""), "");
+        check("bom.csv", Some(b"\xef\xbb\xbfa;b\r\n"), "a;b\r\n");
+        check("bom alone", Some(b"\xef\xbb\xbf"), "");
+        check("bom within", Some("a\u{feff}b".as_bytes()), "a\u{feff}b");
         check("", None, " is a directory: name the files in it; nothing is attached");
         check("absent", None, "absent is not there: Tab completes the names of files; nothing is attached");
         let only = "only text goes along with a message; nothing is attached";

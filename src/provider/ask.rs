@@ -14,6 +14,7 @@ use super::answer::{About, Answer, Limits, MAX_ERROR_CHARS};
 use super::clients::{Clients, origin};
 use super::complaint::Complaint;
 use super::learned::{Learned, smaller_limit};
+use super::proxies::Proxy;
 use super::record::{Recorded, Recorder};
 use super::remedy::Refusal;
 use super::seam::Seam;
@@ -97,8 +98,8 @@ impl Line {
 
     async fn open(&self, request: &Request, about: &mut About) -> Result<(Response, Permits), ProviderError> {
         let url = endpoint::url(&self.profile, self.wire, &request.model)?;
-        let client = self.clients.of(&url)?;
-        let key = secrets::key(&self.profile).await?;
+        let (client, proxy) = self.clients.of(&url)?;
+        let key = secrets::key(&self.profile, self.clients.key_commands(&self.profile.name)).await?;
         let headers = endpoint::headers(&self.profile, self.wire, key.as_deref(), &mut about.secrets)?;
         let permits = (permit(self.own.as_ref()).await, permit(self.host.as_ref()).await);
         let limit = self.wire.output_limit(&request.model);
@@ -111,8 +112,10 @@ impl Line {
             })?;
             let sending = client.post(url.clone()).headers(headers.clone()).body(body).send();
             let response = match tokio::time::timeout(self.timeouts.headers, sending).await {
-                Ok(sent) => sent.map_err(|e| transport::before_answer(&e, &origin(&url), self.timeouts.connect))?,
-                Err(_) => return Err(self.no_response(&url)),
+                Ok(sent) => {
+                    sent.map_err(|e| transport::before_answer(&e, &origin(&url), self.timeouts.connect, proxy))?
+                }
+                Err(_) => return Err(self.no_response(&url, proxy)),
             };
             about.request_id = verdict::request_id(response.headers());
             if response.status().is_success() {
@@ -124,16 +127,16 @@ impl Line {
             let (error, complaint) = self.refused(response, request, &about.secrets).await;
             match self.without(request, options, &error, &complaint) {
                 Some(fewer) if left > 0 => options = fewer,
-                _ => return Err(error),
+                _ => return Err(transport::of_response(error, proxy)),
             }
         }
-        Err(self.no_response(&url))
+        Err(self.no_response(&url, proxy))
     }
 
-    fn no_response(&self, url: &Url) -> ProviderError {
-        let limit = Span(self.timeouts.headers);
-        let text =
-            format!("no response from {} within {limit}: raise timeouts.headers if it needs longer", origin(url));
+    fn no_response(&self, url: &Url, proxy: Option<&Proxy>) -> ProviderError {
+        let (limit, origin) = (Span(self.timeouts.headers), origin(url));
+        let way = proxy.map(|proxy| format!(" through {proxy}")).unwrap_or_default();
+        let text = format!("no response from {origin}{way} within {limit}: raise timeouts.headers if it needs longer");
         ProviderError::transient(ErrorKind::Timeout, text)
     }
 

@@ -16,8 +16,10 @@ mod endpoint;
 mod frames;
 #[cfg(test)]
 mod fuzz;
+mod key_command;
 mod learned;
 mod profile;
+mod proxies;
 mod record;
 mod registry;
 mod remedy;

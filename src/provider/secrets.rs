@@ -1,21 +1,16 @@
 //! Keys, and that they are never seen: read when a request needs them, marked sensitive, struck from every error.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::ffi::OsStr;
+use std::sync::Arc;
 
 use reqwest::header::{HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
 
+use super::key_command::{self, KEY_COMMAND_LIMIT};
 use super::{KeySource, Profile};
+use crate::domain::text::without_bom;
 use crate::domain::{ErrorKind, ProviderError};
 
-/// How long a key command may take.
-pub(crate) const KEY_COMMAND_LIMIT: Duration = Duration::from_secs(10);
-/// What is kept of its output; the rest is read and dropped.
-const MAX_KEY_OUTPUT_BYTES: usize = 64 << 10;
-/// How often its end is looked for, once it has closed its output.
-const EXIT_POLL: Duration = Duration::from_millis(2);
 /// What stands where a key stood.
 const STRUCK: &str = "[key]";
 
@@ -69,17 +64,17 @@ pub(crate) fn is_secret_header(name: &HeaderName) -> bool {
     ["auth", "key", "token", "secret", "cookie", "password"].iter().any(|word| name.as_str().contains(word))
 }
 
-/// The key of `profile`, if one is to be sent.
+/// The key of `profile`, if one is to be sent. `commands`: the permits to run its key command.
 ///
 /// # Errors
 /// Of kind `Configuration`: the variable is needed and not set, the command failed, or the key cannot be a header.
-pub(crate) async fn key(profile: &Profile) -> Result<Option<String>, ProviderError> {
+pub(crate) async fn key(profile: &Profile, commands: Option<Arc<Semaphore>>) -> Result<Option<String>, ProviderError> {
     let fatal = |text: String| ProviderError::fatal(ErrorKind::Configuration, text);
     match &profile.key {
         KeySource::None => Ok(None),
-        KeySource::Env { name, required } => match std::env::var_os(name).filter(|v| !v.is_empty()) {
+        KeySource::Env { name, required } => match std::env::var_os(name).filter(|value| !is_blank(value)) {
             Some(value) => match value.into_string() {
-                Ok(value) => Ok(Some(value.trim().to_owned())),
+                Ok(value) => Ok(Some(key_in(&value).to_owned())),
                 Err(_) => Err(fatal(format!("the key in {name} is no text: set it anew"))),
             },
             None if *required => {
@@ -88,8 +83,18 @@ pub(crate) async fn key(profile: &Profile) -> Result<Option<String>, ProviderErr
             None => Ok(None),
         },
         KeySource::Command(command) => {
+            // It is never closed, so that the only answer is a permit.
+            let permit = match commands {
+                Some(commands) => commands.acquire_owned().await.ok(),
+                None => None,
+            };
             let own = command.clone();
-            let ran = tokio::task::spawn_blocking(move || run(&own, KEY_COMMAND_LIMIT)).await;
+            let ran = tokio::task::spawn_blocking(move || {
+                let ran = key_command::run(&own, KEY_COMMAND_LIMIT);
+                drop(permit);
+                ran
+            });
+            let ran = ran.await;
             match ran.unwrap_or_else(|_| Err("it could not be run".to_owned())) {
                 Ok(key) => Ok(Some(key)),
                 Err(why) => {
@@ -99,6 +104,16 @@ pub(crate) async fn key(profile: &Profile) -> Result<Option<String>, ProviderErr
             }
         }
     }
+}
+
+/// The key in what a variable or a line holds: `$(cat FILE)` brings along what editors put around it.
+pub(super) fn key_in(text: &str) -> &str {
+    without_bom(text.trim()).trim()
+}
+
+/// Whether a variable's value is as good as none.
+fn is_blank(value: &OsStr) -> bool {
+    value.to_str().is_some_and(|text| key_in(text).is_empty())
 }
 
 /// A key as a header's value: sensitive, so that no log shows it.
@@ -126,79 +141,19 @@ pub(crate) fn whence(profile: &Profile) -> String {
     }
 }
 
-/// The first line that `command` prints. The error says what happened, never what was printed.
-fn run(command: &str, limit: Duration) -> Result<String, String> {
-    let end = Instant::now() + limit;
-    let late = || format!("no key within {} s", limit.as_secs_f64());
-    let mut child = Command::new("sh")
-        .arg("-c")
-        .arg(command)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|e| e.to_string())?;
-    let (sender, output) = mpsc::sync_channel(1);
-    if let Some(mut stdout) = child.stdout.take() {
-        // A thread of its own: what the command left behind may hold the pipe open for ever.
-        std::thread::spawn(move || {
-            let mut kept = Vec::new();
-            let mut block = [0; 4_096];
-            while let Ok(n @ 1..) = stdout.read(&mut block) {
-                let room = MAX_KEY_OUTPUT_BYTES - kept.len();
-                kept.extend_from_slice(&block[..n.min(room)]);
-            }
-            let _ = sender.send(kept);
-        });
-    }
-    let printed = output.recv_timeout(limit);
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if printed.is_ok() && Instant::now() < end => std::thread::sleep(EXIT_POLL),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(late());
-            }
-        }
-    };
-    if !status.success() {
-        return Err(status.to_string());
-    }
-    let printed = String::from_utf8(printed.map_err(|_| late())?).map_err(|_| "it printed no text".to_owned())?;
-    match printed.lines().next().map(str::trim) {
-        Some(key) if !key.is_empty() => Ok(key.to_owned()),
-        _ => Err("it printed nothing".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(10);
-
     #[test]
-    fn a_key_command_gives_its_first_line_or_a_reason_without_its_output() {
-        let check = |command: &str, expected: Result<&str, &str>| {
-            let got = run(command, LIMIT);
-            assert_eq!(got.as_deref().map_err(String::as_str), expected, "{command}");
-        };
-        check("echo sk-1", Ok("sk-1"));
-        check("printf 'sk-1\\nuser: me\\n'", Ok("sk-1"));
-        check("printf '  sk-1 \\r\\n'", Ok("sk-1"));
-        check("echo sk-secret; exit 3", Err("exit status: 3"));
-        check("true", Err("it printed nothing"));
-        check("printf '\\377'", Err("it printed no text"));
-        check("echo sk-1; head -c 200000 /dev/zero", Ok("sk-1"));
-    }
-
-    #[test]
-    fn a_key_command_that_hangs_is_ended() {
-        for command in ["sleep 600", "echo sk-1; exec >&-; exec sleep 600"] {
-            assert_eq!(run(command, Duration::from_millis(50)), Err("no key within 0.05 s".to_owned()), "{command}");
+    fn a_key_has_nothing_around_it() {
+        for text in ["sk-1", " sk-1\r\n", "\u{feff}sk-1", "\n\u{feff} sk-1"] {
+            assert_eq!(key_in(text), "sk-1", "{text:?}");
         }
+        for blank in ["", " ", "\r\n", "\u{feff}", " \u{feff} "] {
+            assert!(is_blank(OsStr::new(blank)), "{blank:?}");
+        }
+        assert!(!is_blank(OsStr::new("0")));
     }
 
     #[test]

@@ -1,46 +1,184 @@
 //! What a failed connection means. The reason is looked for along the chain of sources: the outer errors say where it
 //! happened (a bad certificate calls itself a failed connect, a cut stream a failed decode), the inner ones say why.
+//!
+//! Where a proxy stands in between, it is the proxy that is connected to: unless it has passed the connection on, what failed is named by
+//! the proxy and its variable, not by the server.
 
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
 use super::clients::root_cause;
+use super::proxies::Proxy;
 use crate::domain::{ErrorKind, ProviderError, Span};
 
-/// Why no response came from `origin`.
-pub(crate) fn before_answer(error: &reqwest::Error, origin: &str, connect: Duration) -> ProviderError {
+/// What hyper says of bytes that are no HTTP: those of a TLS alert, as a rule.
+const NOT_HTTP: &str = "invalid HTTP version parsed";
+/// What rustls's streams say when the other side hangs up instead of answering.
+const TLS_HUNG_UP: &str = "tls handshake eof";
+/// How hyper-util begins what it says of a proxy that is asked for a tunnel …
+const TUNNEL: &str = "tunnel error: ";
+/// … and of a SOCKS proxy.
+const SOCKS: &str = "SOCKS error: ";
+/// Both, when the proxy itself could not be connected to.
+const NO_PROXY_THERE: &str = "failed to create underlying connection";
+
+/// Why no response came from `origin`, to which the way is through `proxy`.
+pub(super) fn before_answer(
+    error: &reqwest::Error,
+    origin: &str,
+    connect: Duration,
+    proxy: Option<&Proxy>,
+) -> ProviderError {
     if error.is_builder() {
         return ProviderError::fatal(
             ErrorKind::Configuration,
             format!("no request can be made: {}", root_cause(error)),
         );
     }
+    match proxy {
+        Some(proxy) => through_proxy(error, origin, connect, proxy),
+        None => direct(error, origin, connect, error.is_connect(), error.is_timeout()),
+    }
+}
+
+fn direct(
+    error: &(dyn Error + 'static),
+    origin: &str,
+    connect: Duration,
+    is_connect: bool,
+    is_timeout: bool,
+) -> ProviderError {
     if let Some(e) = tls(error) {
         return e;
     }
-    if !error.is_connect() {
-        return in_stream(error, origin);
+    let plain = origin.strip_prefix("http://");
+    if let Some(place) = plain.filter(|place| says(error, NOT_HTTP) || (!is_connect && place.ends_with(":443"))) {
+        let text = format!("{origin} does not speak plain HTTP but, it seems, TLS: write https://{place} in base_url");
+        return ProviderError::fatal(ErrorKind::Protocol, text);
     }
-    let text = if error.is_timeout() {
-        format!("no connection to {origin} within {}", Span(connect))
-    } else if links(error).any(|e| e.to_string() == "dns error") {
+    if !is_connect {
+        return broken(error, origin);
+    }
+    let text = if is_timeout {
+        let limit = Span(connect);
+        format!("no connection to {origin} within {limit}: check base_url and the network, or raise timeouts.connect")
+    } else if is_unknown_name(error) {
         format!("no address for {origin}: check base_url and the network")
-    } else if io_kind(error) == Some(io::ErrorKind::ConnectionRefused) {
-        format!("connection refused at {origin}: is the server running?")
+    } else if says(error, TLS_HUNG_UP) {
+        format!("{origin} hung up when TLS began: does it speak TLS? if not, write http:// in base_url")
     } else {
-        format!("no connection to {origin}: {}", root_cause(error))
+        match io_kind(error) {
+            Some(io::ErrorKind::ConnectionRefused) => {
+                format!("connection refused at {origin}: is the server running?")
+            }
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+                format!("{origin} cannot be reached ({}): check the network", root_cause(error))
+            }
+            _ => format!("no connection to {origin}: {}", root_cause(error)),
+        }
     };
     ProviderError::transient(ErrorKind::Connect, text)
 }
 
+/// As [`before_answer`], where a proxy is asked.
+fn through_proxy(error: &reqwest::Error, origin: &str, connect: Duration, proxy: &Proxy) -> ProviderError {
+    let variable = proxy.variable;
+    let said = links(error).map(ToString::to_string).find(|said| said.starts_with(TUNNEL) || said.starts_with(SOCKS));
+    // Behind the proxy's own connection TLS is the server's, but for an `https` proxy that is not yet passed.
+    let is_server = origin.starts_with("https://") && (said.is_none() || proxy.is_socks());
+    if let Some(e) = tls(error) {
+        let text = match (is_server && !proxy.is_https(), e.text.contains("does not speak TLS")) {
+            (true, _) => format!("{} (through {proxy})", e.text),
+            (false, true) => format!("{proxy} does not speak TLS: write http:// in {variable}"),
+            (false, false) => format!("{proxy}: {}", e.text),
+        };
+        return ProviderError { text, ..e };
+    }
+    if said.as_deref().is_some_and(|said| said.contains("authorization required")) {
+        return wants_password(proxy, None);
+    }
+    if says(error, NOT_HTTP) {
+        let text = format!("{proxy} does not speak HTTP: write https:// or socks5h:// in {variable} if it speaks that");
+        return ProviderError::fatal(ErrorKind::Protocol, text);
+    }
+    let passed = match said {
+        Some(said) if !said.ends_with(NO_PROXY_THERE) => Some(said),
+        _ => None,
+    };
+    let text = if error.is_timeout() {
+        format!("no connection to {origin} through {proxy} within {}: check {variable}, or the network", Span(connect))
+    } else if let Some(said) = passed {
+        let why = said.trim_start_matches(TUNNEL).trim_start_matches(SOCKS);
+        let why = if why == "unsuccessful" { "it refused" } else { why };
+        format!("{proxy} made no connection to {origin} ({why}): check it, or add the host to NO_PROXY")
+    } else if !error.is_connect() {
+        format!("{proxy} broke the connection to {origin}: {}", reason(error))
+    } else if is_unknown_name(error) {
+        format!("no address for {proxy}: check {variable}")
+    } else {
+        match io_kind(error) {
+            Some(io::ErrorKind::ConnectionRefused) => format!("connection refused at {proxy}: is it running?"),
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+                format!("{proxy} cannot be reached ({}): check the network", root_cause(error))
+            }
+            _ => format!("no connection to {proxy}: {}", plainly(&root_cause(error))),
+        }
+    };
+    let kind = if error.is_connect() { ErrorKind::Connect } else { ErrorKind::Transport };
+    ProviderError::transient(kind, text)
+}
+
+/// The verdict on a response that may be the proxy's own: `error` is what it would be if it were the server's.
+pub(super) fn of_response(error: ProviderError, proxy: Option<&Proxy>) -> ProviderError {
+    match (error.status, proxy.filter(|proxy| !proxy.is_socks())) {
+        (Some(407), Some(proxy)) => wants_password(proxy, error.status),
+        // Whose it is cannot be told: proxies make pages of their own for these.
+        (Some(403 | 502..=504), Some(proxy)) => {
+            ProviderError { text: format!("{} (through {proxy})", error.text), ..error }
+        }
+        _ => error,
+    }
+}
+
+fn wants_password(proxy: &Proxy, status: Option<u16>) -> ProviderError {
+    let (variable, scheme) = (proxy.variable, proxy.url.scheme());
+    let text = match proxy.url.username() {
+        "" => format!("{proxy} wants a user and a password: write {scheme}://USER:PASSWORD@HOST:PORT in {variable}"),
+        _ => format!("{proxy} does not take its user and password: correct them in {variable}"),
+    };
+    ProviderError { status, ..ProviderError::fatal(ErrorKind::Auth, text) }
+}
+
 /// Why the stream from `origin` broke.
 pub(crate) fn in_stream(error: &reqwest::Error, origin: &str) -> ProviderError {
-    let why = match io_kind(error) {
+    broken(error, origin)
+}
+
+fn broken(error: &(dyn Error + 'static), origin: &str) -> ProviderError {
+    let text = format!("the connection to {origin} broke: {}", reason(error));
+    ProviderError::transient(ErrorKind::Transport, text)
+}
+
+fn reason(error: &(dyn Error + 'static)) -> String {
+    match io_kind(error) {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "connection reset".to_owned(),
         _ => root_cause(error),
-    };
-    ProviderError::transient(ErrorKind::Transport, format!("the connection to {origin} broke: {why}"))
+    }
+}
+
+/// A library's words for people.
+fn plainly(said: &str) -> String {
+    let said = said.trim_start_matches(TUNNEL).trim_start_matches(SOCKS);
+    if said == NO_PROXY_THERE { "is it running?".to_owned() } else { said.to_owned() }
+}
+
+fn is_unknown_name(error: &(dyn Error + 'static)) -> bool {
+    says(error, "dns error")
+}
+
+fn says(error: &(dyn Error + 'static), words: &str) -> bool {
+    links(error).any(|e| e.to_string() == words)
 }
 
 fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -50,7 +188,6 @@ fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
         None => e.source(),
     })
 }
-
 fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
     links(error).filter_map(|e| e.downcast_ref::<io::Error>()).last().map(io::Error::kind)
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::files;
 use crate::command::{self, Wanted};
-use crate::domain::SessionId;
+use crate::domain::{SessionId, SessionName};
 use crate::ui::Complete;
 
 /// Columns of the longest command's name.
@@ -77,13 +77,14 @@ fn matching<'a>(names: impl Iterator<Item = &'a str>, prefix: &str) -> impl Iter
 }
 
 /// By name, or by number where a number begins.
-fn sessions(sessions: &[(SessionId, String)], prefix: &str) -> impl Iterator<Item = (String, String)> {
+fn sessions<'a>(sessions: &'a [(SessionId, String)], prefix: &str) -> impl Iterator<Item = (String, String)> + use<'a> {
     let by_number = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+    let prefix = SessionName::stored(prefix);
     sessions.iter().filter_map(move |(id, name)| {
         let number = id.to_string();
         match by_number {
-            true => number.starts_with(prefix).then(|| (format!("{number}  {name}"), number)),
-            false => name.starts_with(prefix).then(|| (name.clone(), name.clone())),
+            true => number.starts_with(prefix.as_str()).then(|| (format!("{number}  {name}"), number)),
+            false => name.starts_with(prefix.as_str()).then(|| (name.clone(), name.clone())),
         }
     })
 }

@@ -199,6 +199,9 @@ mod tests {
         assert_eq!(read(b"a\nb\r\n\nc"), [ok(1, "a"), ok(2, "b"), ok(3, ""), ok(4, "c")]);
         assert_eq!(read(b""), []);
         assert_eq!(read(b"\xef\xbb\xbfa\n"), [ok(1, "a")]);
+        assert_eq!(read(b"\xef\xbb\xbf\"\"\"\r\na\r\nb\r\n\"\"\"\r\n"), [ok(1, "a\nb")]);
+        assert_eq!(read(b"\xef\xbb\xbfa\\\r\nb\r\n"), [ok(1, "a\nb")]);
+        assert_eq!(read(b"50 %\r100 %\r\n"), [ok(1, "50 %\r100 %")]);
     }
 
     #[test]

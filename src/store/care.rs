@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use thiserror::Error;
 
 use super::checkpoint::truncate;
-use super::open::{Presence, SCHEMA, may_be_written, sibling, version};
+use super::open::{Presence, SCHEMA, has_one_name, may_be_written, sibling, version};
 use super::snapshot::{self, CopyError, PutError};
 use super::{BUSY_TIMEOUT, StoreError, Trouble};
 use crate::domain::EntryState;
@@ -296,7 +296,12 @@ fn there(path: &Path) -> Result<PathBuf, StoreError> {
     let path = std::path::absolute(path).map_err(|e| StoreError::io(path, &e))?;
     match fs::metadata(&path) {
         // Where it is, whatever links lead there: its journal stands beside it.
-        Ok(meta) if meta.is_file() => fs::canonicalize(&path).map_err(|e| StoreError::io(&path, &e)),
+        Ok(meta) if meta.is_file() => {
+            let path = fs::canonicalize(&path).map_err(|e| StoreError::io(&path, &e))?;
+            // Under its other name the journal is not found, and with it what was written last.
+            has_one_name(&path)?;
+            Ok(path)
+        }
         Ok(_) => Err(StoreError::unusable(&path, Trouble::NotAFile)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(StoreError::unusable(&path, Trouble::Missing)),
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {

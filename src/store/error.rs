@@ -122,6 +122,13 @@ pub enum Trouble {
     /// It is SQLite, but somebody else's.
     #[error("belongs to another program: use another file with --db")]
     Foreign,
+    /// It has more names, hard links, under which another chatmux could open it: how many.
+    #[error(
+        "has {} (a hard link): two that use it under two names would lose what the other writes; \
+         remove the other (find FOLDER -xdev -samefile FILE), or make it a symbolic link (ln -s)",
+        if *.0 == 1 { "another name".to_owned() } else { format!("{} other names", .0) }
+    )]
+    OtherNames(u64),
     /// The file cannot be written.
     #[error("cannot be written: make it writable (chmod u+w), or use another with --db")]
     ReadOnly,

@@ -26,6 +26,8 @@ use super::process::Identity;
 use super::writer::Writer;
 use super::{StoreError, Trouble, leases};
 
+/// What is added to the database's name for a copy that is being placed; the number of the process follows.
+const COPY: &str = ".saved-";
 /// Names that a rescued database may have, before there are too many of them.
 const RESCUES: u32 = 100;
 
@@ -78,7 +80,7 @@ impl Writer {
     /// Puts a copy of what is open where nothing stands any more, and goes on with that.
     fn write_back(&mut self) -> Result<Stayed, StoreError> {
         let db = self.files.db().to_owned();
-        let copy = sibling(&db, &format!(".saved-{}", std::process::id()));
+        let copy = sibling(&db, &format!("{COPY}{}", std::process::id()));
         let failed = |error: &dyn std::fmt::Display| self.trouble(Trouble::Removed(error.to_string()));
         // One that an earlier attempt left.
         let _ = fs::remove_file(&copy);
@@ -219,6 +221,21 @@ impl Writer {
     /// Tells whoever listens ([`Store::mishap`](super::Store::mishap)).
     fn tell(&self, what: &str) {
         self.mishaps.send_replace(format!("the database {} {what}", self.path.display()));
+    }
+}
+
+/// Removes the other names that copies kept beside the database at `path`, when a process was killed between placing one and
+/// removing its first name. Only names of this very file go, so nothing is lost.
+pub(super) fn remove_left_copies(path: &Path) {
+    let (Some(folder), Some(name), Ok(inode)) = (path.parent(), path.file_name(), Inode::at(path)) else { return };
+    let begin = [name.as_encoded_bytes(), COPY.as_bytes()].concat();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_left = entry.file_name().as_encoded_bytes().starts_with(&begin)
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && Inode::at(&entry.path()).is_ok_and(|found| found == inode);
+        if is_left && let Err(error) = fs::remove_file(entry.path()) {
+            tracing::warn!(%error, "a left copy's name could not be removed");
+        }
     }
 }
 

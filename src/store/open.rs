@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use rusqlite_migration::{M, Migrations};
 
 use super::process::Identity;
 use super::upgrade::{self, Upgrade};
-use super::{BUSY_TIMEOUT, StoreError, Trouble, leases};
+use super::{BUSY_TIMEOUT, StoreError, Trouble, leases, mend};
 use crate::domain::ProcessId;
 
 /// Every schema change since the first, in order. Released ones are never touched again.
@@ -42,6 +42,9 @@ const WRITE_BITS: u32 = 0o222;
 
 /// How long to pause between two looks at a lock that another process holds while it opens.
 pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// How long a copy may have two names while it is placed: that takes one flush of the folder, and a slow disk needs far less than
+/// this for it. Only a database that has two names waits.
+const PLACING: Duration = Duration::from_secs(1);
 /// Pages of journal before it is copied into the database (SQLite's own default, 4 MiB).
 const CHECKPOINT_PAGES: i64 = 1_000;
 /// The journal file is cut to this after a checkpoint, in bytes.
@@ -199,7 +202,32 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     may_be_written(&path)?;
     create(&path, &path)?;
     // Where it is, whatever links lead there: its journals, its lock and its copies stand beside it.
-    fs::canonicalize(&path).map_err(|e| StoreError::io(&path, &e))
+    let path = fs::canonicalize(&path).map_err(|e| StoreError::io(&path, &e))?;
+    has_one_name(&path)?;
+    Ok(path)
+}
+
+/// Refuses a file that has another name, a hard link: who opens it there keeps another journal and another lock beside it, and
+/// neither sees what the other writes. One that gets another name while it is open goes on: nobody can open it there.
+pub(super) fn has_one_name(path: &Path) -> Result<(), StoreError> {
+    if names_of(path) < 2 {
+        return Ok(());
+    }
+    // Another chatmux may be placing a copy of it (`mend`).
+    thread::sleep(PLACING);
+    if names_of(path) < 2 {
+        return Ok(());
+    }
+    mend::remove_left_copies(path);
+    match names_of(path) {
+        0 | 1 => Ok(()),
+        names => Err(StoreError::unusable(path, Trouble::OtherNames(names - 1))),
+    }
+}
+
+/// How many names the file has; none where it cannot be looked at.
+fn names_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |meta| meta.nlink())
 }
 
 /// Whether the file (if there is one) and its folder may be written, as their modes say.

@@ -298,7 +298,13 @@ impl Read for FindSession {
             }
             SessionRef::Name(name) => {
                 let sql = format!("SELECT {COLUMNS} FROM sessions WHERE name = ?1");
-                Ok(conn.prepare_cached(&sql)?.query_row([name], session).optional()?)
+                let found = conn.prepare_cached(&sql)?.query_row([name], session).optional()?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+                // An earlier version may have stored it in another normal form.
+                let mut all = Sessions { closed: true }.fetch(conn)?.into_iter();
+                Ok(all.find(|session| session.name == *name))
             }
         }
     }

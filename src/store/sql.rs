@@ -40,19 +40,19 @@ macro_rules! as_text {
         }
     )+};
 }
-as_text!(
-    Priority,
-    Origin,
-    EntryState,
-    AnswerState,
-    Role,
-    FinishReason,
-    ErrorKind,
-    SessionName,
-    ModelName,
-    Notify,
-    ChunkKind
-);
+as_text!(Priority, Origin, EntryState, AnswerState, Role, FinishReason, ErrorKind, ModelName, Notify, ChunkKind);
+
+impl ToSql for SessionName {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.as_str()))
+    }
+}
+
+impl FromSql for SessionName {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str().map(Self::stored)
+    }
+}
 
 crate::domain::kinds::words!(
     /// What a piece of a streaming answer belongs to.

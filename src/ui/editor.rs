@@ -9,7 +9,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::guard;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
+use crate::domain::text::from_file;
 
 /// What the file is called, so that an editor knows what it shows.
 const FILE: &str = "message.md";
@@ -63,6 +65,9 @@ pub(super) fn edit(editor: &str, text: &str, hidden: &[String]) -> Result<String
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&path);
     hidden.iter().for_each(|variable| _ = command.env_remove(variable));
+    if let Some(terminal) = guard::lent_terminal() {
+        command.stdin(terminal);
+    }
     let status = command.status();
     let failed = |how: String| EditError::Failed { editor: editor.to_owned(), how };
     let status = status.map_err(|error| failed(error.to_string()))?;
@@ -77,7 +82,8 @@ pub(super) fn edit(editor: &str, text: &str, hidden: &[String]) -> Result<String
     let bytes = fs::read(&path)?;
     let why = if bytes.len() > MAX_MESSAGE_BYTES { "is longer than a message may be" } else { "is not UTF-8" };
     match String::from_utf8(bytes) {
-        Ok(mut edited) if edited.len() <= MAX_MESSAGE_BYTES => {
+        Ok(edited) if edited.len() <= MAX_MESSAGE_BYTES => {
+            let mut edited = from_file(edited);
             if edited.ends_with('\n') {
                 edited.pop();
             }
@@ -112,6 +118,10 @@ mod tests {
         check("true", "as it\nwas", Ok("as it\nwas"));
         check("printf 'more\\n' >>", "one ", Ok("one more"));
         check("printf 'new\\n\\n' >", "old", Ok("new\n"));
+        check("printf 'a\\r\\nb\\r\\n' >", "old", Ok("a\nb"));
+        check("printf 'a\\rb\\r\\n' >", "old", Ok("a\rb"));
+        check("printf '\\357\\273\\277a\\n' >", "old", Ok("a"));
+        check("printf '\\357\\273\\277\\r\\n' >", "old", Ok(""));
         check("false", "old", Err("set VISUAL or EDITOR"));
         check("/no/such/editor", "old", Err("127"));
     }

@@ -6,6 +6,7 @@
 //! [`enter`] after.
 
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +15,8 @@ use nix::libc;
 use nix::sys::termios::{
     ControlFlags, InputFlags, LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
 };
+
+use super::keyboard::Keyboard;
 
 /// Leaves bracketed paste and a synchronized update, shows the cursor, and ends a style.
 const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[?25h\x1b[0m";
@@ -24,6 +27,8 @@ const STOPPING: Duration = Duration::from_millis(50);
 
 /// The modes as they were before us; absent where stdin is no terminal.
 static SAVED: OnceLock<libc::termios> = OnceLock::new();
+/// The terminal, where stdin is one of our own.
+static KEYBOARD: OnceLock<Keyboard> = OnceLock::new();
 /// Whether the modes are ours now.
 static OURS: AtomicBool = AtomicBool::new(false);
 /// Whether the panic hook is in place.
@@ -40,7 +45,7 @@ impl Guard {
     /// # Errors
     /// When stdin is a terminal whose modes cannot be read or set.
     pub fn new() -> io::Result<Self> {
-        if let Ok(found) = tcgetattr(io::stdin()) {
+        if let Ok(found) = modes() {
             SAVED.get_or_init(|| found.into());
             enter()?;
         }
@@ -57,6 +62,38 @@ impl Guard {
     /// A guard of nothing, for terminals that are read line by line: their modes stay as they are.
     pub(super) const fn plain() -> Self {
         Self(())
+    }
+}
+
+/// Keeps what is no key away from stdin: see [`Keyboard`]. Behind [`Guard::new`]. Where it cannot be done, reports of the terminal are typed.
+pub(super) fn keep_reports_away() {
+    match Keyboard::take() {
+        Ok(keyboard) => _ = KEYBOARD.set(keyboard),
+        Err(error) => tracing::warn!(%error, "reports of the terminal cannot be told from keys"),
+    }
+}
+
+/// Lets go of the terminal for good, behind [`restore`]: who leaves it to the shell has to close stdin and the others besides.
+pub fn leave() {
+    KEYBOARD.get().into_iter().for_each(Keyboard::leave);
+}
+
+/// The terminal as another program's stdin; `None` where that is ours already.
+pub(super) fn lent_terminal() -> Option<OwnedFd> {
+    let clone = |terminal: &OwnedFd| terminal.try_clone().map_err(|_| nix::errno::Errno::EMFILE);
+    KEYBOARD.get()?.with_terminal(clone).ok()
+}
+
+fn modes() -> nix::Result<Termios> {
+    KEYBOARD
+        .get()
+        .map_or_else(|| tcgetattr(io::stdin()), |keyboard| keyboard.with_terminal(|terminal| tcgetattr(terminal)))
+}
+
+fn set_modes(when: SetArg, modes: &Termios) -> nix::Result<()> {
+    match KEYBOARD.get() {
+        Some(keyboard) => keyboard.with_terminal(|terminal| tcsetattr(terminal, when, modes)),
+        None => tcsetattr(io::stdin(), when, modes),
     }
 }
 
@@ -79,13 +116,14 @@ pub fn enter() -> io::Result<()> {
     raw.local_flags &= !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::IEXTEN | LocalFlags::ISIG);
     raw.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
     raw.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-    tcsetattr(io::stdin(), SetArg::TCSADRAIN, &raw)?;
+    set_modes(SetArg::TCSADRAIN, &raw)?;
     OURS.store(true, Ordering::Release);
+    KEYBOARD.get().into_iter().for_each(Keyboard::go_on);
     Ok(())
 }
 
 /// Gives the terminal back as it was. May be called from anywhere, any number of times; the first call after [`enter`] acts.
-/// Takes no lock and allocates nothing.
+/// Allocates nothing, and takes no lock that somebody holds for longer than an assignment.
 pub fn restore() {
     let Some(saved) = SAVED.get() else { return };
     if OURS.swap(false, Ordering::AcqRel) {
@@ -102,9 +140,10 @@ pub(super) fn restore_again() {
 }
 
 fn restore_modes(saved: &libc::termios) {
+    KEYBOARD.get().into_iter().for_each(Keyboard::rest);
     // On the way out there is nobody left to tell about an error.
     let _ = nix::unistd::write(io::stdout(), LEAVE);
-    let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &Termios::from(*saved));
+    let _ = set_modes(SetArg::TCSANOW, &Termios::from(*saved));
 }
 
 /// Reads and drops what the terminal has, up to `end` (of whose bytes the first is there once) or until nothing more comes. Not one

@@ -1,6 +1,9 @@
-//! Layer 4: the terminal. Two threads: one reads lines with rustyline, one prints above its open prompt.
+//! Layer 4: the terminal. Three threads: one reads the terminal and passes keys on, one reads lines with rustyline, one prints above its
+//! open prompt.
 //!
 //! ```text
+//!  terminal ──bytes──► keyboard (thread) ──keys──► stdin
+//!                                                    ▼
 //!  repl ──Next──► reader (thread) ──Read──► repl
 //!                   │  ▲ keys close, the first drawing of a prompt opens
 //!                   ▼  │
@@ -19,6 +22,7 @@
 //!   read from above, and an answer needs its question before it.
 //! - **A line is never taller than the screen because of a paste**: a long text is a sign in it (`paste`), in drafts and in what is recalled
 //!   too. So rustyline, which draws over itself there, never has to.
+//! - **Only keys reach the line** (`keyboard`, `reports`): a terminal's replies and reports are taken out before rustyline sees them.
 //! - **A draft is kept while it is typed** ([`Input::line`]): who ends the program from outside asks nobody for the line.
 //! - **Without a cursor to move** (`--plain`, `TERM=dumb`, a pipe) the printer alone writes, whole rows, and the prompt last; the kernel
 //!   edits the line.
@@ -46,6 +50,7 @@ mod gate;
 pub mod guard;
 mod helper;
 mod history;
+mod keyboard;
 mod keys;
 mod live_row;
 mod markdown;
@@ -57,6 +62,7 @@ mod progress;
 mod prompt;
 mod reader;
 mod render;
+mod reports;
 mod row;
 mod style;
 
@@ -227,6 +233,7 @@ fn on_a_screen<P: ExternalPrinter + Send + 'static>(
     editor.set_helper(Some(helper::Prompter::new(complete, mode, palette, gate_too, prompt_in, keys_too, clock)));
     keys::bind(&mut editor, &gate, &keys);
     let guard = guard::Guard::new()?;
+    guard::keep_reports_away();
     let printing = spawn(printer::Printer {
         feed,
         sink: printer::AbovePrompt(above),

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::guard;
 use crate::domain::limits::{MAX_HISTORY_LINES, MAX_MESSAGE_BYTES};
+use crate::domain::text::from_keys;
 
 /// A text of more lines than this is folded, here and where it is echoed.
 pub(super) const FOLD_LINES: usize = 10;
@@ -23,6 +24,8 @@ const IMPATIENCE: u8 = 3;
 const KEPT: usize = 32;
 /// While a line is open none goes for a step through the history: below the newest step stands the line that one began with.
 const KEPT_IN_A_LINE: usize = KEPT + 2 * MAX_HISTORY_LINES;
+/// What a terminal sends before a paste.
+pub(super) const PASTE_START: &[u8] = b"\x1b[200~";
 /// What a terminal sends behind a paste.
 pub(super) const PASTE_END: &[u8] = b"\x1b[201~";
 
@@ -137,7 +140,7 @@ impl Pastes {
         if open.bytes > MAX_MESSAGE_BYTES {
             return Pasted::TooLong(open.bytes);
         }
-        Pasted::Text(self.fold(open.text.replace("\r\n", "\n").replace('\r', "\n")))
+        Pasted::Text(self.fold(from_keys(open.text)))
     }
 
     /// Nothing comes of a paste that is open. Whether one was.
@@ -245,6 +248,7 @@ mod tests {
         };
         check("one\rtwo\r\nthree\nfour", "one\ntwo\nthree\nfour");
         check("a\tb\x07\x1b\u{9b}\x08c 日本", "a\tbc 日本");
+        check("\u{feff}one\r\ntwo\r", "one\ntwo\n");
         check("", "");
     }
 

@@ -22,7 +22,7 @@ use super::paste::PASTE_END;
 use super::prompt::Shape;
 use super::{editor, measure, multiline};
 use crate::domain::limits::{MAX_MESSAGE_BYTES, MAX_SCRIPT_LINE_BYTES};
-use crate::domain::text::{editable, visible};
+use crate::domain::text::{editable, visible, without_bom};
 use crate::domain::{PromptState, TypedLines};
 
 /// What the reader needs for the next line.
@@ -339,7 +339,9 @@ fn read_plain(input: &mut impl BufRead) -> Read {
             Err(e) => return Read::Failed(e.to_string()),
         }
         let line = String::from_utf8_lossy(&line);
-        text += line.strip_suffix('\n').unwrap_or(&line);
+        let line = line.strip_suffix('\n').unwrap_or(&line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        text += if text.is_empty() { without_bom(line) } else { line };
         if text.len() > MAX_MESSAGE_BYTES {
             return Read::Failed(format!("the message has more than {} MiB: shorten it", MAX_MESSAGE_BYTES >> 20));
         }
@@ -368,5 +370,6 @@ mod tests {
         check(b"one\\\ntwo\n", &[line("one\ntwo"), Read::Eof]);
         check(b"\"\"\"\na\nb\n\"\"\"\nc\n", &[line("a\nb"), line("c"), Read::Eof]);
         check(b"\xff\n", &[line("\u{fffd}")]);
+        check(b"\xef\xbb\xbfone\\\r\ntwo\r\n", &[line("one\ntwo"), Read::Eof]);
     }
 }

@@ -14,6 +14,7 @@ mod server;
 mod clock;
 #[cfg(target_os = "linux")]
 mod disk;
+mod encodings;
 mod ends;
 #[cfg(target_os = "linux")]
 mod files;
@@ -21,6 +22,7 @@ mod keys;
 mod lines;
 #[cfg(target_os = "linux")]
 mod machine;
+mod proxies;
 mod servers;
 mod sizes;
 mod starts;

@@ -80,3 +80,50 @@ fn where_all_files_are_named_no_home_is_needed() {
     Program::start(command).finish().code(0).out("why\n").quiet();
     assert!(home.path("here.db").exists());
 }
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_unset() {
+    let home = Home::echo();
+    for value in ["", " ", "\t"] {
+        for name in ["CHATMUX_MODEL", "CHATMUX_DB", "CHATMUX_CONFIG", "CHATMUX_LOG", "OPENAI_API_KEY"] {
+            for args in [&["ask", "hi"][..], &[]] {
+                let mut command = home.command(args);
+                command.env(name, value);
+                let mut program = Program::start(command);
+                if args.is_empty() {
+                    program.send("hi");
+                }
+                program.finish().code(0).out("hi\n").quiet();
+            }
+        }
+    }
+    assert!(home.database().exists(), "the place where it is looked for");
+    // What was typed is still wrong.
+    home.run(&["-m", "", "ask", "hi"], "").code(2);
+    home.run(&["--db", "", "ask", "hi"], "").code(2);
+}
+
+#[test]
+fn a_database_with_a_second_hard_link_is_refused() {
+    let home = Home::echo();
+    home.run(&[], "kept\n").code(0);
+    let (first, other) = (home.database(), home.path("other.db"));
+    let mut open = home.start(&["--json"]);
+    open.send("who has it open");
+    open.wait_out("\"finished\"");
+    std::fs::hard_link(&first, &other).unwrap();
+    let other_name = other.to_str().unwrap();
+    for args in [&["--db", other_name][..], &[], &["--db", other_name, "sessions"], &["db", "check"], &["ask", "x"]] {
+        let outcome = home.run(args, "not this\n").code(3).out("");
+        assert!(outcome.err.contains("has another name (a hard link)"), "{args:?}: {}", outcome.err);
+        assert!(outcome.err.contains("ln -s"), "{args:?}: {}", outcome.err);
+    }
+    open.send("goes on");
+    open.finish().code(0);
+    // A symbolic link leads to the same file.
+    std::fs::remove_file(&other).unwrap();
+    std::os::unix::fs::symlink(&first, &other).unwrap();
+    home.run(&["--db", other_name], "by a link\n").code(0).out("by a link\n");
+    let texts = home.query("SELECT text FROM messages WHERE role = 'user' ORDER BY id");
+    assert_eq!(texts, [["kept"], ["who has it open"], ["goes on"], ["by a link"]]);
+}

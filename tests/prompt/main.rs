@@ -17,6 +17,7 @@ mod pasting;
 #[path = "../support/pty.rs"]
 mod pty;
 mod queue;
+mod reports;
 mod safety;
 #[path = "../support/server.rs"]
 mod server;

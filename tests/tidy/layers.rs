@@ -20,7 +20,7 @@ const fn module(name: &'static str, layer: u8, crates: &'static [&'static str]) 
 
 /// Imports point to a lower layer only; `app` puts everything together.
 const MODULES: &[Module] = &[
-    module("domain", 0, &["serde", "serde_json", "thiserror"]),
+    module("domain", 0, &["serde", "serde_json", "thiserror", "unicode_normalization"]),
     module("command", 1, &["clap", "strsim", "thiserror", "unicode_width"]),
     module("queue", 1, &["thiserror"]),
     module(
@@ -35,6 +35,8 @@ const MODULES: &[Module] = &[
             "bytes",
             "futures_util",
             "httpdate",
+            "hyper_util",
+            "nix",
             "reqwest",
             "rustls",
             "serde",
@@ -90,7 +92,8 @@ const LOCK_FILE: &str = "src/ui/gate.rs";
 const MADE_ONCE_FILES: [&str; 2] = ["src/provider/", "src/ui/guard.rs"];
 
 /// Where the environment is read.
-const ENVIRONMENT_FILES: [&str; 2] = ["src/app/", "src/provider/secrets.rs"];
+const ENVIRONMENT_FILES: [&str; 4] =
+    ["src/app/", "src/provider/key_command.rs", "src/provider/proxies.rs", "src/provider/secrets.rs"];
 
 /// Where stdout and stderr are named.
 const STREAM_FILES: [&str; 3] = ["src/app/", "src/ui/", "src/script/writer.rs"];

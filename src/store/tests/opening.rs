@@ -244,3 +244,57 @@ fn many_that_open_at_once_agree_on_one_schema() {
     let (store, _) = Store::open(&path, NOW).unwrap();
     assert_eq!(store.read_blocking(Sessions { closed: true }).unwrap().len(), 160);
 }
+
+/// The trouble of a path under which a database is not opened.
+fn trouble_of(error: StoreError) -> Trouble {
+    match error {
+        StoreError::Unusable { trouble, .. } => trouble,
+        other => panic!("{other}"),
+    }
+}
+
+/// Made while somebody has it open: nobody else opens it, under neither name.
+#[test]
+fn a_database_with_another_name_is_refused() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let (path, other) = (fresh.path(), fresh.folder.path().join("other.db"));
+    fs::hard_link(&path, &other).unwrap();
+    for name in [&path, &other] {
+        assert_eq!(trouble_of(Store::open(name, NOW).unwrap_err()), Trouble::OtherNames(1));
+        assert_eq!(trouble_of(Store::visit(name).unwrap_err()), Trouble::OtherNames(1));
+        assert_eq!(trouble_of(check(name).unwrap_err()), Trouble::OtherNames(1));
+    }
+    fresh.enqueue(session, "who has it open goes on");
+    fs::hard_link(&path, fresh.folder.path().join("third.db")).unwrap();
+    let said = Store::visit(&other).unwrap_err().to_string();
+    assert!(said.contains("has 2 other names") && said.contains("ln -s"), "{said}");
+    ["other.db", "third.db"].iter().for_each(|name| fs::remove_file(fresh.folder.path().join(name)).unwrap());
+    let visitor = Store::visit(&path).unwrap();
+    assert_eq!(visitor.read_blocking(PendingEntries).unwrap().len(), 1);
+    visitor.close();
+}
+
+#[test]
+fn a_link_to_a_database_is_no_other_name() {
+    let fresh = Fresh::new();
+    fresh.session();
+    let link = fresh.folder.path().join("link.db");
+    std::os::unix::fs::symlink(fresh.path(), &link).unwrap();
+    let visitor = Store::visit(&link).unwrap();
+    assert_eq!(visitor.path(), fs::canonicalize(fresh.path()).unwrap());
+    assert_eq!(visitor.read_blocking(Sessions { closed: true }).unwrap().len(), 1);
+    visitor.close();
+}
+
+/// What a process leaves that is killed while it places a copy. The name of another file is not touched.
+#[test]
+fn the_name_of_a_copy_that_was_being_placed_is_removed() {
+    let fresh = Fresh::new();
+    let [left, foreign] = ["chatmux.db.saved-77", "chatmux.db.saved-78"].map(|name| fresh.folder.path().join(name));
+    fs::hard_link(fresh.path(), &left).unwrap();
+    fs::write(&foreign, "somebody's").unwrap();
+    let (fresh, _) = fresh.reopened(NOW);
+    assert!(!left.exists());
+    assert!(foreign.exists() && fresh.path().exists());
+}

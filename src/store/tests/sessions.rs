@@ -156,3 +156,27 @@ fn the_ends_say_what_is_unread() {
     fresh.write(again);
     assert_eq!(ends(&fresh)[1], (two.id, partial));
 }
+
+/// An earlier version stored names as they were typed, with whatever they held.
+#[test]
+fn a_name_that_is_stored_in_another_form_is_found_and_kept() {
+    let fresh = Fresh::new();
+    fresh.session();
+    for (id, name) in [(2, "cafe\u{301}"), (3, "do\u{200b}cs"), (4, "\u{1112}\u{1161}\u{11ab}")] {
+        let create = CreateSession { name: None, model: "demo:echo".parse().unwrap(), system: String::new(), now: NOW };
+        let made = fresh.write(create);
+        assert_eq!(made.id, SessionId(id));
+        let raw = Connection::open(fresh.path()).unwrap();
+        raw.execute("UPDATE sessions SET name = ?2 WHERE id = ?1", rusqlite::params![id, name]).unwrap();
+    }
+    let named = |name: &str| fresh.read(FindSession(name.parse().unwrap())).map(|session| session.id);
+    assert_eq!(named("caf\u{e9}"), Some(SessionId(2)));
+    assert_eq!(named("cafe\u{301}"), Some(SessionId(2)));
+    assert_eq!(named("\u{d55c}"), Some(SessionId(4)));
+    assert_eq!(named("docs"), None);
+    let all = fresh.read(Sessions { closed: true });
+    assert_eq!(all[2].name.as_str(), "do\u{200b}cs");
+    let rename = RenameSession { session: SessionId(3), name: "docs".parse().unwrap() };
+    fresh.write(rename);
+    assert_eq!(named("docs"), Some(SessionId(3)));
+}
