@@ -7,7 +7,7 @@
 //! A stop reason does not end the stream while more comes: some servers put one into the first event, or into every one. The end is
 //! an end mark (`[DONE]`, `message_stop`) behind a stop reason, the close of the connection, or [`AFTER_FINISH`] without content
 //! behind a stop reason or an end mark. An end without a stop reason is `Truncated`; with one nothing that happens to the connection
-//! can spoil the answer any more.
+//! can spoil the answer any more, only an error that the server tells.
 //!
 //! # Silence
 //!
@@ -99,6 +99,14 @@ pub(crate) struct Answer<S, H> {
     _held: H,
 }
 
+/// Why an event ends an answer.
+enum Fault {
+    /// It says that something went wrong, whatever stop reason came before it: that may have been one of those in every event.
+    Said(ProviderError),
+    /// It cannot be read. Behind a stop reason that spoils nothing.
+    Broken(ProviderError),
+}
+
 /// Which wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Limit {
@@ -143,7 +151,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
     }
 
     /// Reads one event.
-    fn decode(&mut self, frame: &Frame) -> Result<(), ProviderError> {
+    fn decode(&mut self, frame: &Frame) -> Result<(), Fault> {
         let data = frame.data.trim_ascii();
         let name = frame.name.as_deref().map(<[u8]>::trim_ascii);
         if data == DONE {
@@ -152,7 +160,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
         }
         if !matches!(data.first(), Some(b'{' | b'[')) {
             if name == Some(b"error") {
-                return Err(verdict::in_band(Complaint::read(data)));
+                return Err(Fault::Said(verdict::in_band(Complaint::read(data))));
             }
             // A keep-alive, such as `null`, or a plain text: said with the error, if there is one.
             if data.len() > 4 && !data.starts_with(b"\"") {
@@ -165,13 +173,15 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
             let (event, behind) = match Json::read_first(rest) {
                 Ok(found) => found,
                 // An error in broken JSON is an error all the same.
-                Err(_) if name == Some(b"error") => return Err(verdict::in_band(Complaint::read(data))),
+                Err(_) if name == Some(b"error") => {
+                    return Err(Fault::Said(verdict::in_band(Complaint::read(data))));
+                }
                 // The last event was flushed by the end of the bytes: it is cut, not wrong.
-                Err(bad) if bad.is_cut && self.frames.has_ended() => return Err(self.truncated()),
-                Err(bad) => return Err(self.undecodable(frame, data.len() - rest.len() + bad.at)),
+                Err(bad) if bad.is_cut && self.frames.has_ended() => return Err(Fault::Broken(self.truncated())),
+                Err(bad) => return Err(Fault::Broken(self.undecodable(frame, data.len() - rest.len() + bad.at))),
             };
             self.has_events = true;
-            wire::decode(self.about.wire, name, event, &mut self.decoded)?;
+            wire::decode(self.about.wire, name, event, &mut self.decoded).map_err(Fault::Said)?;
             if rest.len() == data.len() && behind.is_empty() {
                 self.keep_notes(event);
             }
@@ -376,11 +386,15 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
             let had_stopped = this.has_stopped();
             match this.frames.poll_next(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if let Err(e) = this.decode(&frame) {
-                        this.end(|_| e);
-                    } else if this.has_stopped() && !had_stopped {
+                    match this.decode(&frame) {
                         // The wait for more content begins here.
-                        this.silence.since_content = None;
+                        Ok(()) if this.has_stopped() && !had_stopped => this.silence.since_content = None,
+                        Ok(()) => {}
+                        Err(Fault::Said(e)) => {
+                            this.decoded.finish = None;
+                            this.end(|_| e);
+                        }
+                        Err(Fault::Broken(e)) => this.end(|_| e),
                     }
                 }
                 Poll::Ready(Some(Err(e))) => this.end(|_| e),

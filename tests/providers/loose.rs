@@ -131,30 +131,30 @@ fn a_stream_is_read_whatever_its_label() {
 #[test]
 fn an_error_in_the_stream_is_told_in_every_shape() {
     let shapes = [
-        ("event: error\ndata: {\"message\":\"no more\",\"code\":500}\n\n", true),
-        ("event: error\ndata: no more\n\n", true),
-        ("event:error\r\ndata:{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"no more\"}]}\r\n\r\n", true),
-        ("error: {\"code\":500,\"message\":\"no more\"}\n\n", true),
-        ("error: no more\n\n", true),
-        ("data: {\"error\":{\"message\":\"no more\"}}\n\n", true),
-        ("data: {\"error\":\"no more\"}\n\ndata: [DONE]\n\n", true),
-        ("data: {\"object\":\"error\",\"message\":\"no more\"}\n\n", true),
-        ("data: {\"type\":\"error\",\"message\":\"no more\"}\n\n", true),
-        ("{\"error\":{\"message\":\"no more\",\"type\":\"server_error\"}}", true),
-        ("{\n  \"error\": {\n    \"message\": \"no more\"\n  }\n}\n", true),
-        ("[{\"error\":{\"code\":503,\"message\":\"no more\",\"status\":\"UNAVAILABLE\"}}]", true),
-        (
-            "data: {\"error\":{\"message\":\"Provider error\",\"metadata\":{\"raw\":\"{\\\"error\\\":{\\\"message\\\":\\\"no more\\\"}}\"}}}\n\n",
-            true,
-        ),
+        "event: error\ndata: {\"message\":\"no more\",\"code\":500}\n\n",
+        "event: error\ndata: no more\n\n",
+        "event:error\r\ndata:{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"no more\"}]}\r\n\r\n",
+        "error: {\"code\":500,\"message\":\"no more\"}\n\n",
+        "error: no more\n\n",
+        "data: {\"error\":{\"message\":\"no more\"}}\n\n",
+        "data: {\"error\":\"no more\"}\n\ndata: [DONE]\n\n",
+        "data: {\"object\":\"error\",\"message\":\"no more\"}\n\n",
+        "data: {\"type\":\"error\",\"message\":\"no more\"}\n\n",
+        "{\"error\":{\"message\":\"no more\",\"type\":\"server_error\"}}",
+        "{\n  \"error\": {\n    \"message\": \"no more\"\n  }\n}\n",
+        "[{\"error\":{\"code\":503,\"message\":\"no more\",\"status\":\"UNAVAILABLE\"}}]",
+        "data: {\"error\":{\"message\":\"Provider error\",\"metadata\":{\"raw\":\"{\\\"error\\\":{\\\"message\\\":\\\"no more\\\"}}\"}}}\n\n",
+        // Behind a stop reason too.
+        "data: {\"choices\":[{\"finish_reason\":\"error\",\"error\":{\"message\":\"no more\"}}],\"error\":{\"message\":\"no more\"}}\n\ndata: [DONE]\n\n",
+        "data: {\"choices\":[{\"finish_reason\":\"stop\"}],\"stop_reason\":\"end_turn\",\"done\":true}\n\ndata: {\"error\":\"no more\"}\n\n",
         // What ends without a stop reason has said why.
-        ("{\"detail\":\"no more\"}\n", false),
-        ("data: {\"msg\":\"no more\"}\n\n", false),
-        ("Internal error: no more\n", false),
-        ("data: upstream said: no more\n\n", false),
+        "{\"detail\":\"no more\"}\n",
+        "data: {\"msg\":\"no more\"}\n\n",
+        "Internal error: no more\n",
+        "data: upstream said: no more\n\n",
     ];
     for format in Format::ALL {
-        for (shape, _) in shapes {
+        for shape in shapes {
             for words in [&[][..], &["a"][..]] {
                 let mut pieces: Vec<_> = words.iter().map(|word| format.word(word, false)).collect();
                 pieces.push(shape.as_bytes().to_vec());
