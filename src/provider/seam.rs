@@ -139,7 +139,9 @@ impl Seam {
 
 impl Watch {
     fn new(said: &str, repeats: Repeats) -> Option<Self> {
-        let restart = is_enough(said, true).then(|| Restart { said: said.to_owned(), matched: 0 });
+        // How often a text that goes over the same words should do so is unknown.
+        let is_told = is_enough(said, true) && !is_periodic(repeats.tail.as_bytes());
+        let restart = is_told.then(|| Restart { said: said.to_owned(), matched: 0 });
         let is_idle = restart.is_none() && repeats.starts.is_empty() && repeats.half_word.is_none();
         (!is_idle).then_some(Self { repeats, restart })
     }
@@ -152,7 +154,7 @@ impl Watch {
             let said = &restart.said.as_bytes()[restart.matched..];
             let alike = came.iter().zip(said).take_while(|(a, b)| a == b).count();
             restart.matched += alike;
-            if alike == said.len() && !is_periodic(self.repeats.tail.as_bytes()) {
+            if alike == said.len() {
                 return Some(self.repeats.held.split_off(restart.said.len()));
             }
             if alike == came.len() && alike < said.len() {
