@@ -41,11 +41,27 @@ pub struct Typed {
     /// `None`: no line is open.
     line: Option<String>,
     kept: Kept,
+    /// Columns of the terminal in which rustyline laid it out; 0: no line is open.
+    width: usize,
 }
 
 impl Typed {
+    /// Whether the line takes fewer rows in `width` columns than where it was laid out. rustyline then erases as many rows as it knew
+    /// of, and where the terminal has wrapped them anew, the row above them is among these.
+    pub(super) fn shrinks(&self, prompt_columns: usize, width: usize, mode: GraphemeClusterMode) -> bool {
+        let rows = |width| self.rows(prompt_columns, width, mode);
+        self.width != 0 && self.width != width && rows(self.width) > rows(width)
+    }
+
+    /// The line has been laid out in `width` columns.
+    pub(super) const fn laid_out(&mut self, width: usize) {
+        if self.width != 0 {
+            self.width = width;
+        }
+    }
+
     /// Rows that a prompt of so many columns and the line take.
-    pub(super) fn rows(&self, prompt_columns: usize, width: usize, mode: GraphemeClusterMode) -> usize {
+    fn rows(&self, prompt_columns: usize, width: usize, mode: GraphemeClusterMode) -> usize {
         let line = self.line.as_deref().unwrap_or_default();
         measure::end_behind(prompt_columns, line, width, mode).0 + 1
     }
@@ -167,9 +183,14 @@ impl Prompter {
 
     /// Keeps the line. Whether it is taller than the screen.
     fn note(&self, line: &str) -> bool {
-        self.keys.line.send_replace(Typed { line: Some(line.to_owned()), kept: self.keys.pastes.kept() });
+        let width = guard::columns();
+        let typed = Typed { line: Some(line.to_owned()), kept: self.keys.pastes.kept(), width };
+        let before = self.keys.line.send_replace(typed);
+        if before.shrinks(self.keys.prompt_columns.load(Ordering::Relaxed), width, self.mode) {
+            self.keys.shrunk.store(true, Ordering::Relaxed);
+        }
         let prompt = self.shape.get().draw(&self.state.borrow().borrow(), self.mode, None);
-        let (rows, _) = measure::end(&(prompt + line), guard::columns(), self.mode);
+        let (rows, _) = measure::end(&(prompt + line), width, self.mode);
         let is_tall = rows + 1 >= guard::rows();
         self.gate.set_tall(is_tall);
         is_tall

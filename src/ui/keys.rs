@@ -3,7 +3,7 @@
 //! All of them end it as an accepted line: an interrupted readline would forget both its text and what was typed ahead.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustyline::history::History;
@@ -171,6 +171,8 @@ pub(super) struct Shared {
     pub(super) line: watch::Sender<Typed>,
     /// Columns of the prompt that was drawn last.
     pub(super) prompt_columns: AtomicUsize,
+    /// A key came after the line had shrunk to fewer rows by a new width ([`Typed::shrinks`]), and no frame since.
+    pub(super) shrunk: AtomicBool,
     /// When somebody was there.
     pub(super) last_key: LastKey,
 }

@@ -241,15 +241,19 @@ impl<S: Sink> Printer<S> {
         }
     }
 
-    /// When the line takes fewer rows in a new width, rustyline erases as many as it knew of: where the terminal has wrapped them anew
-    /// meanwhile, the row above them is among these.
-    fn rewrapped(&self, width: usize) -> Option<Disturbance> {
-        if self.width == 0 || self.width == width {
-            return None;
-        }
-        let (prompt, line) = (self.keys.prompt_columns.load(Ordering::Relaxed), self.keys.line.borrow());
-        let rows = |width| line.rows(prompt, width, self.mode);
-        (rows(self.width) > rows(width)).then_some(Disturbance::Cleared)
+    /// What became of the live row by a new width ([`Typed::shrinks`](super::helper::Typed::shrinks)). It is the layout of the last key
+    /// that counts: what was typed since the last frame may never have stood in the old width.
+    fn rewrapped(&mut self, width: usize) -> Option<Disturbance> {
+        let prompt = self.keys.prompt_columns.load(Ordering::Relaxed);
+        let shrinks = self.keys.line.borrow().shrinks(prompt, width, self.mode);
+        let is_cleared = self.keys.shrunk.swap(false, Ordering::Relaxed) || self.width != 0 && shrinks;
+        self.width = width;
+        // Nobody is told: the text is the same.
+        self.keys.line.send_if_modified(|typed| {
+            typed.laid_out(width);
+            false
+        });
+        is_cleared.then_some(Disturbance::Cleared)
     }
 
     fn draw(&mut self, frame: Frame) -> io::Result<()> {
@@ -264,8 +268,8 @@ impl<S: Sink> Printer<S> {
             self.renderer.typed(typed);
         }
         let width = guard::columns();
-        let disturbance = self.gate.take_disturbance().or_else(|| self.rewrapped(width));
-        self.width = width;
+        let rewrapped = self.rewrapped(width);
+        let disturbance = self.gate.take_disturbance().or(rewrapped);
         let prints = self.renderer.render(&frame.shows, width, disturbance);
         if prints.is_empty() && changed {
             self.gate.pass(|| self.sink.redraw())?;
