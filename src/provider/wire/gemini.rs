@@ -58,7 +58,10 @@ impl Wire for Gemini {
     fn decode(&self, event: Json<'_>, decoded: &mut Decoded) -> Result<(), ProviderError> {
         for (key, value) in event.members() {
             match key.as_ref() {
-                b"candidates" => value.items().filter(|it| is_first(*it)).for_each(|it| candidate(it, decoded)),
+                b"candidates" => value
+                    .items()
+                    .filter(|it| is_first(it.get("index").and_then(Json::number)))
+                    .for_each(|it| candidate(it, decoded)),
                 b"promptFeedback" | b"prompt_feedback" => {
                     if let Some(reason) = value.any(&["blockReason", "block_reason"]).and_then(Json::word) {
                         let message = value.any(&["blockReasonMessage", "block_reason_message"]).and_then(Json::word);

@@ -194,7 +194,7 @@ impl<'a> Iterator for Members<'a> {
         let key = &self.text[start + 1..end - 1];
         let colon = skip_blanks(self.text, end);
         let value = skip_blanks(self.text, colon + 1);
-        self.at = value_end(self.text, value).ok()?;
+        self.at = known_end(self.text, value)?;
         let key =
             if key.contains(&b'\\') { Cow::Owned(unescape(key).whole().into_bytes()) } else { Cow::Borrowed(key) };
         Some((key, Json(&self.text[value..self.at])))
@@ -217,7 +217,10 @@ impl<'a> Iterator for Items<'a> {
             return Some(whole);
         }
         let start = skip_separators(self.text, self.at);
-        self.at = value_end(self.text, start).ok()?;
+        if matches!(self.text.get(start), None | Some(b']')) {
+            return None;
+        }
+        self.at = known_end(self.text, start)?;
         Some(Json(&self.text[start..self.at]))
     }
 }
@@ -235,32 +238,64 @@ fn skip_separators(text: &[u8], from: usize) -> usize {
     at
 }
 
-/// Which of the open brackets are braces.
+/// Which of the open brackets are braces: a bit each, and what is deeper in a list.
 #[derive(Default)]
 struct Nest {
-    braces: [u64; MAX_DEPTH / 64],
+    braces: u64,
+    deeper: Vec<bool>,
     depth: usize,
 }
 
 impl Nest {
     fn push(&mut self, is_brace: bool) -> bool {
-        if self.depth == MAX_DEPTH {
-            return false;
-        }
-        let (word, bit) = (&mut self.braces[self.depth / 64], 1 << (self.depth % 64));
-        if is_brace {
-            *word |= bit
-        } else {
-            *word &= !bit
+        match self.depth {
+            MAX_DEPTH.. => return false,
+            depth @ ..64 => self.braces = self.braces & !(1 << depth) | u64::from(is_brace) << depth,
+            _ => self.deeper.push(is_brace),
         }
         self.depth += 1;
         true
     }
 
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.deeper.pop();
+    }
+
     /// Whether the innermost one is a brace; `None`: none is open.
     fn top(&self) -> Option<bool> {
-        let at = self.depth.checked_sub(1)?;
-        Some(self.braces[at / 64] & (1 << (at % 64)) != 0)
+        match self.depth {
+            0 => None,
+            depth @ 1..=64 => Some(self.braces >> (depth - 1) & 1 == 1),
+            _ => self.deeper.last().copied(),
+        }
+    }
+}
+
+/// Where the value that begins at `at` ends, in a text that is known to be JSON: only brackets and strings are looked at.
+fn known_end(text: &[u8], mut at: usize) -> Option<usize> {
+    match text.get(at)? {
+        b'"' => return string_end(text, at).ok(),
+        b'{' | b'[' => {}
+        _ => return Some(at + text[at..].iter().position(|b| !is_token(*b)).unwrap_or(text.len() - at)),
+    }
+    let mut depth = 0_usize;
+    loop {
+        match text.get(at)? {
+            b'"' => {
+                at = string_end(text, at).ok()?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
     }
 }
 
@@ -301,7 +336,7 @@ fn value_end(text: &[u8], mut at: usize) -> Result<usize, BadJson> {
                     break;
                 }
                 (Some(b'}'), true) | (Some(b']'), false) => {
-                    nest.depth -= 1;
+                    nest.pop();
                     at += 1;
                 }
                 _ => return bad(text, at),

@@ -269,10 +269,17 @@ pub(crate) fn decode(
         return Err(verdict::in_band(Complaint::of(event)));
     }
     event.items().filter(|item| item.is_object()).try_for_each(|item| {
-        let is_error = |name: &str| item.get(name).and_then(Json::word).is_some_and(|word| word == "error");
-        if !is_error("type") && !is_error("object") {
+        let (mut is_error, mut has_error) = (false, false);
+        for (key, value) in item.members() {
+            match key.as_ref() {
+                b"type" | b"object" => is_error |= value.raw() == b"\"error\"",
+                b"error" => has_error = !value.is_blank(),
+                _ => {}
+            }
+        }
+        if !is_error {
             wire.decode(item, decoded)?;
-            if item.get("error").is_none_or(Json::is_blank) {
+            if !has_error {
                 return Ok(());
             }
         }
@@ -287,8 +294,8 @@ fn tokens(counts: Json<'_>, names: &[&str]) -> Option<u64> {
 
 /// Whether a choice or a candidate is the one answer: further ones come only when `extra_body` asks for them. An index that is none
 /// is as good as the first.
-fn is_first(choice: Json<'_>) -> bool {
-    choice.get("index").and_then(Json::number).unwrap_or(0) == 0
+fn is_first(index: Option<u64>) -> bool {
+    index.unwrap_or(0) == 0
 }
 
 /// What a request may ask for and a server may refuse.

@@ -42,9 +42,7 @@ impl Wire for OpenAi {
         let mut error = None;
         for (key, value) in event.members() {
             match key.as_ref() {
-                b"choices" => {
-                    value.items().filter(|choice| is_first(*choice)).for_each(|it| choice(it, decoded, &mut error))
-                }
+                b"choices" => value.items().for_each(|it| choice(it, decoded, &mut error)),
                 b"usage" => usage(value, decoded),
                 // Groq.
                 b"x_groq" => {
@@ -73,9 +71,10 @@ impl Wire for OpenAi {
 /// One choice of an event.
 fn choice<'a>(choice: Json<'a>, decoded: &mut Decoded, error: &mut Option<Json<'a>>) {
     let (mut delta, mut message, mut text, mut reason, mut native) = (None, None, None, None, None);
-    let mut category = None;
+    let (mut category, mut index, mut failed) = (None, None, None);
     for (key, value) in choice.members().filter(|(_, value)| !value.is_null()) {
         match key.as_ref() {
+            b"index" => index = value.number(),
             b"delta" => delta = Some(value),
             b"message" => message = Some(value),
             b"text" => text = Some(value),
@@ -86,10 +85,14 @@ fn choice<'a>(choice: Json<'a>, decoded: &mut Decoded, error: &mut Option<Json<'
             b"usage" => usage(value, decoded),
             // Azure.
             b"content_filter_results" => category = category.or_else(|| filtered(value)),
-            b"error" if !value.is_blank() => *error = Some(value),
+            b"error" if !value.is_blank() => failed = Some(value),
             _ => {}
         }
     }
+    if !is_first(index) {
+        return;
+    }
+    *error = failed.or(*error);
     for (place, value) in [(Place::Delta, delta), (Place::Message, message), (Place::Event, text)] {
         // An empty delta beside a full message does not make deltas the place of the text.
         if let Some(value) = value.filter(|value| says_something(*value))
