@@ -15,9 +15,8 @@ use crate::provider::{Piece, Pieces};
 const REPORT_INTERVAL: Duration = Duration::from_millis(2);
 /// Content that is reported at once at most; more is reported as the next batch.
 const BATCH_BYTES: usize = 16 << 10;
-/// After its stop reason a stream may be silent this long: then it has ended, though its server has not closed it. Content begins the
-/// time anew, for some servers say `stop` with every event: longer than a slow model takes for a token, and short enough for a
-/// person who waits for the end of an answer that is whole. Nothing else does, so pings keep no answer from its end.
+/// A provider ends its stream soon after the stop reason; when it does is its own rule (`provider::answer`). This bound is for one that
+/// does not. Content begins the time anew, and nothing else does.
 const FINISH_GRACE: Duration = Duration::from_secs(5);
 
 /// What came from the stream in one go.
