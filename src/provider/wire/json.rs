@@ -357,9 +357,19 @@ fn key_end(text: &[u8], at: usize) -> Result<usize, BadJson> {
     Ok(skip_blanks(text, colon + 1))
 }
 
+/// Bytes of a string that are looked at one by one: most names and pieces are shorter, and a search costs more to begin.
+const SHORT: usize = 24;
+
 /// Where the string that begins at `at` ends.
 fn string_end(text: &[u8], at: usize) -> Result<usize, BadJson> {
     let mut from = at + 1;
+    for (nth, byte) in text.get(from..).unwrap_or_default().iter().take(SHORT).enumerate() {
+        match byte {
+            b'"' => return Ok(from + nth + 1),
+            b'\\' => break,
+            _ => {}
+        }
+    }
     while let Some(found) = memchr::memchr2(b'"', b'\\', text.get(from..).unwrap_or_default()) {
         if text[from + found] == b'"' {
             return Ok(from + found + 1);

@@ -270,7 +270,9 @@ pub(crate) fn decode(
     }
     event.items().filter(|item| item.is_object()).try_for_each(|item| {
         let (mut is_error, mut has_error) = (false, false);
-        for (key, value) in item.members() {
+        // Hardly any event is one: the word is looked for first.
+        let told = memchr::memmem::find(item.raw(), b"error").map(|_| item.members());
+        for (key, value) in told.into_iter().flatten() {
             match key.as_ref() {
                 b"type" | b"object" => is_error |= value.raw() == b"\"error\"",
                 b"error" => has_error = !value.is_blank(),
