@@ -6,7 +6,8 @@
 //!
 //! A stop reason does not end the stream while more comes: some servers put one into the first event, or into every one. The end is
 //! an end mark (`[DONE]`, `message_stop`) behind a stop reason, the close of the connection, or [`AFTER_FINISH`] without content
-//! behind a stop reason or an end mark. An end without a stop reason is `Truncated`; with one nothing that happens to the connection
+//! behind a stop reason or an end mark ([`Limits::idle`], where no content came at all). As soon as nothing more is there, a stop
+//! reason is told, for who would end the answer then: it counts unless more comes. An end without a stop reason is `Truncated`; with one nothing that happens to the connection
 //! can spoil the answer any more, only an error that the server tells.
 //!
 //! # Silence
@@ -93,6 +94,8 @@ pub(crate) struct Answer<S, H> {
     silence: Silence,
     /// An event was read, even if it said nothing.
     has_events: bool,
+    /// The stop reason was told since the last content.
+    told_finish: bool,
     is_over: bool,
     /// What comes behind the pieces that are left: the end.
     last: Option<Result<Piece, ProviderError>>,
@@ -144,6 +147,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
             decoded: Decoded::default(),
             silence: Silence::default(),
             has_events: false,
+            told_finish: false,
             is_over: false,
             last: None,
             _held: held,
@@ -177,7 +181,10 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
                     return Err(Fault::Said(verdict::in_band(Complaint::read(data))));
                 }
                 // The last event was flushed by the end of the bytes: it is cut, not wrong.
-                Err(bad) if bad.is_cut && self.frames.has_ended() => return Err(Fault::Broken(self.truncated())),
+                Err(bad) if bad.is_cut && self.frames.has_ended() => {
+                    let failure = self.frames.take_failure();
+                    return Err(Fault::Broken(failure.unwrap_or_else(|| self.truncated())));
+                }
                 Err(bad) => return Err(Fault::Broken(self.undecodable(frame, data.len() - rest.len() + bad.at))),
             };
             self.has_events = true;
@@ -244,6 +251,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
             let piece = self.decoded.pieces.pop_front()?;
             match piece {
                 Piece::Text(text) => {
+                    self.told_finish = false;
                     self.silence.content(self.frames.bytes());
                     if let Some(text) = self.about.seam.pass(text) {
                         return Some(Piece::Text(text));
@@ -261,7 +269,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
     /// Nothing more comes: a clean end if there was a stop reason, else `error`. Pieces that were read come before it.
     fn end(&mut self, error: impl FnOnce(&Self) -> ProviderError) {
         self.is_over = true;
-        self.last = Some(match self.decoded.take_finish() {
+        self.last = Some(match self.decoded.finish() {
             Some(finish) => Ok(Piece::Finish(finish)),
             None => Err(self.about.present(error(self))),
         });
@@ -338,8 +346,9 @@ impl Silence {
     fn poll(&mut self, limits: Limits, has_stopped: bool, cx: &mut Context<'_>) -> Poll<Limit> {
         let (Some(content), Some(byte)) = (self.since_content, self.since_byte) else { return Poll::Pending };
         let (deadline, limit) = if has_stopped {
-            let limit = AFTER_FINISH.min(limits.idle);
-            (content + limit, Limit::Finish)
+            // Before any content a stop reason may be one of those that stand in every event.
+            let limit = if self.had_content { AFTER_FINISH } else { limits.first };
+            (content + limit.min(limits.idle), Limit::Finish)
         } else if self.had_content {
             (byte + limits.idle, Limit::Idle).min((content + limits.first, Limit::First))
         } else {
@@ -379,7 +388,8 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
             if this.frames.bytes() - this.silence.content_bytes > MAX_SILENT_BYTES {
                 this.end(|_| {
                     let text = format!("the server sent more than {} MiB without content", MAX_SILENT_BYTES >> 20);
-                    ProviderError::transient(ErrorKind::Protocol, text)
+                    let place = Some(MAX_SILENT_BYTES);
+                    ProviderError { undecoded_at: place, ..ProviderError::transient(ErrorKind::Protocol, text) }
                 });
                 continue;
             }
@@ -400,14 +410,18 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
                 Poll::Ready(Some(Err(e))) => this.end(|_| e),
                 Poll::Ready(None) => this.end(Self::truncated),
                 Poll::Pending => {
+                    if !this.told_finish
+                        && let Some(finish) = this.decoded.finish()
+                    {
+                        this.told_finish = true;
+                        return Poll::Ready(Some(Ok(Piece::Finish(finish))));
+                    }
                     if this.silence.waits(this.frames.bytes()) {
                         return Poll::Ready(Some(Ok(Piece::Alive)));
                     }
                     let limit = std::task::ready!(this.silence.poll(this.about.limits, this.has_stopped(), cx));
-                    match limit {
-                        Limit::Finish => this.end(Self::truncated),
-                        Limit::Idle | Limit::First => this.end(|answer| answer.stalled(limit)),
-                    }
+                    let failure = (limit != Limit::Finish).then(|| this.stalled(limit));
+                    this.frames.stop(failure);
                 }
             }
         }

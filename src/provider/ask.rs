@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::answer::{About, Answer, Limits, MAX_ERROR_CHARS};
 use super::clients::{Clients, origin};
 use super::complaint::Complaint;
-use super::learned::{Learned, smaller_limit};
+use super::learned::{Learned, room, smaller_limit};
 use super::proxies::Proxy;
 use super::record::{Recorded, Recorder};
 use super::remedy::Refusal;
@@ -98,6 +98,7 @@ impl Line {
 
     async fn open(&self, request: &Request, about: &mut About) -> Result<(Response, Permits), ProviderError> {
         let url = endpoint::url(&self.profile, self.wire, &request.model)?;
+        endpoint::hide(&url, &mut about.secrets);
         let (client, proxy) = self.clients.of(&url)?;
         let key = secrets::key(&self.profile, self.clients.key_commands(&self.profile.name)).await?;
         let headers = endpoint::headers(&self.profile, self.wire, key.as_deref(), &mut about.secrets)?;
@@ -105,6 +106,8 @@ impl Line {
         let limit = self.wire.output_limit(&request.model);
         let first = self.learned.apply(&request.model, Options { max_tokens: limit, ..self.wire.options() });
         let mut options = first;
+        // What fits beside this conversation is no limit of the model's.
+        let mut is_fitted = false;
         for left in (0..MAX_REQUESTS).rev() {
             let Body { members, seam } = wire::body(self.wire, request, options, &self.profile.extra_body);
             let body = serde_json::to_vec(&members).map_err(|e| {
@@ -121,12 +124,16 @@ impl Line {
             if response.status().is_success() {
                 about.seam = seam;
                 about.label = label(&response);
-                self.learned.note(&request.model, first, options);
+                let max_tokens = if is_fitted { first.max_tokens } else { options.max_tokens };
+                self.learned.note(&request.model, first, Options { max_tokens, ..options });
                 return Ok((response, permits));
             }
             let (error, complaint) = self.refused(response, request, &about.secrets).await;
             match self.without(request, options, &error, &complaint) {
-                Some(fewer) if left > 0 => options = fewer,
+                Some(fewer) if left > 0 => {
+                    is_fitted |= error.kind == ErrorKind::Context;
+                    options = fewer;
+                }
                 _ => return Err(transport::of_response(error, proxy)),
             }
         }
@@ -144,10 +151,15 @@ impl Line {
     /// it names; the beginning of an answer in as many words as there are servers, so that any other refusal of the request is
     /// taken for one of that.
     fn without(&self, request: &Request, options: Options, error: &ProviderError, said: &str) -> Option<Options> {
-        if !matches!(error.status, Some(400 | 422)) || error.kind == ErrorKind::Context {
+        if !matches!(error.status, Some(400 | 422)) {
             return None;
         }
         let own = |name: &str| self.profile.extra_body.contains_key(name);
+        if error.kind == ErrorKind::Context {
+            // Perhaps only together with the output limit, which is ours.
+            let room = options.max_tokens.filter(|_| !own("max_tokens")).and_then(|asked| room(said, asked))?;
+            return Some(Options { max_tokens: Some(room), ..options });
+        }
         if options.usage && said.contains("stream_options") && !own("stream_options") {
             return Some(Options { usage: false, ..options });
         }

@@ -26,6 +26,16 @@ pub(crate) fn url(profile: &Profile, wire: &dyn Wire, model: &str) -> Result<Url
     Ok(url)
 }
 
+/// What may be a key in `url`: its password, and what its query says. Shorter words are none.
+pub(crate) fn hide(url: &Url, hidden: &mut Secrets) {
+    const MIN_BYTES: usize = 8;
+    let raw = url.query().into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
+    let raw = raw.map(|(_, value)| value.to_owned());
+    let decoded = url.query_pairs().map(|(_, value)| value.into_owned());
+    let password = url.password().map(str::to_owned);
+    raw.chain(decoded).chain(password).filter(|word| word.len() >= MIN_BYTES).for_each(|word| hidden.add(&word));
+}
+
 /// `url` for people: no user, no password, no query, each of which may hold a key.
 pub(crate) fn shown(url: &Url) -> String {
     let path = if url.path() == "/" { "" } else { url.path() };
@@ -175,6 +185,14 @@ pub(crate) mod tests {
         check("Authorization", "authorization", "Bearer sk-1");
         let wrong = Profile { auth_header: Some("a b".to_owned()), ..profile(Kind::OpenAi, "http://h") };
         assert!(headers(&wrong, Kind::OpenAi.wire().unwrap(), Some("sk-1"), &mut Secrets::default()).is_err());
+    }
+
+    #[test]
+    fn keys_in_a_url_are_hidden() {
+        let mut hidden = Secrets::default();
+        hide(&Url::parse("http://me:pass%20word@h/v1?alt=sse&key=sk-1%2F23456").unwrap(), &mut hidden);
+        let struck = hidden.strike("pass%20word sk-1%2F23456 sk-1/23456 sse");
+        assert_eq!(struck, "[key] [key] [key] sse");
     }
 
     #[test]

@@ -42,17 +42,37 @@ pub(crate) struct Frames<S> {
     events: Events,
     ready: VecDeque<Frame>,
     ended: bool,
+    /// Why the bytes ended, where they did not end by themselves.
+    failure: Option<ProviderError>,
 }
 
 impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin> Frames<S> {
     /// The events in `bytes`.
     pub(crate) fn new(bytes: S) -> Self {
-        Self { bytes, lines: Lines::default(), events: Events::default(), ready: VecDeque::new(), ended: false }
+        Self {
+            bytes,
+            lines: Lines::default(),
+            events: Events::default(),
+            ready: VecDeque::new(),
+            ended: false,
+            failure: None,
+        }
     }
 
     /// Bytes that came so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.lines.taken + self.lines.waiting() as u64
+    }
+
+    /// No more bytes are waited for. What came and is complete is still read; then comes `failure`.
+    pub(crate) fn stop(&mut self, failure: Option<ProviderError>) {
+        self.ended = true;
+        self.failure = failure;
+    }
+
+    /// Why the bytes ended, where they did not end by themselves and nobody took it.
+    pub(crate) fn take_failure(&mut self) -> Option<ProviderError> {
+        self.failure.take()
     }
 
     /// Whether the bytes are at their end.
@@ -83,17 +103,22 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin> Frames<S> {
             }
             if self.ended {
                 self.events.flush(self.lines.taken, &mut self.ready);
-                return Poll::Ready(self.ready.pop_front().map(Ok));
+                let frame = self.ready.pop_front().map(Ok);
+                return Poll::Ready(frame.or_else(|| self.failure.take().map(Err)));
             }
             match std::task::ready!(Pin::new(&mut self.bytes).poll_next(cx)) {
                 Some(Ok(bytes)) => {
                     if self.events.held() + self.lines.waiting() + bytes.len() > MAX_EVENT_BYTES {
                         let text = format!("the server sent more than {} MiB in one event", MAX_EVENT_BYTES >> 20);
-                        return Poll::Ready(Some(Err(ProviderError::transient(ErrorKind::Protocol, text))));
+                        // Once more may help; the same again would cost as much each time.
+                        let place = Some(MAX_EVENT_BYTES as u64);
+                        let e = ProviderError::transient(ErrorKind::Protocol, text);
+                        return Poll::Ready(Some(Err(ProviderError { undecoded_at: place, ..e })));
                     }
                     self.lines.push(bytes);
                 }
-                Some(Err(e)) => return Poll::Ready(Some(Err(e))),
+                // What came before is complete, or cut.
+                Some(Err(e)) => self.stop(Some(e)),
                 None => self.ended = true,
             }
         }
@@ -173,6 +198,8 @@ impl Lines {
 #[derive(Debug, Default)]
 struct Events {
     name: Option<Bytes>,
+    /// A name that stands behind data: of this event if it ends there, of the next one if more data follows.
+    late_name: Option<Bytes>,
     data: Data,
     /// An object that began outside any field.
     object: Data,
@@ -226,7 +253,7 @@ impl Data {
     /// Whether it is complete without more lines: no JSON, or a whole one.
     fn is_whole(&mut self) -> bool {
         let begins_json = matches!(self.bytes().trim_ascii_start().first(), Some(b'{' | b'['));
-        !begins_json || self.object_end().is_some() || Json::read_first(self.bytes()).is_ok()
+        !begins_json || self.object_end().is_some()
     }
 }
 
@@ -309,7 +336,9 @@ impl Events {
             b"" => {}
             b"data" => {
                 if self.data.is_open && self.data.is_whole() {
+                    let late = self.late_name.take();
                     self.dispatch(end, ready);
+                    self.name = late;
                 }
                 self.data.add(&value);
             }
@@ -317,7 +346,8 @@ impl Events {
                 if self.name.is_some() && self.data.is_open {
                     self.dispatch(end, ready);
                 }
-                self.name = Some(value);
+                let name = if self.data.is_open { &mut self.late_name } else { &mut self.name };
+                *name = Some(value);
             }
             b"error" => {
                 self.dispatch(end, ready);
@@ -331,7 +361,6 @@ impl Events {
 
     /// A line that begins as JSON, outside any field.
     fn json(&mut self, line: Bytes, end: u64, ready: &mut VecDeque<Frame>) {
-        let blanks = line.len() - line.trim_ascii_start().len();
         // The brackets and commas of a list stand between its objects.
         let lead = line.iter().take_while(|b| b.is_ascii_whitespace() || matches!(b, b'[' | b']' | b',')).count();
         match line.get(lead) {
@@ -340,6 +369,7 @@ impl Events {
                 self.objects(end, ready);
             }
             Some(_) if line.trim_ascii() == b"[DONE]" => {
+                let blanks = line.len() - line.trim_ascii_start().len();
                 ready.push_back(Frame { name: None, data: line.slice(blanks..), end });
             }
             Some(_) if Json::read(&line).is_err() => self.add_stray(&line),
@@ -348,19 +378,25 @@ impl Events {
         }
     }
 
-    /// Takes the object that is complete, and goes on with what stands behind it.
+    /// Takes the objects that are complete, and keeps the one that begins behind them. A loop: their number is the server's choice.
     fn objects(&mut self, end: u64, ready: &mut VecDeque<Frame>) {
-        let Some(close) = self.object.object_end() else { return };
-        let mut data = self.object.take();
-        let rest = data.split_off(close);
-        ready.push_back(Frame { name: None, data, end });
-        if !rest.trim_ascii().is_empty() {
-            self.json(rest, end, ready);
+        while let Some(close) = self.object.object_end() {
+            let mut data = self.object.take();
+            let rest = data.split_off(close);
+            ready.push_back(Frame { name: None, data, end });
+            let between = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'[' | b']' | b',');
+            let lead = rest.iter().take_while(|b| between(b)).count();
+            match rest.get(lead) {
+                Some(b'{') => self.object.add(&rest.slice(lead..)),
+                Some(_) => self.add_stray(&rest),
+                None => {}
+            }
         }
     }
 
     fn dispatch(&mut self, end: u64, ready: &mut VecDeque<Frame>) {
-        let name = self.name.take();
+        let late = self.late_name.take();
+        let name = self.name.take().or(late);
         let data = self.data.take();
         if !data.is_empty() {
             ready.push_back(Frame { name, data, end });

@@ -72,9 +72,38 @@ pub(crate) fn smaller_limit(said: &str, asked: u32) -> Option<u32> {
     {
         return None;
     }
-    let digits = said.split(|c: char| !c.is_ascii_digit() && c != ',').map(|digits| digits.replace(',', ""));
-    let named = digits.filter_map(|digits| digits.parse::<u32>().ok()).filter(|n| (256..asked).contains(n)).max();
+    let named = numbers(said).into_iter().filter(|n| (256..asked).contains(n)).max();
     named.or_else(|| STEPS.into_iter().find(|step| *step < asked))
+}
+
+/// What is left of the context window for an answer, when a server refused a conversation together with `asked` tokens for its
+/// answer, as far as it names the window and the conversation's size: "140000 + 64000 > 200000", or "maximum context length is 16384
+/// tokens, but you requested 32010 (10 in the messages, 32000 in the completion)".
+pub(crate) fn room(said: &str, asked: u32) -> Option<u32> {
+    const MIN_ROOM: u32 = 256;
+    let mut named = numbers(said);
+    if !named.contains(&asked) {
+        return None;
+    }
+    // Some name them twice.
+    named.retain(|n| *n != asked);
+    named.sort_unstable();
+    named.dedup();
+    // The two together may be named as well.
+    let sum = |input: &&u32| named.iter().any(|total| Some(*total) == input.checked_add(asked));
+    let (window, input) = match named.iter().find(sum).copied() {
+        Some(input) => (named.iter().copied().filter(|n| *n != input && *n != input + asked).max()?, input),
+        None => {
+            let window = named.iter().copied().max()?;
+            (window, named.iter().copied().filter(|n| *n != window).max()?)
+        }
+    };
+    window.checked_sub(input).filter(|room| (MIN_ROOM..asked).contains(room))
+}
+
+fn numbers(said: &str) -> Vec<u32> {
+    let digits = said.split(|c: char| !c.is_ascii_digit() && c != ',').map(|digits| digits.replace(',', ""));
+    digits.filter_map(|digits| digits.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -98,6 +127,20 @@ mod tests {
         check("max_tokens is too large", 8_192, Some(4_096));
         check("max_tokens is too large", 4_096, None);
         check("messages: at least one message is required", 128_000, None);
+    }
+
+    #[test]
+    fn the_room_that_a_conversation_leaves_is_found() {
+        let check = |said: &str, asked, expected| assert_eq!(room(said, asked), expected, "{said}");
+        let anthropic =
+            "input length and `max_tokens` exceed context limit: 140000 + 64000 > 200000, decrease input length";
+        check(anthropic, 64_000, Some(60_000));
+        let vllm = "This model's maximum context length is 16384 tokens. However, you requested 32010 tokens (10 in the messages, 32000 in the completion).";
+        check(vllm, 32_000, Some(16_374));
+        let newer = "'max_tokens' is too large: 32000. This model's maximum context length is 8192 tokens and your request has 30 input tokens (32000 > 8192 - 30).";
+        check(newer, 32_000, Some(8_162));
+        check("prompt is too long: 213462 tokens > 200000 maximum", 64_000, None);
+        check("input length and `max_tokens` exceed context limit: 199990 + 64000 > 200000", 64_000, None);
     }
 
     #[test]

@@ -78,14 +78,14 @@ pub enum Piece {
     Usage(Usage),
     /// Bytes came that hold no content: the server lives. At most one a second.
     Alive,
-    /// The model stopped by itself. Only usage may follow.
+    /// The model stopped by itself, as far as is known. Where content follows all the same, it had not; the last one counts.
     Finish(Finish),
 }
 
 /// The answer as it comes. Dropping it ends the request. After an `Err`, and after the end, it is not polled again.
 ///
-/// The stream ends without an error only if a [`Piece::Finish`] was yielded: an end without a stop reason is yielded as
-/// an error of kind `Truncated`.
+/// The stream ends without an error only if a [`Piece::Finish`] was yielded behind the last content: an end without a stop reason is
+/// yielded as an error of kind `Truncated`. An error is yielded only where it counts more than a stop reason before it.
 pub type Pieces = Pin<Box<dyn Stream<Item = Result<Piece, ProviderError>> + Send>>;
 
 /// A way to models.

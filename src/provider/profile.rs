@@ -83,7 +83,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From then until the response starts.
     pub headers: Duration,
-    /// From the request until the first content of the answer.
+    /// Without content: from the start of the response until its first content, and between two pieces.
     pub first: Duration,
     /// Without any byte, after the first content.
     pub idle: Duration,

@@ -60,7 +60,7 @@ impl Recorder {
             }
         }
         head.push_str("connection: close\r\n\r\n");
-        Reply { recorder: self.clone(), secrets, text: head.into_bytes(), last: None }
+        Reply { recorder: self.clone(), secrets, text: head.into_bytes(), pauses: Vec::new(), last: None }
     }
 }
 
@@ -73,6 +73,8 @@ pub(crate) struct Reply {
     recorder: Recorder,
     secrets: Secrets,
     text: Vec<u8>,
+    /// Pauses before the byte of that number of `text`.
+    pauses: Vec<(usize, Duration)>,
     last: Option<Instant>,
 }
 
@@ -85,7 +87,7 @@ impl Reply {
             return;
         }
         if pause >= MIN_PAUSE {
-            self.text.extend_from_slice(format!("@@pause {:.2}@@", pause.as_secs_f64()).as_bytes());
+            self.pauses.push((self.text.len(), pause));
         }
         self.text.extend_from_slice(bytes);
     }
@@ -93,7 +95,12 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        let mut text = self.secrets.strike_bytes(&self.text);
+        // A key is struck also where a pause parts it.
+        let mut text = self.secrets.strike_bytes(&self.text, &mut self.pauses);
+        for (at, pause) in self.pauses.drain(..).rev() {
+            let mark = format!("@@pause {:.2}@@", pause.as_secs_f64());
+            text.splice(at..at, mark.into_bytes());
+        }
         text.push(b'\n');
         if let Err(error) = (&*self.recorder.0).write_all(&text) {
             tracing::warn!(%error, "a reply could not be recorded");
@@ -146,13 +153,14 @@ mod tests {
         .into_iter()
         .collect();
         let mut reply = recorder.reply("http://h/v1", reqwest::StatusCode::OK, &headers, secrets);
-        // A key is struck also where it came in two pieces.
+        // A key is struck also where it came in two pieces, or with a pause in it.
         reply.push(b"data: your key sk-");
         reply.push(b"123\xff\n\n");
+        reply.pauses.push((reply.text.len() - 6, Duration::from_secs(1)));
         drop(reply);
         let expected =
             b"@@reply http://h/v1@@\nHTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
-            data: your key [key]\xff\n\n\n";
+            data: your key [key]@@pause 1.00@@\xff\n\n\n";
         assert_eq!(String::from_utf8_lossy(&std::fs::read(&path).unwrap()), String::from_utf8_lossy(expected));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }

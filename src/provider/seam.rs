@@ -167,6 +167,10 @@ impl Watch {
     }
 
     fn close(mut self) -> String {
+        // Begun anew, and broken off before its news.
+        if self.restart.is_some() && self.repeats.held.chars().count() >= MIN_REPEAT_CHARS {
+            return String::new();
+        }
         let dropped = self.repeats.judge(true).unwrap_or(0);
         self.repeats.held.split_off(dropped)
     }
@@ -337,6 +341,7 @@ mod tests {
         check("w0 w1 w2", &["w0", " w1", " w2", " w3"], " w3");
         check("one two three si", &["one two ", "three six seven"], "x seven");
         check(&long, &[&long, "and on"], "and on");
+        check(&long, &[&long[..1_500]], "");
         // Another answer than before: all of it stays.
         check("one two three four", &["one two", " five"], "one two five");
         check(&long, &[&long[..5_000], "!"], &format!("{}!", &long[..5_000]));

@@ -29,28 +29,36 @@ impl Secrets {
     pub(crate) fn add(&mut self, secret: &str) {
         self.0.extend(secret.split_once(' ').map(|(_, rest)| rest.trim().to_owned()));
         self.0.push(secret.to_owned());
+        if secret.contains('/') {
+            // As some servers write it in JSON.
+            self.0.push(secret.replace('/', "\\/"));
+        }
         self.0.retain(|s| !s.is_empty());
         // The longest first, so that nothing is left of one that holds another.
         self.0.sort_by_key(|s| std::cmp::Reverse(s.len()));
     }
 
-    /// `bytes` without any of them.
-    pub(crate) fn strike_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+    /// `bytes` without any of them. `places` in them move along; one within a secret moves behind it.
+    pub(crate) fn strike_bytes<T>(&self, bytes: &[u8], places: &mut [(usize, T)]) -> Vec<u8> {
         let mut struck = Vec::with_capacity(bytes.len());
-        let mut rest = bytes;
-        while let Some(byte) = rest.first() {
-            match self.0.iter().find(|secret| rest.starts_with(secret.as_bytes())) {
+        let (mut at, mut moved) = (0, 0);
+        loop {
+            while let Some((place, _)) = places.get_mut(moved).filter(|(place, _)| *place <= at) {
+                *place = struck.len();
+                moved += 1;
+            }
+            let Some(byte) = bytes.get(at) else { return struck };
+            match self.0.iter().find(|secret| bytes[at..].starts_with(secret.as_bytes())) {
                 Some(secret) => {
                     struck.extend_from_slice(STRUCK.as_bytes());
-                    rest = &rest[secret.len()..];
+                    at += secret.len();
                 }
                 None => {
                     struck.push(*byte);
-                    rest = &rest[1..];
+                    at += 1;
                 }
             }
         }
-        struck
     }
 
     /// `text` without any of them.

@@ -37,18 +37,19 @@ async fn heard(
     stays_open: bool,
 ) -> (String, usize, Result<FinishReason, ProviderError>, u64) {
     let began = Instant::now();
-    let (mut text, mut alive) = (String::new(), 0);
+    let (mut text, mut alive, mut end) = (String::new(), 0, None);
     let mut answer = Answer::new(bytes(sent, stays_open), about(kind, Seam::default()), ());
     while let Some(piece) = answer.next().await {
         match piece {
             Ok(Piece::Text(more)) => text += &more,
             Ok(Piece::Alive) => alive += 1,
             Ok(Piece::Reasoning(_) | Piece::Usage(_)) => {}
-            Ok(Piece::Finish(finish)) => return (text, alive, Ok(finish.reason), began.elapsed().as_secs()),
-            Err(e) => return (text, alive, Err(e), began.elapsed().as_secs()),
+            Ok(Piece::Finish(finish)) => end = Some(Ok(finish.reason)),
+            Err(e) => end = Some(Err(e)),
         }
     }
-    panic!("an answer without an end: {text}")
+    let end = end.unwrap_or_else(|| panic!("an answer without an end: {text}"));
+    (text, alive, end, began.elapsed().as_secs())
 }
 
 /// A sign of life that is no content.
@@ -102,7 +103,7 @@ async fn a_stop_reason_does_not_end_the_stream_while_more_comes() {
             assert_eq!(heard(kind, sent, false).await.0, "one two");
         }
         // In the first event, far ahead of the text.
-        let sent = vec![(0, stopping(kind, "")), (8, event(kind, "late", "\n"))];
+        let sent = vec![(0, stopping(kind, "")), (50, event(kind, "late", "\n"))];
         assert_eq!(heard(kind, sent, false).await.0, "late", "{kind}");
     }
 }
@@ -124,6 +125,16 @@ async fn a_connection_that_stays_open_behind_the_stop_reason_is_not_waited_for_l
     let marked = format!("{}data: [DONE]\n\n", event(Kind::OpenAi, "a", "\n"));
     let (_, _, end, seconds) = heard(Kind::OpenAi, vec![(0, marked)], true).await;
     assert_eq!((end.unwrap_err().kind, seconds), (ErrorKind::Truncated, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_whole_before_a_limit_is_read() {
+    for kind in ALL {
+        // The last event is not ended by a line, and the connection stays open.
+        let whole = event(kind, "a", "\n") + event(kind, "b", "\n").trim_end();
+        let (text, _, end, _) = heard(kind, vec![(0, whole)], true).await;
+        assert_eq!((text.as_str(), end.unwrap_err().kind), ("ab", ErrorKind::Stalled), "{kind}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

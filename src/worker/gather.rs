@@ -17,7 +17,7 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(2);
 const BATCH_BYTES: usize = 16 << 10;
 /// A provider ends its stream soon after the stop reason; when it does is its own rule (`provider::answer`). This bound is for one that
 /// does not. Content begins the time anew, and nothing else does.
-const FINISH_GRACE: Duration = Duration::from_secs(5);
+const FINISH_GRACE: Duration = Duration::from_secs(15);
 
 /// What came from the stream in one go.
 #[derive(Default)]
@@ -124,6 +124,8 @@ impl Gather {
                 self.grace.get_or_insert_with(|| Box::pin(sleep(FINISH_GRACE)));
             }
             Some(Ok(Piece::Text(text))) => {
+                // The model had not stopped yet.
+                held.finish = None;
                 held.bytes += text.len();
                 match held.deltas.last_mut() {
                     Some(Delta::Text(last)) => last.push_str(&text),
@@ -131,6 +133,7 @@ impl Gather {
                 }
             }
             Some(Ok(Piece::Reasoning(text))) => {
+                held.finish = None;
                 held.bytes += text.len();
                 match held.deltas.last_mut() {
                     Some(Delta::Reasoning(last)) => last.push_str(&text),

@@ -204,7 +204,7 @@ impl Turn {
                 biased;
                 () = &mut cancelled => {
                     let Batch { deltas, usage, finish, .. } = gather.take();
-                    self.note(usage, finish);
+                    self.note(usage, finish, !deltas.is_empty());
                     self.send(deltas).await;
                     // The model had stopped already, and only its stream was not closed: there is nothing left to be cancelled.
                     return self.finished().unwrap_or(Outcome::Stopped);
@@ -233,20 +233,20 @@ impl Turn {
                 silence.ended();
             }
             let Batch { deltas, usage, finish, end, .. } = batch;
-            self.note(usage, finish);
+            self.note(usage, finish, !deltas.is_empty());
             let too_large = self.send(deltas).await;
-            // A stop reason was seen: whatever happened to the connection afterwards, the answer has its end.
-            if end.is_some()
-                && let Some(finished) = self.finished()
-            {
-                return finished;
-            }
             match end {
                 Some(Ok(())) => {
-                    let text = "the stream ended without a stop reason";
-                    return Outcome::Failed(ProviderError::transient(ErrorKind::Truncated, text));
+                    return self.finished().unwrap_or_else(|| {
+                        let text = "the stream ended without a stop reason";
+                        Outcome::Failed(ProviderError::transient(ErrorKind::Truncated, text))
+                    });
                 }
-                Some(Err(error)) => return Outcome::Failed(error),
+                // The provider has weighed it against the stop reason.
+                Some(Err(error)) => {
+                    self.state.finish = None;
+                    return Outcome::Failed(error);
+                }
                 None if too_large => {
                     let text = format!("the answer reached {} MiB and was ended", MAX_ANSWER_BYTES >> 20);
                     return Outcome::Failed(ProviderError::fatal(ErrorKind::TooLarge, text));
@@ -261,11 +261,12 @@ impl Turn {
         self.state.finish.as_ref().map(|finish| Outcome::Finished(finish.reason))
     }
 
-    fn note(&mut self, usage: Usage, finish: Option<Finish>) {
+    fn note(&mut self, usage: Usage, finish: Option<Finish>, has_content: bool) {
         let state = &mut self.state;
         state.usage.input = usage.input.or(state.usage.input);
         state.usage.output = usage.output.or(state.usage.output);
-        if finish.is_some() {
+        // A stop reason counts unless content follows it.
+        if finish.is_some() || has_content {
             state.finish = finish;
         }
     }

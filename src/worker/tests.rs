@@ -184,10 +184,13 @@ async fn an_end_without_a_stop_reason_is_no_end() {
 }
 
 #[tokio::test]
-async fn an_error_behind_the_stop_reason_changes_nothing() {
-    let reset = Err(ProviderError::transient(ErrorKind::Transport, "reset"));
-    let mut b = start(vec![text("whole"), Ok(Piece::Finish(FinishReason::Stop.into())), reset], false);
-    assert_eq!(b.all().await.2.outcome, Outcome::Finished(FinishReason::Stop));
+async fn an_error_behind_the_stop_reason_counts_more() {
+    // The provider yields one only then.
+    let error = Err(ProviderError::fatal(ErrorKind::Server, "no more"));
+    let mut b = start(vec![text("half"), Ok(Piece::Finish(FinishReason::Stop.into())), error], false);
+    let ended = b.all().await.2;
+    assert!(matches!(ended.outcome, Outcome::Failed(e) if e.text == "no more"));
+    assert_eq!(ended.finish, None);
 }
 
 #[tokio::test]

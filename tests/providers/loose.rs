@@ -233,6 +233,41 @@ fn an_output_limit_that_is_refused_is_learned() {
 }
 
 #[test]
+fn an_output_limit_that_does_not_fit_beside_the_conversation_is_made_to_fit() {
+    let server = Server::start();
+    let client = provider(profile(Format::Anthropic, server.base_url(Format::Anthropic)), Timeouts::default());
+    let refusal = "input length and `max_tokens` exceed context limit: 9000 + 32000 > 40000, decrease input length";
+    server.next(Reply::status(400, json!({"error":{"message":refusal}}).to_string()));
+    assert_eq!(run(collect(&*client, question("a"))).text, "echo: a");
+    assert_eq!(run(collect(&*client, question("b"))).text, "echo: b");
+    let limits: Vec<_> = server.requests().iter().map(|request| request.body["max_tokens"].as_u64()).collect();
+    assert_eq!(limits, [Some(32_000), Some(31_000), Some(32_000)]);
+}
+
+#[test]
+fn many_objects_on_one_line_are_read() {
+    for format in [Format::Gemini, Format::Ollama] {
+        let line = String::from_utf8(format.word("a", false)).unwrap();
+        let object = line.trim_start_matches("data:").trim();
+        let stop = String::from_utf8(format.stop(1)).unwrap();
+        let stop = stop.trim_start_matches("data:").trim();
+        for (open, between, close) in [("[", ",", "]"), ("", "", ""), ("", " ", "\n")] {
+            let body = format!("{open}{}{stop}{close}", format!("{object}{between}").repeat(20_000));
+            check(format, Reply::raw("application/json", vec![body.into()]), &"a".repeat(20_000));
+        }
+    }
+}
+
+#[test]
+fn a_whole_answer_that_is_cut_off_behind_its_end_is_kept() {
+    for format in Format::ALL {
+        let text = whole(format).trim_end();
+        let got = ask(format, Reply::raw("application/json", vec![text.into()]).end(End::Reset), Timeouts::default());
+        assert_eq!((got.text.as_str(), got.error), ("a {b} \"c\"", None), "{format:?}");
+    }
+}
+
+#[test]
 fn a_conversation_that_is_too_long_is_asked_once() {
     for format in Format::ALL {
         let server = Server::start();

@@ -118,13 +118,17 @@ impl Wire for Anthropic {
             Some("ping" | "content_block_stop") => {}
             // `message`: an answer that was not streamed.
             Some(
-                "content_block_start" | "content_block_delta" | "message_start" | "message_delta" | "message" | "",
+                "content_block_start"
+                | "content_block_delta"
+                | "message_start"
+                | "message_delta"
+                | "message"
+                | "completion"
+                | "",
             )
             | None => {
-                for value in [block, delta].into_iter().flatten().filter(|value| value.has_text()) {
-                    if decoded.takes(Place::Delta) {
-                        decoded.words(value, false);
-                    }
+                for value in [block, delta].into_iter().flatten() {
+                    decoded.at(Place::Delta).words(value, false);
                     stop(value, decoded);
                 }
                 if let Some(message) = message {
@@ -143,10 +147,8 @@ impl Wire for Anthropic {
 
 /// Text that came in one go, where no piece of it came before.
 fn whole(content: Option<Json<'_>>, decoded: &mut Decoded) {
-    if let Some(content) = content.filter(|content| content.has_text())
-        && decoded.takes(Place::Message)
-    {
-        decoded.words(content, false);
+    if let Some(content) = content {
+        decoded.at(Place::Message).words(content, false);
     }
 }
 

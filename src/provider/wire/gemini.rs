@@ -72,7 +72,7 @@ impl Wire for Gemini {
                 b"usageMetadata" | b"usage_metadata" => usage(value, decoded),
                 // Google's gateways for its own tools.
                 b"response" if value.is_object() => self.decode(value, decoded)?,
-                b"text" if value.is_string() && decoded.takes(Place::Event) => decoded.words(value, false),
+                b"text" if value.is_string() => decoded.at(Place::Event).words(value, false),
                 _ => {}
             }
         }
@@ -82,9 +82,8 @@ impl Wire for Gemini {
 
 fn candidate(candidate: Json<'_>, decoded: &mut Decoded) {
     let content = candidate.any(&["content", "output", "text"]);
-    if let Some(content) = content
-        && decoded.takes(Place::Delta)
-    {
+    if let Some(content) = content {
+        decoded.at(Place::Delta);
         for part in content.get("parts").unwrap_or(content).items() {
             if let Some(call) = part.any(&["functionCall", "function_call"]) {
                 decoded.tool(call.get("name").and_then(Json::word));

@@ -110,9 +110,10 @@ impl Kind {
 }
 
 /// In which of its places a server puts the text of an answer: the first one that brought text, for some say it again in another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Piece by piece.
+    #[default]
     Delta,
     /// In a message; whole, or piece by piece.
     Message,
@@ -136,16 +137,20 @@ pub(crate) struct Decoded {
     pub(crate) finish: Option<Finish>,
     /// The end mark came (`[DONE]`, `message_stop`).
     pub(crate) is_done: bool,
-    place: Option<Place>,
+    /// Where what is read now stands.
+    at: Place,
+    /// Where the text stands, and where the reasoning does.
+    places: (Option<Place>, Option<Place>),
     halves: Halves,
     refused: bool,
     tool: Option<String>,
 }
 
 impl Decoded {
-    /// Whether text in `place` is the answer's.
-    pub(crate) fn takes(&mut self, place: Place) -> bool {
-        *self.place.get_or_insert(place) == place
+    /// What is read from here on stands in `place`.
+    pub(crate) fn at(&mut self, place: Place) -> &mut Self {
+        self.at = place;
+        self
     }
 
     /// Text or reasoning, in whatever form: a string, an object with a string, or a list of these.
@@ -183,7 +188,9 @@ impl Decoded {
     fn text(&mut self, text: Text, is_reasoning: bool) {
         let half = if is_reasoning { &mut self.halves.reasoning } else { &mut self.halves.text };
         let Text { low, mut text, high } = text;
-        if low.is_none() && text.is_empty() && high.is_none() {
+        let place = if is_reasoning { &mut self.places.1 } else { &mut self.places.0 };
+        // Nothing is in no place.
+        if low.is_none() && text.is_empty() && high.is_none() || *place.get_or_insert(self.at) != self.at {
             return;
         }
         let before = match (half.take(), low) {
@@ -230,16 +237,16 @@ impl Decoded {
         self.finish = Some(Finish { reason, detail });
     }
 
-    /// The stop reason, once nothing more comes. Servers that have no word for it say `stop` of a refusal and of a request for a tool.
-    pub(crate) fn take_finish(&mut self) -> Option<Finish> {
-        let finish = self.finish.take()?;
+    /// The stop reason as it is known now. Servers that have no word for it say `stop` of a refusal and of a request for a tool.
+    pub(crate) fn finish(&self) -> Option<Finish> {
+        let finish = self.finish.as_ref()?;
         let reason = match finish.reason {
             FinishReason::Stop if self.refused => FinishReason::Refusal,
             FinishReason::Stop if self.tool.is_some() => FinishReason::Tool,
             reason => reason,
         };
-        let name = self.tool.take().filter(|name| reason == FinishReason::Tool && !name.is_empty());
-        let detail = finish.detail.or(name).map(|detail| one_line(detail.trim(), MAX_DETAIL_CHARS));
+        let name = self.tool.as_deref().filter(|name| reason == FinishReason::Tool && !name.is_empty());
+        let detail = finish.detail.as_deref().or(name).map(|detail| one_line(detail.trim(), MAX_DETAIL_CHARS));
         Some(Finish { reason, detail: detail.filter(|detail| !detail.is_empty()) })
     }
 
@@ -275,7 +282,7 @@ pub(crate) fn decode(
         for (key, value) in told.into_iter().flatten() {
             match key.as_ref() {
                 b"type" | b"object" => is_error |= value.raw() == b"\"error\"",
-                b"error" => has_error = !value.is_blank(),
+                b"error" => has_error |= !value.is_blank(),
                 _ => {}
             }
         }

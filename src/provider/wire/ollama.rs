@@ -41,10 +41,8 @@ impl Wire for Ollama {
                 b"done" => (is_answer, is_done) = (true, value.is_true()),
                 b"done_reason" => reason = value.word(),
                 // What `/api/generate` calls it.
-                b"response" | b"content" | b"text" if value.has_text() && decoded.takes(Place::Event) => {
-                    decoded.words(value, false);
-                }
-                b"thinking" => decoded.words(value, true),
+                b"response" | b"content" | b"text" => decoded.at(Place::Event).words(value, false),
+                b"thinking" => decoded.at(Place::Event).words(value, true),
                 _ => {}
             }
         }
@@ -62,11 +60,9 @@ impl Wire for Ollama {
 }
 
 fn message(message: Json<'_>, decoded: &mut Decoded) {
+    decoded.at(Place::Message);
     if !message.is_object() {
-        if message.has_text() && decoded.takes(Place::Message) {
-            decoded.words(message, false);
-        }
-        return;
+        return decoded.words(message, false);
     }
     for call in message.get("tool_calls").into_iter().flat_map(Json::items) {
         decoded.tool(call.get("function").unwrap_or(call).get("name").and_then(Json::word));
@@ -74,9 +70,7 @@ fn message(message: Json<'_>, decoded: &mut Decoded) {
     if let Some(thinking) = message.any(&["thinking", "reasoning"]) {
         decoded.words(thinking, true);
     }
-    if let Some(content) = message.any(&["content", "text"]).filter(|content| content.has_text())
-        && decoded.takes(Place::Message)
-    {
+    if let Some(content) = message.any(&["content", "text"]) {
         decoded.words(content, false);
     }
 }

@@ -52,11 +52,7 @@ impl Wire for OpenAi {
                 // Gateways that leave the choice away; Together names the stop reason there too.
                 // A text called `message` is what a server says about itself.
                 b"message" if value.is_string() => {}
-                b"delta" | b"message" | b"content" | b"text" | b"output_text"
-                    if value.has_text() && decoded.takes(Place::Event) =>
-                {
-                    words(value, decoded);
-                }
+                b"delta" | b"message" | b"content" | b"text" | b"output_text" => words(value, decoded.at(Place::Event)),
                 b"finish_reason" => value.word().into_iter().for_each(|word| decoded.stop(&word, None)),
                 _ => {}
             }
@@ -94,23 +90,13 @@ fn choice<'a>(choice: Json<'a>, decoded: &mut Decoded, error: &mut Option<Json<'
     }
     *error = failed.or(*error);
     for (place, value) in [(Place::Delta, delta), (Place::Message, message), (Place::Event, text)] {
-        // An empty delta beside a full message does not make deltas the place of the text.
-        if let Some(value) = value.filter(|value| says_something(*value))
-            && decoded.takes(place)
-        {
-            words(value, decoded);
+        if let Some(value) = value {
+            words(value, decoded.at(place));
         }
     }
     if let Some(reason) = reason {
         let refused = native.is_some_and(|word| word.eq_ignore_ascii_case("refusal"));
         decoded.stop(if refused { "refusal" } else { &reason }, category);
-    }
-}
-
-fn says_something(value: Json<'_>) -> bool {
-    match value.is_object() {
-        true => value.members().any(|(key, value)| key.as_ref() != b"role" && value.has_text()),
-        false => value.has_text(),
     }
 }
 

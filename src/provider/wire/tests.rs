@@ -28,7 +28,7 @@ fn said(kind: Kind, events: &[&str]) -> (Vec<Piece>, Option<(FinishReason, Optio
         let json = Json::read(event.as_bytes()).unwrap_or_else(|e| panic!("{event}: {e:?}"));
         decode(wire(kind), None, json, &mut decoded).unwrap_or_else(|e| panic!("{event}: {e:?}"));
     }
-    let finish = decoded.take_finish().map(|finish| (finish.reason, finish.detail));
+    let finish = decoded.finish().map(|finish| (finish.reason, finish.detail));
     decoded.close();
     let mut joined = Vec::new();
     for piece in decoded.pieces {
@@ -72,6 +72,7 @@ fn openai_text_is_found_wherever_servers_put_it() {
     hello(&[r#"{"choices":[{"delta":{"content":"hello"}}]}"#, whole]);
     // An empty delta beside the message.
     hello(&[r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#, whole]);
+    hello(&[r#"{"choices":[{"delta":{"role":"assistant","content":"","id":"m1"},"message":{"content":"hello"}}]}"#]);
     // Another answer, which only `n` of `extra_body` asks for.
     hello(&[r#"{"choices":[{"index":1,"delta":{"content":"x"}},{"index":0,"delta":{"content":"hello"}}]}"#]);
     // Words that elsewhere stand for nothing.
@@ -90,6 +91,10 @@ fn openai_reasoning_is_told_from_text() {
         r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"}]}}]}"#,
     );
     both(r#"{"choices":[{"delta":{"thinking":"hm","content":"a"}}]}"#);
+    // Streamed reasoning, then the whole message with both.
+    let whole = r#"{"choices":[{"message":{"reasoning_content":"hm","content":"a"}}]}"#;
+    let events = [r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#, whole];
+    check(Kind::OpenAi, &events, &[thought("hm"), text("a")], None);
 }
 
 #[test]
@@ -103,7 +108,7 @@ fn anthropic_text_is_found_wherever_servers_put_it() {
     hello(&[r#"{"type":"message","role":"assistant","content":[{"type":"text","text":"hello"}]}"#]);
     hello(&[r#"{"type":"message","content":"hello"}"#]);
     hello(&[r#"{"type":"message_start","message":{"content":[{"type":"text","text":"hello"}]}}"#]);
-    hello(&[r#"{"type":"completion","completion":"no"}"#, r#"{"completion":"hello"}"#]);
+    hello(&[r#"{"type":"completion","completion":"hel"}"#, r#"{"completion":"lo"}"#]);
     hello(&[
         r#"{"type":"content_block_start","content_block":{"type":"text","text":""}}"#,
         r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"hello"}}"#,
@@ -111,6 +116,8 @@ fn anthropic_text_is_found_wherever_servers_put_it() {
         r#"{"type":"ping"}"#,
         r#"{"type":"of_tomorrow","delta":{"text":"not a word"}}"#,
     ]);
+    let empty = r#"{"type":"content_block_start","content_block":{"type":"text","text":""}}"#;
+    hello(&[empty, r#"{"type":"message","content":[{"type":"text","text":"hello"}]}"#]);
     let both = |event: &str| check(Kind::Anthropic, &[event], &[thought("hm")], None);
     both(r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"hm"}}"#);
     both(r#"{"type":"content_block_start","content_block":{"type":"thinking","thinking":"hm","signature":""}}"#);
@@ -124,7 +131,7 @@ fn gemini_text_is_found_wherever_servers_put_it() {
         r#"[{"candidates":[{"content":{"parts":[{"text":"hel"}]}}]},{"candidates":[{"content":{"parts":[{"text":"lo"}]}}]}]"#,
     ]);
     hello(&[r#"{"candidates":{"content":{"parts":{"text":"hello"}}}}"#]);
-    hello(&[r#"{"candidates":[{"content":{"parts":"hello"}}]}"#]);
+    hello(&[r#"{"candidates":[{"content":{}}]}"#, r#"{"candidates":[{"content":{"parts":"hello"}}]}"#]);
     hello(&[r#"{"candidates":[{"content":[{"text":"hello"}]}]}"#]);
     hello(&[r#"{"candidates":[{"content":"hello","index":null}]}"#]);
     hello(&[r#"{"response":{"candidates":[{"content":{"parts":[{"text":"hello"}]}}]}}"#]);
