@@ -232,9 +232,9 @@ fn settlement(retry: &RetryPolicy, running: &Running, attempt: &Attempt) -> Sett
         Outcome::Stopped => stopped(running.cause, *came),
         Outcome::Failed(error) => {
             // What broke off in the middle is the answer, unless it shall be continued; what was to go on from a partial and
-            // brought nothing of its own still shall.
+            // brought nothing of its own still shall. Reasoning alone is no answer.
             let continues = *came == Came::Text && (retry.continue_mid_stream || !news);
-            if *came != Came::Nothing && !continues {
+            if *came == Came::Text && !continues {
                 return Settlement::Interrupted(Some(error.clone()));
             }
             let again =

@@ -262,9 +262,10 @@ async fn a_person_who_cancels_after_the_stop_reason_has_the_answer_that_it_gave(
         b.handle.submit(Submission { foreground: true, ..message(1, "q") }).await.unwrap();
         let one = asked(&mut b).await;
         one.say("some").await;
-        one.answer.send(Ok(Piece::Finish(reason.into()))).await.unwrap();
-        // The stream stays open behind it; this shows that the stop reason was taken.
+        // One that content follows does not count. The stream stays open behind the last one, which is taken with the text before it.
+        one.answer.send(Ok(Piece::Finish(FinishReason::Refusal.into()))).await.unwrap();
         one.answer.send(Ok(Piece::Text(" more".to_owned()))).await.unwrap();
+        one.answer.send(Ok(Piece::Finish(reason.into()))).await.unwrap();
         events.until(|e| matches!(e, Event::Delta { delta, .. } if delta.text().ends_with("more"))).await;
         b.handle.cancel(Which::Active).await.unwrap();
         let (found, finish, text, ..) = end(&mut events).await;
