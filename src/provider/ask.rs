@@ -6,19 +6,20 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::{TryStreamExt, stream};
-use reqwest::header::{CONTENT_TYPE, LOCATION};
-use reqwest::{Response, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::{Client, Response, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{About, Answer, Limits, MAX_ERROR_CHARS};
 use super::clients::{Clients, origin};
 use super::complaint::Complaint;
-use super::learned::{Learned, room, smaller_limit};
+use super::learned::{Learned, is_about_limit, named_limit, next_limit, room};
 use super::proxies::Proxy;
 use super::record::{Recorded, Recorder};
 use super::remedy::Refusal;
 use super::seam::Seam;
 use super::secrets::{self, Secrets};
+use super::wire::json::Json;
 use super::wire::{self, Body, Options, Wire};
 use super::{Pieces, Profile, Provider, Request, Timeouts, endpoint, transport, verdict};
 use crate::domain::text::one_line;
@@ -107,7 +108,7 @@ impl Line {
         let first = self.learned.apply(&request.model, Options { max_tokens: limit, ..self.wire.options() });
         let mut options = first;
         // What fits beside this conversation is no limit of the model's.
-        let mut is_fitted = false;
+        let (mut is_fitted, mut has_looked) = (false, false);
         for left in (0..MAX_REQUESTS).rev() {
             let Body { members, seam } = wire::body(self.wire, request, options, &self.profile.extra_body);
             let body = serde_json::to_vec(&members).map_err(|e| {
@@ -129,7 +130,15 @@ impl Line {
                 return Ok((response, permits));
             }
             let (error, complaint) = self.refused(response, request, &about.secrets).await;
-            match self.without(request, options, &error, &complaint) {
+            let mut fewer = self.without(request, options, &error, &complaint);
+            if let Some(Options { max_tokens: Some(next), .. }) = &mut fewer
+                && options.max_tokens.is_some_and(|asked| *next < asked && named_limit(&complaint, asked).is_none())
+                && !std::mem::replace(&mut has_looked, true)
+                && let Some(told) = self.model_limit(client, &headers, &request.model).await
+            {
+                *next = told.min(*next);
+            }
+            match fewer {
                 Some(fewer) if left > 0 => {
                     is_fitted |= error.kind == ErrorKind::Context;
                     options = fewer;
@@ -138,6 +147,17 @@ impl Line {
             }
         }
         Err(self.no_response(&url, proxy))
+    }
+
+    /// The output limit that the server tells of `model`, as far as it tells one soon.
+    async fn model_limit(&self, client: &Client, headers: &HeaderMap, model: &str) -> Option<u32> {
+        let url = endpoint::below(&self.profile, &self.wire.model_path(model)?).ok()?;
+        let asking = async {
+            let response = client.get(url).headers(headers.clone()).send().await.ok()?;
+            response.status().is_success().then_some(excerpt(response).await)
+        };
+        let body = tokio::time::timeout(ERROR_BODY_LIMIT, asking).await.ok()??;
+        Json::read(&body).ok()?.get("max_tokens")?.number()?.try_into().ok().filter(|limit| *limit > 0)
     }
 
     fn no_response(&self, url: &Url, proxy: Option<&Proxy>) -> ProviderError {
@@ -163,8 +183,8 @@ impl Line {
         if options.usage && said.contains("stream_options") && !own("stream_options") {
             return Some(Options { usage: false, ..options });
         }
-        if let Some(asked) = options.max_tokens.filter(|_| !own("max_tokens"))
-            && let Some(limit) = smaller_limit(said, asked)
+        if let Some(asked) = options.max_tokens.filter(|_| !own("max_tokens") && is_about_limit(said))
+            && let Some(limit) = named_limit(said, asked).or_else(|| next_limit(asked))
         {
             return Some(Options { max_tokens: Some(limit), ..options });
         }

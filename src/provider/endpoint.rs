@@ -13,16 +13,25 @@ use crate::domain::{ErrorKind, ProviderError};
 /// # Errors
 /// Of kind `Configuration` when `base_url` is no http or https URL.
 pub(crate) fn url(profile: &Profile, wire: &dyn Wire, model: &str) -> Result<Url, ProviderError> {
+    let mut url = below(profile, &wire.path(model))?;
+    if let Some((name, value)) = wire.query() {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    Ok(url)
+}
+
+/// `path` below the base URL.
+///
+/// # Errors
+/// As [`url`].
+pub(crate) fn below(profile: &Profile, path: &str) -> Result<Url, ProviderError> {
     let parsed = Url::parse(&profile.base_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let mut url = parsed.ok_or_else(|| {
         let text = format!("base_url of [providers.{}] is no URL: write it as http://127.0.0.1:8080/v1", profile.name);
         ProviderError::fatal(ErrorKind::Configuration, text)
     })?;
-    let path = format!("{}{}", url.path().trim_end_matches('/'), wire.path(model));
+    let path = format!("{}{path}", url.path().trim_end_matches('/'));
     url.set_path(&path);
-    if let Some((name, value)) = wire.query() {
-        url.query_pairs_mut().append_pair(name, value);
-    }
     Ok(url)
 }
 

@@ -59,21 +59,22 @@ impl Learned {
     }
 }
 
-/// The output limit that a refusal of `asked` tokens names, or the next one to try; `None` where none is left. Anthropic says
-/// "max_tokens: 64001 > 64000, which is the maximum allowed number of output tokens for …"; others name the limit in other words, or
-/// not at all.
-pub(crate) fn smaller_limit(said: &str, asked: u32) -> Option<u32> {
-    /// Tried in turn where no limit is named.
-    const STEPS: [u32; 4] = [64_000, 32_000, 8_192, 4_096];
+/// Whether a refusal is about the output limit.
+pub(crate) fn is_about_limit(said: &str) -> bool {
     let lower = said.to_lowercase();
-    if !["max_tokens", "max tokens", "output tokens", "completion tokens", "maxtokens"]
-        .iter()
-        .any(|word| lower.contains(word))
-    {
-        return None;
-    }
-    let named = numbers(said).into_iter().filter(|n| (256..asked).contains(n)).max();
-    named.or_else(|| STEPS.into_iter().find(|step| *step < asked))
+    let words = ["max_tokens", "max tokens", "output tokens", "completion tokens", "maxtokens"];
+    words.iter().any(|word| lower.contains(word))
+}
+
+/// The output limit that a refusal of `asked` tokens names. Anthropic says "max_tokens: 64001 > 64000, which is the maximum allowed
+/// number of output tokens for …"; others name it in other words, or not at all.
+pub(crate) fn named_limit(said: &str, asked: u32) -> Option<u32> {
+    numbers(said).into_iter().filter(|n| (256..asked).contains(n)).max()
+}
+
+/// The next output limit to try where none is known; `None` where none is left.
+pub(crate) fn next_limit(asked: u32) -> Option<u32> {
+    [64_000, 32_000, 8_192, 4_096].into_iter().find(|step| *step < asked)
 }
 
 /// What is left of the context window for an answer, when a server refused a conversation together with `asked` tokens for its
@@ -112,21 +113,21 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_limit() {
-        let check = |said: &str, asked, expected| assert_eq!(smaller_limit(said, asked), expected, "{said}");
+        let check = |said: &str, asked, expected| assert_eq!(named_limit(said, asked), expected, "{said}");
         let anthropic =
             "max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens for claude-haiku-4-5";
         check(anthropic, 128_000, Some(64_000));
-        check(
-            "max_tokens is too large: 32000. This model supports at most 16,384 completion tokens",
-            32_000,
-            Some(16_384),
-        );
+        let openai = "max_tokens is too large: 32000. This model supports at most 16,384 completion tokens";
+        check(openai, 32_000, Some(16_384));
         check("max_tokens must be less than or equal to 4096", 32_000, Some(4_096));
         check("Invalid max_tokens value, the valid range is [1, 8192]", 128_000, Some(8_192));
-        check("max_tokens is too large", 128_000, Some(64_000));
-        check("max_tokens is too large", 8_192, Some(4_096));
-        check("max_tokens is too large", 4_096, None);
-        check("messages: at least one message is required", 128_000, None);
+        check("max_tokens is too large", 128_000, None);
+        assert!(
+            is_about_limit(anthropic)
+                && is_about_limit(openai)
+                && !is_about_limit("messages: at least one is required")
+        );
+        assert_eq!([128_000, 10_000, 8_192, 4_096].map(next_limit), [Some(64_000), Some(8_192), Some(4_096), None]);
     }
 
     #[test]

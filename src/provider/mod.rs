@@ -1,11 +1,11 @@
 //! The models, behind one trait. Knows no session, no queue, no store: a request goes in, pieces of an answer come out.
 //!
-//! The rule for reading servers: be strict in what is sent, and lose no text that came ([`wire`] says how, [`answer`] when an answer
+//! The rule for reading servers: be strict in what is sent, and lose no text that came (`wire` says how, `answer` when an answer
 //! ends). A reply goes through `frames` (bytes to events), `wire` (an event to pieces), `seam` (where an answer is continued) and
 //! `answer` (the end and the limits on silence); an error through `complaint` (what the server says), `verdict` (what it means) and
 //! `remedy` (what a person reads). `learned` keeps what a server was found not to take.
 //!
-//! A wire format is one file in `wire/` and one row in [`Kind::wire`].
+//! A wire format is one file in `wire/` and one row in `Kind::wire`.
 
 mod answer;
 mod ask;

@@ -221,15 +221,29 @@ fn an_output_limit_that_is_refused_is_learned() {
     // The next question asks for no more.
     assert_eq!(run(collect(&*client, question("b"))).text, "echo: b");
     assert_eq!((limit(2), server.requests().len()), (Some(8_192), 3));
-    // One that names no limit: smaller ones are tried, a few.
+    // One that names no limit, but tells of its models.
+    let server = Server::start();
+    let client = provider(profile(Format::Anthropic, server.base_url(Format::Anthropic)), Timeouts::default());
+    server.otherwise(|_, request| match request.body["max_tokens"].as_u64() {
+        None => Reply::raw("application/json", vec![br#"{"type":"model","id":"m","max_tokens":5000}"#.to_vec()]),
+        Some(asked) if asked > 5_000 => Reply::status(400, "max_tokens is too large"),
+        Some(_) => Reply::echo(),
+    });
+    assert_eq!(run(collect(&*client, question("a"))).text, "echo: a");
+    let asked: Vec<_> = server.requests().iter().map(|request| request.path.clone()).collect();
+    assert_eq!(asked, ["/v1/messages", "/v1/models/m", "/v1/messages"]);
+    // One that tells nothing: smaller ones are tried, a few.
     let server = Server::start();
     let client = provider(profile(Format::Anthropic, server.base_url(Format::Anthropic)), Timeouts::default());
     server.otherwise(|_, request| {
-        let asked = request.body["max_tokens"].as_u64().unwrap();
-        if asked > 5_000 { Reply::status(400, "max_tokens is too large") } else { Reply::echo() }
+        if request.body["max_tokens"].as_u64().is_none_or(|asked| asked > 5_000) {
+            Reply::status(400, "max_tokens is too large")
+        } else {
+            Reply::echo()
+        }
     });
     assert_eq!(run(collect(&*client, question("a"))).text, "echo: a");
-    assert_eq!(server.requests().len(), 3);
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[test]

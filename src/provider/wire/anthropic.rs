@@ -99,6 +99,10 @@ impl Wire for Anthropic {
         Some(OUTPUT_LIMITS.iter().find(|(begins, _)| name.starts_with(begins)).map_or(NEW_MODEL, |(_, limit)| *limit))
     }
 
+    fn model_path(&self, model: &str) -> Option<String> {
+        Some(format!("/v1/models/{model}"))
+    }
+
     fn decode(&self, event: Json<'_>, decoded: &mut Decoded) -> Result<(), ProviderError> {
         let (mut kind, mut message, mut block, mut delta, mut content) = (None, None, None, None, None);
         for (key, value) in event.members().filter(|(_, value)| !value.is_null()) {

@@ -84,6 +84,12 @@ pub(crate) trait Wire: Sync {
         None
     }
 
+    /// Where the server tells about `model`, its output limit (`max_tokens`) among it; `None`: nowhere.
+    fn model_path(&self, model: &str) -> Option<String> {
+        let _ = model;
+        None
+    }
+
     /// Reads one event, which is an object.
     ///
     /// # Errors
