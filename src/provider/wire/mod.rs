@@ -22,6 +22,7 @@ mod reasons;
 mod request_tests;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -34,7 +35,8 @@ use super::{Kind, Piece, Request, verdict};
 use crate::domain::finish::MAX_DETAIL_CHARS;
 use crate::domain::text::one_line;
 use crate::domain::{Finish, FinishReason, ProviderError, Role, Usage};
-use json::{Json, Text};
+use json::Json;
+use text::Text;
 
 /// What a model is asked where it does not take the beginning of its answer.
 pub(crate) const GO_ON: &str =
@@ -200,7 +202,7 @@ impl Decoded {
             return;
         }
         let before = match (half.take(), low) {
-            (Some(high), Some(low)) => Some(json::join(high, low)),
+            (Some(high), Some(low)) => Some(text::join(high, low)),
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => Some(char::REPLACEMENT_CHARACTER),
         };
