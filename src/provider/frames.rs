@@ -299,6 +299,11 @@ impl Balance {
     }
 }
 
+/// Bytes at the beginning of `text` that stand between the objects of a list: its brackets, commas and blanks.
+fn between_objects(text: &[u8]) -> usize {
+    text.iter().take_while(|b| b.is_ascii_whitespace() || matches!(b, b'[' | b']' | b',')).count()
+}
+
 impl Events {
     /// Bytes of events that are not complete.
     fn held(&self) -> usize {
@@ -361,8 +366,7 @@ impl Events {
 
     /// A line that begins as JSON, outside any field.
     fn json(&mut self, line: Bytes, end: u64, ready: &mut VecDeque<Frame>) {
-        // The brackets and commas of a list stand between its objects.
-        let lead = line.iter().take_while(|b| b.is_ascii_whitespace() || matches!(b, b'[' | b']' | b',')).count();
+        let lead = between_objects(&line);
         match line.get(lead) {
             Some(b'{') => {
                 self.object.add(&line.slice(lead..));
@@ -384,8 +388,7 @@ impl Events {
             let mut data = self.object.take();
             let rest = data.split_off(close);
             ready.push_back(Frame { name: None, data, end });
-            let between = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'[' | b']' | b',');
-            let lead = rest.iter().take_while(|b| between(b)).count();
+            let lead = between_objects(&rest);
             match rest.get(lead) {
                 Some(b'{') => self.object.add(&rest.slice(lead..)),
                 Some(_) => self.add_stray(&rest),
