@@ -129,7 +129,7 @@
 //! | progress | what the active session's turn is at while one waits for it | [`domain::Progress`] |
 //! | look | how answers are shown, as `/set` changes it | [`domain::Look`] |
 //! | alert | what calls a person who looks elsewhere, when something has ended | [`domain::Alert`] |
-//! | mishap | what befell the database's files while they were open, and was mended | [`store::Store::mishap`] |
+//! | loss | the database's files are removed or replaced while they are open: what is open is saved, and the program ends | [`store::Store::loss`] |
 //! | folded | a long text in the line, or in an echo, in whose place a sign such as `[42 lines]` stands | |
 //!
 //! # Where to start reading

@@ -53,7 +53,7 @@ fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed
     let gates = store.read_blocking(Gates)?;
     let watch = open::watch(config, &opening, store.read_blocking(LastChange)?);
     let (elsewhere, ends, pending, auto_replies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (resumes, first) = (false, true);
+    let (resumes, first, rescued) = (false, true, Vec::new());
     Ok(Opened {
         store,
         opening,
@@ -67,6 +67,7 @@ fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed
         gates,
         active,
         first,
+        rescued,
     })
 }
 

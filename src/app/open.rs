@@ -10,11 +10,12 @@ use super::exit::Failed;
 use super::time_of_day::TIME_OF_DAY;
 use crate::cli::args::Args;
 use crate::config::{Config, Lease, MidStream, OnStart, Places, Preempt, QueuePosition};
-use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, Setup, UiDefaults, Watch, notices};
+use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, ScriptItem, Setup, UiDefaults, Watch, notices};
 use crate::domain::limits::REPLAY_BUFFER_BYTES;
 use crate::domain::text::one_line;
 use crate::domain::{
-    AutoReply, Clock, Entry, EntryState, Look, ModelName, Origin, Seen, Session, SessionId, SessionRef, Timestamp,
+    AutoReply, Clock, Entry, EntryState, Event, Look, ModelName, Origin, Seen, Session, SessionId, SessionRef,
+    Timestamp,
 };
 use crate::execute::Executor;
 use crate::provider::{Providers, Recorder};
@@ -22,7 +23,7 @@ use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
     ActiveSession, Adopt, AutoReplies, BeforeRunning, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere,
     LookAt, Looked, Opening, PendingEntries, QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
-    Upgrade,
+    StoreError, Upgrade, rescued,
 };
 
 /// Characters of an auto-reply in the report of a start.
@@ -64,6 +65,8 @@ pub(super) struct Opened {
     pub(super) active: Session,
     /// A session was made because there was none, or none of that name.
     pub(super) first: bool,
+    /// Copies that were saved when the database's files were gone.
+    pub(super) rescued: Vec<PathBuf>,
 }
 
 pub(super) fn database_path(args: &Args, places: &Places) -> Result<PathBuf, Failed> {
@@ -106,6 +109,7 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
     auto_replies.retain(|auto| is_ours(auto.session));
     let gates = store.read_blocking(Gates)?;
     let first = known < sessions.len();
+    let rescued = rescued(store.path(), refuge(places).as_deref());
     let watch = watch(config, &opening, since);
     let mut looked = Vec::new();
     for session in elsewhere {
@@ -126,6 +130,7 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
         gates,
         active,
         first,
+        rescued,
     })
 }
 
@@ -186,12 +191,37 @@ pub(super) fn open_store(
     now: Timestamp,
 ) -> Result<(Store, Opening), Failed> {
     let (store, opening) = Store::open(&database_path(args, places)?, now)?;
+    if let Some(folder) = refuge(places) {
+        store.save_into(folder);
+    }
     if resumes {
         // What the last exit left, and not what the person had held.
         let ids = opening.recovery.held.values().flatten().copied().collect();
         store.write_blocking(HoldEntries { ids, held: false })?;
     }
     Ok((store, opening))
+}
+
+/// Where the database is saved when its folder is removed: beside the log.
+fn refuge(places: &Places) -> Option<PathBuf> {
+    Some(places.log()?.parent()?.to_owned())
+}
+
+/// Closes the database. All is committed.
+///
+/// # Errors
+/// Its files were removed or replaced while it was open.
+pub(super) fn close(store: Store) -> Result<(), Failed> {
+    let closed = store.clone();
+    store.close();
+    closed.is_lost().map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Tells a program that reads along that the database's files are gone. A person reads it when the program ends.
+pub(super) async fn say_lost(handle: &Handle, json: bool, error: &StoreError) {
+    if json {
+        handle.script(ScriptItem::event(Event::Error { line: None, text: error.to_string() })).await;
+    }
 }
 
 fn created(store: &Store, sessions: &mut Vec<Session>, create: CreateSession) -> Result<Session, Failed> {
@@ -359,6 +389,7 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
     };
     let recovery = &opened.opening.recovery;
     let mut lines: Vec<String> = opened.store.upgraded().map(upgrade_report).into_iter().collect();
+    lines.extend(rescue_report(&opened.rescued));
     for cut in &recovery.interrupted {
         lines.push(format!(
             "[{}] an answer was cut when chatmux ended: {} bytes of it are kept, marked interrupted",
@@ -381,6 +412,16 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
     }
     lines.extend(opened.auto_replies.iter().map(|auto| loop_report(auto, &name(auto.session), opened.resumes)));
     lines
+}
+
+/// That there are copies of a database whose files were gone: a service that starts again by itself has begun a new one.
+fn rescue_report(rescued: &[PathBuf]) -> Option<String> {
+    let newest = rescued.last()?.display();
+    let more = if rescued.len() > 1 { format!(" (and {} more)", rescued.len() - 1) } else { String::new() };
+    Some(format!(
+        "{newest} holds the sessions of a database that was removed or replaced while it was in use{more}: \
+         chatmux --db FILE opens it; remove or rename it when you need it no more"
+    ))
 }
 
 /// What becomes of a loop that lives since before this start.

@@ -23,9 +23,9 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, started_by: Sta
     // The reader waits for a line that will not come.
     runtime.shutdown_background();
     let left = store.read_blocking(LeasedBy(process));
-    store.close();
+    open::close(store)?;
     match outcome? {
-        End::Left => Ok(OK),
+        End::Left | End::DatabaseLost => Ok(OK),
         // It was handed over, for there is no guardian.
         End::Detached => work::start(args, &left?).map(|()| OK),
         End::Signal(signal) => Ok(SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0))),
@@ -69,6 +69,7 @@ async fn converse(
     let ui::Terminal { display, input } =
         terminal.map_err(|error| anyhow::Error::new(error).context("the terminal cannot be used"))?;
     let (store, draft) = (opened.store.clone(), opened.active.draft.clone());
+    let watched = store.clone();
     let front = Front::terminal(display.frames, display.ready);
     let handle = open::coordinate(opened, config, &open::providers(config)?, front);
     let mut executor = open::executor(handle.clone(), store, config, Origin::User, columns);
@@ -87,7 +88,7 @@ async fn converse(
     };
     ui::guard::leave();
     guardian::leave_terminal(Some(guardian)).map_err(anyhow::Error::new)?;
-    Ok(work::serve(&handle, false).await.map_or(End::Left, End::Signal))
+    Ok(work::serve(&handle, &watched, false, false).await.map_or(End::Left, End::Signal))
 }
 
 /// Terminals that join, as far as they can be told by what they say of themselves. A line in the prompt is laid out by that, and one

@@ -57,7 +57,7 @@ impl Play {
         let outcome = runtime.block_on(self.play(opened, config, input));
         runtime.shutdown_background();
         let left = store.read_blocking(LeasedBy(process));
-        store.close();
+        open::close(store)?;
         let Outcome { verdict, written, signal } = outcome?;
         if verdict.detached {
             work::start(args, &left?)?;
@@ -92,7 +92,8 @@ impl Play {
         for text in self.notices {
             handle.script(ScriptItem::event(Event::Notice { text })).await;
         }
-        let executor: Executor = open::executor(handle, store, config, Origin::Script, || SCRIPT_COLUMNS);
+        let lost = store.clone();
+        let executor: Executor = open::executor(handle.clone(), store, config, Origin::Script, || SCRIPT_COLUMNS);
         let script = Script { executor, fail_fast: self.fail_fast, enough: enough.clone(), numbered: self.numbered };
         let mut signals = signals::listen();
         let script = script.run(input);
@@ -101,6 +102,10 @@ impl Play {
         let verdict = loop {
             tokio::select! {
                 verdict = &mut script => break verdict,
+                error = lost.lost(), if !enough.is_cancelled() => {
+                    open::say_lost(&handle, self.json, &error).await;
+                    enough.cancel();
+                }
                 Some(number) = signals.recv() => {
                     let impatient = signal.replace(number).is_some();
                     enough.cancel();
@@ -110,6 +115,7 @@ impl Play {
                 }
             }
         };
+        drop(handle);
         // The coordinator has ended with the script, so the writer has all there is. A reader that does not read is waited for,
         // but not once a signal wants an end.
         let impatient = async {

@@ -16,6 +16,7 @@ use crate::config::{Config, Places};
 use crate::coordinator::{Front, Handle, ScriptItem, Which};
 use crate::domain::{Event, SessionId};
 use crate::script::writer::{self, Writer, Written};
+use crate::store::Store;
 
 /// `chatmux work`: runs what is queued and nobody runs, until nothing is left; with `watch`, until a signal comes.
 pub(super) fn run(
@@ -44,13 +45,13 @@ pub(super) fn run(
         for text in notices {
             handle.script(ScriptItem::event(Event::Notice { text })).await;
         }
-        let signal = serve(&handle, watch).await;
+        let signal = serve(&handle, &store, watch, args.json).await;
         drop(handle);
         let written = written.await.unwrap_or(Written { closed: false, failed: 1 });
         Ok::<_, Failed>((signal, written))
     });
     runtime.shutdown_background();
-    store.close();
+    open::close(store)?;
     let (signal, written) = outcome?;
     Ok(match signal {
         Some(signal) => SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)),
@@ -59,8 +60,9 @@ pub(super) fn run(
     })
 }
 
-/// Waits until nothing is left to run here, or for ever with `watch`, or for the signal that is given then. All is committed.
-pub(super) async fn serve(handle: &Handle, watch: bool) -> Option<i32> {
+/// Waits until nothing is left to run here, or for ever with `watch`, or for the signal that is given then, or until the database's
+/// files are gone. All is committed. With `json` a program reads along.
+pub(super) async fn serve(handle: &Handle, store: &Store, watch: bool, json: bool) -> Option<i32> {
     let mut signals = signals::listen();
     let idle = async {
         // An error: the coordinator has ended, and there is nothing left.
@@ -71,6 +73,10 @@ pub(super) async fn serve(handle: &Handle, watch: bool) -> Option<i32> {
     };
     let signal = tokio::select! {
         () = idle => None,
+        error = store.lost() => {
+            open::say_lost(handle, json, &error).await;
+            None
+        }
         Some(signal) = signals.recv() => Some(signal),
     };
     if let Err(error) = handle.quit(None).await {

@@ -62,6 +62,11 @@ impl Coordinator {
                 c.turn_lost(session);
                 c.look_at(session, false);
             }
+            // How far it came is in what was saved.
+            Err(error) if error.is_lost() => {
+                c.not_judged(session, judge.as_ref());
+                c.turn_lost(session);
+            }
             Err(error) if c.quit_begun && attempt >= LAST_ATTEMPTS => {
                 // What the checkpoints brought to the disk is there; the next start marks it as interrupted.
                 c.store_trouble(&error);
@@ -110,7 +115,8 @@ impl Coordinator {
         }
     }
 
-    /// Another process has taken the session over, and has decided what became of the turn: a look at it tells.
+    /// Another process has taken the session over, and has decided what became of the turn: a look at it tells. Or the database's files
+    /// are gone, and nobody decides any more.
     fn turn_lost(&mut self, session: SessionId) {
         let Some(live) = self.sessions.get_mut(&session) else { return };
         let Some(turn) = live.turn.take() else { return };

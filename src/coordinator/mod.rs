@@ -297,7 +297,7 @@ impl Coordinator {
         coordinator.find_loops(setup.auto_replies, setup.resume_auto_replies);
         setup.elsewhere.into_iter().for_each(|looked| coordinator.find_elsewhere(looked));
         coordinator.enter(setup.active, true);
-        coordinator.hear_of_mishaps(coordinator.store.clone());
+        coordinator.hear_of_losses(coordinator.store.clone());
         coordinator
     }
 
@@ -334,6 +334,8 @@ impl Coordinator {
                 Effect::Discard { session, entry } => self.discard(session, entry),
                 Effect::Gate { model, until } => self.gate(model, until, !holds),
                 Effect::HoldSession { session, until } => self.hold_until(session, until),
+                // Without its files nothing was committed.
+                Effect::Idle(_) if self.store.is_lost().is_some() => {}
                 Effect::Idle(session) => self.emit(Event::Idle { session }, None),
             }
         }

@@ -197,7 +197,7 @@ impl Coordinator {
         self.after(commit, move |c, result| {
             if let Err(error) = result {
                 c.store_trouble(&error);
-                if !c.quit_begun {
+                if !c.quit_begun && !error.is_lost() {
                     // What is said to be cancelled does not come back with the next start.
                     return c.later(tokio::time::sleep(STORE_TROUBLE), move |c, ()| c.discard(session, entry));
                 }
@@ -277,6 +277,10 @@ impl Coordinator {
 
     /// Says that the store failed, once a trouble, and `more`.
     pub(super) fn say_trouble(&mut self, error: &StoreError, more: &str) {
+        if error.is_gone() {
+            // That is said by itself, once.
+            return;
+        }
         let text = error.to_string();
         if self.trouble.as_ref() != Some(&text) {
             tracing::error!(%error, "the store failed");
@@ -292,16 +296,18 @@ impl Coordinator {
         }
     }
 
-    /// Says what befell the database's files and was mended, as long as the store lives.
-    pub(super) fn hear_of_mishaps(&mut self, mut store: Store) {
+    /// Says that the database's files are gone and could not be saved yet, as long as the store runs. What follows is the end of the
+    /// program, which says the rest.
+    pub(super) fn hear_of_losses(&mut self, mut store: Store) {
         let next = async move {
-            let mishap = store.mishap().await;
-            (store, mishap)
+            let loss = store.loss().await;
+            (store, loss)
         };
-        self.later(next, |c, (store, mishap)| {
-            if let Some(text) = mishap {
-                c.notice(text);
-                c.hear_of_mishaps(store);
+        self.later(next, |c, (store, loss)| {
+            let Some(error) = loss else { return };
+            if !error.is_lost() {
+                c.notice(error.to_string());
+                c.hear_of_losses(store);
             }
         });
     }

@@ -56,6 +56,8 @@ pub enum End {
     Signal(i32),
     /// The terminal cannot be read.
     Failed(String),
+    /// The database's files are gone, and what was open is saved.
+    DatabaseLost,
 }
 
 /// What stands in the next line, or the end.
@@ -103,6 +105,7 @@ impl Repl {
                             break Err(End::Signal(signal));
                         }
                     }
+                    _ = self.executor.store.lost() => break Err(End::DatabaseLost),
                     read = reads.recv() => break Ok(read),
                     draft = drafts.next(), if has_line => self.executor.handle.keep_draft(draft).await,
                 }
@@ -352,7 +355,7 @@ impl Repl {
 fn last_draft(end: &End, has_line: bool, cut_off: impl FnOnce() -> Option<String>) -> Option<String> {
     match end {
         End::Left | End::Detached => has_line.then(String::new),
-        End::Signal(_) | End::Failed(_) => cut_off(),
+        End::Signal(_) | End::Failed(_) | End::DatabaseLost => cut_off(),
     }
 }
 

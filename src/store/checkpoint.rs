@@ -36,20 +36,20 @@ impl Journal {
     }
 
     /// The next job; `None`: none came for so long. What was committed before may have made the journal too long: then it is cut first,
-    /// or in between while no job comes.
+    /// or in between while no job comes. Without `conn` it is left alone.
     pub(super) fn receive(
         &mut self,
         mail: &Receiver<Mail>,
-        conn: &Connection,
+        conn: Option<&Connection>,
         patience: Duration,
     ) -> Result<Option<Mail>, RecvError> {
         let end = Instant::now() + patience;
         loop {
             let now = Instant::now();
-            match self.due(now) {
-                Some(due) if due <= now => self.cut(conn),
+            match conn.and_then(|conn| Some((self.due(now)?, conn))) {
+                Some((due, conn)) if due <= now => self.cut(conn),
                 _ if end <= now => return Ok(None),
-                due => match mail.recv_timeout(due.map_or(end, |due| due.min(end)) - now) {
+                due => match mail.recv_timeout(due.map_or(end, |(due, _)| due.min(end)) - now) {
                     Ok(mail) => return Ok(Some(mail)),
                     Err(RecvTimeoutError::Disconnected) => return Err(RecvError),
                     Err(RecvTimeoutError::Timeout) => {}

@@ -1,11 +1,13 @@
 //! What can go wrong with the store, in types where a caller branches and in words for the person who has to mend it.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use super::open::sibling;
 use crate::domain::attachment::MAX_ATTACHED_FILES;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::domain::{EntryId, EntryState, MessageId, SessionName, SessionRef};
@@ -146,21 +148,14 @@ pub enum Trouble {
         "cannot grow: free some space on its disk, or raise the limit (quota, ulimit -f); what was acknowledged is kept"
     )]
     Full,
-    /// It was removed while it was open, and a copy of what is open could not take its place.
-    #[error("was removed while chatmux used it, and cannot be written back ({0}): mend that")]
-    Removed(String),
-    /// It was removed while it was open, and another chatmux has written it back without this.
-    #[error("was removed while chatmux used it, and another chatmux has written it back: send that again")]
-    WrittenBack,
-    /// Its folder was removed while it was open.
-    #[error("was removed with its folder while chatmux used it: make the folder again, then it is written back")]
-    FolderGone,
-    /// Another file took its place while it was open; where what was open was saved.
-    #[error("was replaced by another file while chatmux used it: {}", rescued(.0.as_deref()))]
-    Replaced(Option<PathBuf>),
-    /// Its journal was removed while several programs had it open.
-    #[error("lost its journal (-wal, -shm) while several programs use it: end the others, then chatmux goes on")]
-    JournalGone,
+    /// Its files were removed or replaced while it was open, and what is open could not be saved yet, for this reason.
+    #[error(
+        "{0} while chatmux used it, and what is open could not be saved yet ({1}): mend that; it is tried again every 2 s"
+    )]
+    Unsaved(Loss, String),
+    /// Its files were removed or replaced while it was open. Nothing more is written.
+    #[error("{0}")]
+    Lost(Box<Lost>),
     /// Damaged.
     #[error("is damaged ({0}): restore it from a backup, or use another with --db")]
     Corrupt(String),
@@ -178,14 +173,65 @@ pub enum Trouble {
     Refused(String),
 }
 
-/// What there is of a replaced database, and the remedy.
-fn rescued(rescue: Option<&Path>) -> String {
-    match rescue {
-        Some(rescue) => {
-            format!("what was open is saved as {}; put the old file back, or start chatmux again", rescue.display())
+/// What is gone of a database that is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Loss {
+    /// The database itself, perhaps with its folder.
+    #[error("was removed")]
+    Removed,
+    /// Another file stands at its path.
+    #[error("was replaced by another file")]
+    Replaced,
+    /// Its journal, or the memory that its users share.
+    #[error("lost its journal (-wal, -shm)")]
+    Journal,
+}
+
+/// A database whose files are gone, and what was saved of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// What is gone.
+    pub loss: Loss,
+    /// Where all that was acknowledged is saved, or why it is not.
+    pub saved: Result<PathBuf, String>,
+    /// Where the database stood.
+    pub path: PathBuf,
+    /// Its folder is gone too.
+    pub without_folder: bool,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { loss, saved, path, without_folder } = self;
+        let saved = match saved {
+            Ok(saved) => saved,
+            Err(why) => return write!(f, "{loss} while chatmux used it, and what was open could not be saved ({why})"),
+        };
+        write!(f, "{loss} while chatmux used it; all that was acknowledged is saved in {}. ", saved.display())?;
+        let [saved, db] = [saved.as_path(), path].map(quoted);
+        write!(
+            f,
+            "Go on with it there: chatmux --db {saved}; or end every chatmux that uses the old one, and put it back: "
+        )?;
+        match loss {
+            Loss::Replaced => write!(f, "move the other file away, then mv {saved} {db}"),
+            Loss::Removed if *without_folder => {
+                let folder = path.parent().map(quoted).unwrap_or_default();
+                write!(f, "mkdir -p {folder}; mv {saved} {db}")
+            }
+            Loss::Removed | Loss::Journal => {
+                let [journal, shared] = ["-wal", "-shm"].map(|end| quoted(&sibling(path, end)));
+                write!(f, "rm -f {db} {journal} {shared}; mv {saved} {db}")
+            }
         }
-        None => "put the old file back, or start chatmux again".to_owned(),
     }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn mib(bytes: usize) -> String {
@@ -224,6 +270,21 @@ impl StoreError {
     /// Whether the database as such is at fault, rather than what was asked of it.
     pub const fn is_unusable(&self) -> bool {
         matches!(self, Self::Unusable { .. } | Self::Closed)
+    }
+
+    /// Whether the database's files are gone and nothing more is tried: the program has to end.
+    pub const fn is_lost(&self) -> bool {
+        matches!(self, Self::Unusable { trouble: Trouble::Lost(_), .. })
+    }
+
+    /// Whether the database's files are gone: nothing is written any more.
+    pub const fn is_gone(&self) -> bool {
+        matches!(self, Self::Unusable { trouble: Trouble::Lost(_) | Trouble::Unsaved(..), .. })
+    }
+
+    /// Whether the database's files are gone, and all that was acknowledged is saved.
+    pub(super) fn is_saved(&self) -> bool {
+        matches!(self, Self::Unusable { trouble: Trouble::Lost(lost), .. } if lost.saved.is_ok())
     }
 
     /// Whether another program's lock was in the way.

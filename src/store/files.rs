@@ -2,12 +2,12 @@
 //! and what is written into it then is gone with the process: so the writer looks before each transaction, and before it
 //! acknowledges one. A look costs about a microsecond a file.
 
-use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::error::Loss;
 use super::open::sibling;
 
 /// Which file it is, whatever it is called.
@@ -24,25 +24,13 @@ impl Inode {
     }
 }
 
-impl fmt::Display for Inode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.device, self.number)
-    }
-}
-
 /// What a look found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// All is as it was opened.
     Ours,
-    /// Nothing stands at the database's path.
-    Removed,
-    /// Its folder is gone too.
-    FolderGone,
-    /// Another file stands there.
-    Replaced,
-    /// The journal, or the memory that its users share, is gone or another one.
-    JournalGone,
+    /// The database, its journal, or the memory that its users share is gone, or another file.
+    Gone(Loss),
     /// The file of the lock that says who lives is gone, or another one.
     LockGone,
 }
@@ -79,27 +67,17 @@ impl Files {
         &self.db
     }
 
-    /// A note that the database which is open is written back as `copy`, for others who have it open.
-    pub(super) fn written_back_as(&self, copy: Inode) -> String {
-        format!("{} {copy}", self.inode)
-    }
-
-    /// Whether what stands at the path is the one that is open, written back: `notes` are all that were left, in their order.
-    pub(super) fn is_written_back(&self, notes: &str) -> bool {
-        let now = notes
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .fold(self.inode.to_string(), |now, (before, after)| if now == before { after.to_owned() } else { now });
-        Inode::at(&self.db).is_ok_and(|found| found != self.inode && found.to_string() == now)
+    /// Takes what stands at the lock's path for the one that is held.
+    pub(super) fn note_lock(&mut self) {
+        self.lock.1 = Inode::at(&self.lock.0).ok();
     }
 
     /// Looks. What cannot be looked at (a network's file system at a bad moment) counts as ours: SQLite will say what is wrong.
     pub(super) fn look(&self) -> Place {
         let gone = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
         match Inode::at(&self.db) {
-            Ok(found) if found != self.inode => Place::Replaced,
-            Err(error) if gone(&error) && self.db.parent().is_some_and(Path::is_dir) => Place::Removed,
-            Err(error) if gone(&error) => Place::FolderGone,
+            Ok(found) if found != self.inode => Place::Gone(Loss::Replaced),
+            Err(error) if gone(&error) => Place::Gone(Loss::Removed),
             Ok(_) | Err(_) => {
                 let missed = |(path, before): &(PathBuf, Option<Inode>)| match (before, Inode::at(path)) {
                     (Some(before), Ok(now)) => *before != now,
@@ -107,7 +85,7 @@ impl Files {
                     (None, _) => false,
                 };
                 match () {
-                    () if self.beside.iter().any(missed) => Place::JournalGone,
+                    () if self.beside.iter().any(missed) => Place::Gone(Loss::Journal),
                     () if missed(&self.lock) => Place::LockGone,
                     () => Place::Ours,
                 }

@@ -2,7 +2,7 @@
 //! are lanes; they differ in the loop that takes the jobs.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::task::{Context, Poll};
@@ -27,13 +27,9 @@ pub(super) enum Mail {
     Job(Box<dyn Job>),
     /// Ends the thread after all that came before; the sender is dropped once the connection is closed.
     Close(SyncSender<()>),
-    /// Closes the connection and drops the sender; opens another one when the other sender is gone.
-    Pause(SyncSender<()>, Receiver<()>),
+    /// Where to save what is open if the database's folder is gone; for the writer.
+    Refuge(PathBuf),
 }
-
-/// A lane that has closed its connection, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Paused(#[allow(dead_code, reason = "its end is the message")] SyncSender<()>);
 
 struct Task<F, T, R> {
     operation: Option<F>,
@@ -127,14 +123,10 @@ impl Lane {
         }
     }
 
-    /// Has the lane close its connection after all that was submitted before, and blocks until it has. `None`: it has ended.
-    pub(super) fn pause(&self) -> Option<Paused> {
-        let (closed, is_closed) = sync_channel(1);
-        let (paused, until) = sync_channel(1);
-        self.0.send(Mail::Pause(closed, until)).ok()?;
-        // Never sent on: the end of the channel is the message.
-        let _closed = is_closed.recv();
-        Some(Paused(paused))
+    /// Tells the writer where to save what is open if the database's folder is gone.
+    pub(super) fn refuge(&self, folder: PathBuf) {
+        // A lane that has ended saves nothing.
+        let _ = self.0.send(Mail::Refuge(folder));
     }
 
     /// Ends the lane after all that was submitted before, and blocks until its connection is closed.

@@ -28,7 +28,7 @@
 //!   (`nBackfill` in `walCheckpoint`), so the next one copies it again; until then the journal keeps it.
 //! - A failed copy fails no commit (`sqlite3WalDefaultHook`): that is in the journal already.
 //!
-//! Files that are removed or replaced under the open database are `mend.rs`'s business.
+//! Files that are removed or replaced under the open database are `rescue.rs`'s business.
 //!
 //! # Who lives
 //!
@@ -52,12 +52,12 @@ mod lane;
 mod leases;
 mod listing;
 mod look;
-mod mend;
 mod open;
 mod output;
 mod process;
 mod reader;
 mod recover;
+mod rescue;
 mod sessions;
 mod snapshot;
 mod sql;
@@ -94,7 +94,7 @@ pub use entries::{
     CancelEntries, ContinueTurn, Enqueue, FindEntry, HoldEntries, HurryEntries, MoveEntry, PendingEntries,
     RequeueEntries, SetPriority,
 };
-pub use error::{StoreError, Trouble};
+pub use error::{Loss, Lost, StoreError, Trouble};
 pub use gates::{Gates, SetGate};
 pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
@@ -106,6 +106,7 @@ pub use look::{BeforeRunning, EndedEntry, Lease, LookAt, Looked};
 pub use output::{Behind, OutputSince};
 pub use process::Identity;
 pub use recover::{Interrupted, Recovery};
+pub use rescue::rescued;
 pub use sessions::{
     ActiveSession, CloseSession, CreateSession, DeleteSession, FindSession, RenameSession, ReopenSession, SessionEnd,
     SessionEnds, SessionSummaries, SessionSummary, Sessions, SetActive, SetDraft, SetModel, SetNotify, SetSeen,
@@ -178,7 +179,7 @@ pub struct Store {
     writer: Lane,
     reader: Lane,
     counters: Arc<writer::Counters>,
-    mishaps: watch::Receiver<String>,
+    losses: watch::Receiver<Option<StoreError>>,
     path: Arc<Path>,
     upgraded: Option<Arc<Upgrade>>,
 }
@@ -216,26 +217,25 @@ impl Store {
         let open::Opened { conn, path, presence, process, upgraded, .. } = found;
         let failed = |e: std::io::Error| StoreError::io(&path, &e);
         let files = files::Files::of(&path, presence.is_some()).map_err(failed)?;
-        let reader = reader::Reader { conn: Some(open::reader(&path)?), path: path.clone() };
+        let reader = reader::Reader { conn: open::reader(&path)?, path: path.clone() };
         let reader = Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?;
         let counters = Arc::new(writer::Counters::default());
-        let (mishaps, befell) = watch::channel(String::new());
+        let (losses, lost) = watch::channel(None);
         let writer = writer::Writer {
             conn,
             path: path.clone(),
             files,
-            place: files::Place::Ours,
             rescue: None,
+            refuge: None,
             last_error: None,
-            reader: reader.clone(),
-            mishaps,
+            losses,
             counters: Arc::clone(&counters),
             presence,
             process,
         };
         let writer = Lane::start("chatmux-store", QUEUE_JOBS, move |mail| writer.run(&mail)).map_err(failed)?;
         let (path, upgraded) = (PathBuf::from(&path).into(), upgraded.map(Arc::new));
-        Ok(Self { writer, reader, counters, mishaps: befell, path, upgraded })
+        Ok(Self { writer, reader, counters, losses: lost, path, upgraded })
     }
 
     /// The upgrade that this opening or visit did, if the schema was an older one.
@@ -295,11 +295,39 @@ impl Store {
         self.reader.blocking(move |conn| operation.fetch(conn))
     }
 
-    /// Waits until something befell the database's files that was mended, and gives it in words for the person. Each is given once
-    /// to this handle, and to the clones that are made before. `None` when the writer has ended.
-    pub async fn mishap(&mut self) -> Option<String> {
-        self.mishaps.changed().await.ok()?;
-        Some(self.mishaps.borrow_and_update().clone())
+    /// Where to save what is open if the database's files and their folder are removed.
+    pub fn save_into(&self, folder: PathBuf) {
+        self.writer.refuge(folder);
+    }
+
+    /// Waits for news of files that are gone, and gives what every write is answered with from then on: first that what is open could
+    /// not be saved yet ([`Trouble::Unsaved`]), if so, and then the end of it ([`Trouble::Lost`]). Each is given once to this handle, and to
+    /// the clones that are made before. `None` when the writer has ended.
+    pub async fn loss(&mut self) -> Option<StoreError> {
+        loop {
+            self.losses.changed().await.ok()?;
+            if let Some(error) = self.losses.borrow_and_update().clone() {
+                return Some(error);
+            }
+        }
+    }
+
+    /// Waits until the database's files are gone and what was open is saved, or cannot be: then the program has to end. For ever
+    /// where the writer has ended.
+    pub async fn lost(&self) -> StoreError {
+        let mut losses = self.losses.clone();
+        let is_lost = |error: &Option<StoreError>| error.as_ref().is_some_and(StoreError::is_lost);
+        if let Ok(error) = losses.wait_for(is_lost).await
+            && let Some(error) = error.clone()
+        {
+            return error;
+        }
+        std::future::pending().await
+    }
+
+    /// [`Store::lost`], if it is.
+    pub fn is_lost(&self) -> Option<StoreError> {
+        self.losses.borrow().clone().filter(StoreError::is_lost)
     }
 
     /// What the writer did so far.

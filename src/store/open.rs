@@ -2,7 +2,7 @@
 //! wrong with a path that a person gave.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -13,7 +13,7 @@ use rusqlite_migration::{M, Migrations};
 
 use super::process::Identity;
 use super::upgrade::{self, Upgrade};
-use super::{BUSY_TIMEOUT, StoreError, Trouble, leases, mend};
+use super::{BUSY_TIMEOUT, StoreError, Trouble, leases};
 use crate::domain::ProcessId;
 
 /// Every schema change since the first, in order. Released ones are never touched again.
@@ -42,9 +42,6 @@ const WRITE_BITS: u32 = 0o222;
 
 /// How long to pause between two looks at a lock that another process holds while it opens.
 pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(5);
-/// How long a copy may have two names while it is placed: that takes one flush of the folder, and a slow disk needs far less than
-/// this for it. Only a database that has two names waits.
-const PLACING: Duration = Duration::from_secs(1);
 /// Pages of journal before it is copied into the database (SQLite's own default, 4 MiB).
 const CHECKPOINT_PAGES: i64 = 1_000;
 /// The journal file is cut to this after a checkpoint, in bytes.
@@ -78,8 +75,6 @@ impl Presence {
         loop {
             // Exclusive first each time: a holder that died while it opened has left its work to us.
             if try_lock(db, file.try_lock())? {
-                // Nobody lives who could read what is noted there.
-                file.set_len(0).map_err(|e| StoreError::io(db, &e))?;
                 return Ok((Self(file), true));
             }
             if try_lock(db, file.try_lock_shared())? {
@@ -90,6 +85,12 @@ impl Presence {
             }
             thread::sleep(LOCK_PAUSE);
         }
+    }
+
+    /// Takes the lock beside others, if nobody has it for itself alone at this moment.
+    pub(super) fn join(db: &Path) -> Result<Option<Self>, StoreError> {
+        let file = Self::file(db)?;
+        Ok(try_lock(db, file.try_lock_shared())?.then_some(Self(file)))
     }
 
     /// Takes the lock for itself alone, if nobody has it at this moment.
@@ -110,32 +111,15 @@ impl Presence {
         }
         Ok(())
     }
-}
 
-impl Presence {
     fn file(db: &Path) -> Result<File, StoreError> {
         let path = sibling(db, ".lock");
-        // What is noted there, and cut off, is not to be somebody's file elsewhere.
+        // It is not to be somebody's file elsewhere.
         if fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_file()) {
             let trouble = format!("{} is no file of its own: remove it", path.display());
             return Err(StoreError::unusable(db, Trouble::Io(trouble)));
         }
         create(&path, db)
-    }
-
-    /// Leaves a line for all who live now, in the lock's file, which each of them has open whatever becomes of its name.
-    pub(super) fn note(&self, line: &str) -> std::io::Result<()> {
-        let mut file = &self.0;
-        file.seek(SeekFrom::End(0))?;
-        file.write_all(format!("{line}\n").as_bytes())
-    }
-
-    /// What was noted since somebody lived here alone.
-    pub(super) fn notes(&self) -> std::io::Result<String> {
-        let (mut file, mut text) = (&self.0, String::new());
-        file.seek(SeekFrom::Start(0))?;
-        file.read_to_string(&mut text)?;
-        Ok(text)
     }
 }
 
@@ -210,15 +194,6 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
 /// Refuses a file that has another name, a hard link: who opens it there keeps another journal and another lock beside it, and
 /// neither sees what the other writes. One that gets another name while it is open goes on: nobody can open it there.
 pub(super) fn has_one_name(path: &Path) -> Result<(), StoreError> {
-    if names_of(path) < 2 {
-        return Ok(());
-    }
-    // Another chatmux may be placing a copy of it (`mend`).
-    thread::sleep(PLACING);
-    if names_of(path) < 2 {
-        return Ok(());
-    }
-    mend::remove_left_copies(path);
     match names_of(path) {
         0 | 1 => Ok(()),
         names => Err(StoreError::unusable(path, Trouble::OtherNames(names - 1))),
@@ -251,7 +226,7 @@ pub(super) fn may_be_written(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Makes the missing ones of `folder` and its parents; what exists keeps its mode.
-fn create_folders(folder: &Path) -> std::io::Result<()> {
+pub(super) fn create_folders(folder: &Path) -> std::io::Result<()> {
     if folder.exists() {
         return Ok(());
     }

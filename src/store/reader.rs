@@ -6,20 +6,19 @@ use std::sync::mpsc::Receiver;
 
 use rusqlite::Connection;
 
+use super::StoreError;
 use super::lane::{Job, Mail};
-use super::{StoreError, open};
 
 /// The reader's thread: what it owns, for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Reader {
-    /// `None` after it could not be opened anew: each read tries again.
-    pub(super) conn: Option<Connection>,
+    pub(super) conn: Connection,
     pub(super) path: PathBuf,
 }
 
 impl Reader {
     /// Runs until the last handle is gone or one of them closes the store.
-    pub(super) fn run(mut self, mail: &Receiver<Mail>) {
+    pub(super) fn run(self, mail: &Receiver<Mail>) {
         let mut closing = None;
         while closing.is_none()
             && let Ok(item) = mail.recv()
@@ -30,23 +29,15 @@ impl Reader {
                     job.finish(error.as_ref());
                 }
                 Mail::Close(done) => closing = Some(done),
-                Mail::Pause(closed, until) => {
-                    self.conn = None;
-                    drop(closed);
-                    // Never sent on.
-                    let _mended = until.recv();
-                }
+                Mail::Refuge(_) => {}
             }
         }
         drop(self.conn);
         drop(closing);
     }
 
-    fn snapshot(&mut self, job: &mut dyn Job) -> Result<(), StoreError> {
-        let conn = match &mut self.conn {
-            Some(conn) => conn,
-            none => none.insert(open::reader(&self.path)?),
-        };
+    fn snapshot(&self, job: &mut dyn Job) -> Result<(), StoreError> {
+        let conn = &self.conn;
         conn.prepare_cached("BEGIN")?.execute([])?;
         let outcome = job.run(conn, &self.path);
         if !conn.is_autocommit() {

@@ -12,9 +12,10 @@ use tokio::sync::watch;
 
 use super::StoreError;
 use super::checkpoint::Journal;
-use super::files::{Files, Place};
-use super::lane::{Job, Lane, Mail};
+use super::files::Files;
+use super::lane::{Job, Mail};
 use super::open::Presence;
+use super::rescue::Rescue;
 use crate::domain::ProcessId;
 
 /// Operations in one transaction. More would only make the first of them wait longer.
@@ -37,16 +38,14 @@ pub(super) struct Writer {
     pub(super) path: PathBuf,
     /// What `conn` has open.
     pub(super) files: Files,
-    /// What the last look at them found.
-    pub(super) place: Place,
-    /// Where what was open was saved, when another file took its place.
-    pub(super) rescue: Option<PathBuf>,
+    /// They are gone.
+    pub(super) rescue: Option<Rescue>,
+    /// Where what is open is saved if the folder is gone too.
+    pub(super) refuge: Option<PathBuf>,
     /// Of the last transaction.
     pub(super) last_error: Option<StoreError>,
-    /// Has the same files open.
-    pub(super) reader: Lane,
-    /// What befell the files and was mended, for people.
-    pub(super) mishaps: watch::Sender<String>,
+    /// That the files are gone, for who listens.
+    pub(super) losses: watch::Sender<Option<StoreError>>,
     pub(super) counters: Arc<Counters>,
     /// Says to other processes that this one lives; let go after the connection.
     pub(super) presence: Option<Presence>,
@@ -60,13 +59,12 @@ impl Writer {
         let mut closing = None;
         let mut journal = Journal::of(&self.path);
         while closing.is_none() {
-            let first = match journal.receive(mail, &self.conn, LOOK) {
+            self.look();
+            // Without its files nothing may be copied from the journal.
+            let conn = self.rescue.is_none().then_some(&self.conn);
+            let first = match journal.receive(mail, conn, LOOK) {
                 Ok(Some(first)) => first,
-                Ok(None) => {
-                    // Before somebody begins a new database where nothing stands. What cannot be mended is said to who writes.
-                    let _ = self.stay();
-                    continue;
-                }
+                Ok(None) => continue,
                 Err(_) => break,
             };
             let mut batch = Vec::new();
@@ -78,16 +76,16 @@ impl Writer {
                         closing = Some(done);
                         break;
                     }
-                    // Its connection is never in its own way.
-                    Mail::Pause(..) => {}
+                    Mail::Refuge(folder) => self.refuge = Some(folder),
                 }
                 next = if batch.len() < BATCH_OPERATIONS { mail.try_recv().ok() } else { None };
             }
             self.commit_all(batch);
         }
-        // It is the last chance for what was taken away; what cannot be done is in the log.
-        let _ = self.stay();
-        if self.process.is_some() {
+        // The last chance for what was removed.
+        self.look();
+        self.end_rescue();
+        if self.process.is_some() && self.rescue.is_none() {
             self.leave();
         }
         let Self { conn, presence, .. } = self;
@@ -121,19 +119,24 @@ impl Writer {
             self.last_error = outcome.as_ref().err().cloned();
             self.counters.operations.fetch_add(ran.len() as u64, Ordering::Relaxed);
             self.counters.commits.fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
+            // A lock that could not be made again takes nothing from what is committed.
+            if outcome.is_ok() && self.check_files().is_err() && self.rescue.is_some() {
+                self.acknowledge_when_saved(ran);
+                continue;
+            }
             for job in ran {
                 job.finish(outcome.as_ref().err());
             }
         }
     }
 
-    /// Moves what it ran into `ran`. After an error none of that is in the database at the path.
+    /// Moves what it ran into `ran`. After an error none of that is in the database.
     fn transaction(
         &mut self,
         waiting: &mut impl ExactSizeIterator<Item = Box<dyn Job>>,
         ran: &mut Vec<Box<dyn Job>>,
     ) -> Result<(), StoreError> {
-        if let Err(error) = self.stay().and_then(|_| self.execute("BEGIN IMMEDIATE")) {
+        if let Err(error) = self.check_files().and_then(|()| self.execute("BEGIN IMMEDIATE")) {
             ran.extend(waiting);
             return Err(error);
         }
@@ -144,12 +147,12 @@ impl Writer {
             ran.push(job);
             outcome?;
         }
-        if let Err(error) = self.execute("COMMIT").map_err(|e| e.at(&self.path)) {
+        let committed = self.execute("COMMIT").map_err(|e| e.at(&self.path));
+        if committed.is_err() {
             self.leave_transaction();
             self.blot_out();
-            return Err(error);
         }
-        self.stay_with_commit()
+        committed
     }
 
     /// A commit whose flush failed has been written all the same: SQLite takes it for undone and writes the next one over it, but
@@ -180,7 +183,7 @@ impl Writer {
         self.execute("RELEASE operation")
     }
 
-    fn leave_transaction(&self) {
+    pub(super) fn leave_transaction(&self) {
         if !self.conn.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {
@@ -188,7 +191,7 @@ impl Writer {
         }
     }
 
-    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+    pub(super) fn execute(&self, sql: &str) -> Result<(), StoreError> {
         self.conn.prepare_cached(sql)?.execute([])?;
         Ok(())
     }

@@ -314,6 +314,14 @@ impl Program {
         self.wait(what, |caught| events(&caught.out).into_iter().find(|event| wanted(event)))
     }
 
+    /// Waits until stdout holds `text`, or the program has ended without it.
+    pub fn says_before_its_end(&self, text: &str) -> bool {
+        let holds = |caught: &Caught| contains(&caught.out, text);
+        self.wait(&format!("{text:?} on stdout, or the end"), |caught| {
+            (caught.ended == 2 || holds(caught)).then(|| holds(caught))
+        })
+    }
+
     /// Waits for an event of this name in this session.
     pub fn wait_in(&self, session: i64, name: &str) -> Value {
         self.wait_event(&format!("{name} in {session}"), |e| e["event"] == name && e["session"] == session)

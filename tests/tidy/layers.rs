@@ -26,7 +26,7 @@ const MODULES: &[Module] = &[
     module(
         "store",
         1,
-        &["futures_util", "hdrhistogram", "rusqlite", "rusqlite_migration", "thiserror", "tokio", "tracing"],
+        &["futures_util", "hdrhistogram", "jiff", "rusqlite", "rusqlite_migration", "thiserror", "tokio", "tracing"],
     ),
     module(
         "provider",

@@ -286,15 +286,3 @@ fn a_link_to_a_database_is_no_other_name() {
     assert_eq!(visitor.read_blocking(Sessions { closed: true }).unwrap().len(), 1);
     visitor.close();
 }
-
-/// What a process leaves that is killed while it places a copy. The name of another file is not touched.
-#[test]
-fn the_name_of_a_copy_that_was_being_placed_is_removed() {
-    let fresh = Fresh::new();
-    let [left, foreign] = ["chatmux.db.saved-77", "chatmux.db.saved-78"].map(|name| fresh.folder.path().join(name));
-    fs::hard_link(fresh.path(), &left).unwrap();
-    fs::write(&foreign, "somebody's").unwrap();
-    let (fresh, _) = fresh.reopened(NOW);
-    assert!(!left.exists());
-    assert!(foreign.exists() && fresh.path().exists());
-}

@@ -1,0 +1,219 @@
+//! Files that are removed or replaced under the open database: stop, save, say.
+//!
+//! SQLite promises nothing there: in WAL mode writes go on, are answered with yes, and are lost with the process
+//! (<https://sqlite.org/howtocorrupt.html>, 1.5 and 2.4). What is open is still whole, whatever happened to its names. So:
+//!
+//! | gone, or another file | what is done |
+//! |---|---|
+//! | the database, its folder, `-wal` or `-shm` | nothing is written any more; what is open is saved once, and the program ends |
+//! | `.lock` alone | it is made and locked again, inside a write transaction: the one arbiter that is left |
+//!
+//! Nothing is written back. That would need several processes to agree at the moment when the file that could carry the agreement may
+//! be gone too. Each process saves its own copy, so each copy holds all that any of them acknowledged: the writer looks at the files
+//! before each transaction and again before it acknowledges one, so what was acknowledged was committed while they stood.
+//!
+//! A commit behind which the files are found gone is in the copy, and is acknowledged once the copy is on the disk. Where the copy
+//! fails (a full disk), that is tried again at each look, [`ATTEMPTS`] times in all; then those commits are refused.
+//!
+//! At the end nothing is copied from the journal into the database: another process may use a journal of its own by then.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+
+use super::error::{Loss, Lost};
+use super::files::Place;
+use super::lane::Job;
+use super::open::{Presence, create, create_folders, sibling};
+use super::writer::Writer;
+use super::{StoreError, Trouble};
+
+/// How often a copy is tried, at one look each: five minutes while the program goes on ([`LOOK`](super::writer::LOOK)).
+const ATTEMPTS: u32 = 150;
+
+/// What is between the database's name and the time in the name of a saved copy.
+const RESCUED: &str = ".rescued-";
+
+/// The copies of the database `db` that were saved when its files were gone, and that nobody has moved or removed since; the newest
+/// last.
+pub fn rescued(db: &Path, refuge: Option<&Path>) -> Vec<PathBuf> {
+    let Some(name) = db.file_name() else { return Vec::new() };
+    let begin = [name.as_encoded_bytes(), RESCUED.as_bytes()].concat();
+    let folders = [db.parent(), refuge].into_iter().flatten();
+    let mut found: Vec<PathBuf> = folders
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(&begin))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    found.dedup();
+    found
+}
+
+/// A database whose files are gone.
+pub(super) struct Rescue {
+    loss: Loss,
+    attempts: u32,
+    /// What every write is answered with from now on.
+    pub(super) error: StoreError,
+    /// Commits that are in what is open, to be acknowledged when that is saved.
+    unacknowledged: Vec<Box<dyn Job>>,
+}
+
+impl fmt::Debug for Rescue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rescue").field("loss", &self.loss).field("attempts", &self.attempts).finish_non_exhaustive()
+    }
+}
+
+impl Rescue {
+    /// Nothing more is tried: it is saved, or cannot be.
+    pub(super) fn is_over(&self) -> bool {
+        self.error.is_lost()
+    }
+}
+
+impl Writer {
+    /// Makes sure that what is open stands at its path.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`]: it does not, and nothing may be written or acknowledged any more.
+    pub(super) fn check_files(&mut self) -> Result<(), StoreError> {
+        if let Some(rescue) = &self.rescue {
+            return Err(rescue.error.clone());
+        }
+        match self.files.look() {
+            Place::Ours => Ok(()),
+            Place::LockGone => self.renew_lock(),
+            Place::Gone(loss) => {
+                tracing::error!(?loss, path = %self.path.display(), "the database's files are gone");
+                let error = StoreError::Closed;
+                self.rescue = Some(Rescue { loss, attempts: 0, error, unacknowledged: Vec::new() });
+                Err(self.try_to_save())
+            }
+        }
+    }
+
+    /// At a look while nothing is written: saves what an earlier attempt could not.
+    pub(super) fn look(&mut self) {
+        match &self.rescue {
+            Some(rescue) if rescue.is_over() => {}
+            Some(_) => drop(self.try_to_save()),
+            // What is the matter is said to who listens.
+            None => drop(self.check_files()),
+        }
+    }
+
+    /// Answers what was committed before the files were found gone.
+    pub(super) fn acknowledge_when_saved(&mut self, jobs: Vec<Box<dyn Job>>) {
+        if let Some(rescue) = &mut self.rescue {
+            rescue.unacknowledged.extend(jobs);
+            self.answer_the_saved();
+        }
+    }
+
+    /// Ends what is left of a rescue: the last attempt, and no checkpoint when the connection is closed.
+    pub(super) fn end_rescue(&mut self) {
+        let Some(rescue) = &mut self.rescue else { return };
+        if !rescue.is_over() {
+            rescue.attempts = ATTEMPTS;
+            self.try_to_save();
+        }
+        if let Err(error) = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::error!(%error, "the journal may be copied into a database that is not ours any more");
+        }
+    }
+
+    /// One attempt; what every write is answered with from now on.
+    fn try_to_save(&mut self) -> StoreError {
+        let Some((loss, attempts)) = self.rescue.as_ref().map(|rescue| (rescue.loss, rescue.attempts + 1)) else {
+            return StoreError::Closed;
+        };
+        let saved = self.save();
+        if let (Ok(_), Loss::Removed | Loss::Replaced) = (&saved, loss) {
+            // Else the next database at this path would take it for its own journal.
+            self.files.discard_journal();
+        }
+        let trouble = match saved {
+            Err(why) if attempts < ATTEMPTS => Trouble::Unsaved(loss, why.to_string()),
+            saved => {
+                let saved = saved.map_err(|why| why.to_string());
+                let path = self.files.db().to_owned();
+                let without_folder = !self.has_folder();
+                Trouble::Lost(Box::new(Lost { loss, saved, path, without_folder }))
+            }
+        };
+        let error = StoreError::unusable(&self.path, trouble);
+        if let Some(rescue) = &mut self.rescue {
+            (rescue.attempts, rescue.error) = (attempts, error.clone());
+        }
+        // Once a trouble: an attempt that fails as the last one did is no news.
+        self.losses.send_if_modified(|told| {
+            let is_news = told.as_ref() != Some(&error);
+            *told = Some(error.clone());
+            is_news
+        });
+        self.answer_the_saved();
+        error
+    }
+
+    fn answer_the_saved(&mut self) {
+        let Some(rescue) = self.rescue.as_mut().filter(|rescue| rescue.is_over()) else { return };
+        let error = Some(&rescue.error).filter(|error| !error.is_saved());
+        for job in rescue.unacknowledged.drain(..) {
+            job.finish(error);
+        }
+    }
+
+    /// Writes all that is open into a new file beside the database; into the refuge where its folder is gone.
+    fn save(&self) -> Result<PathBuf, StoreError> {
+        let mut beside = self.files.db().to_owned();
+        if let (false, Some(refuge)) = (self.has_folder(), &self.refuge) {
+            create_folders(refuge).map_err(|error| StoreError::io(refuge, &error))?;
+            beside = refuge.join(beside.file_name().unwrap_or_default());
+        }
+        let suffix = format!("{RESCUED}{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
+        let place = sibling(&beside, &suffix);
+        if place.exists() {
+            return Err(StoreError::unusable(&place, Trouble::Io("it exists already".to_owned())));
+        }
+        self.copy_to(&place).inspect_err(|error| {
+            tracing::error!(%error, "what is open could not be saved");
+            let _ = fs::remove_file(&place);
+        })?;
+        Ok(place)
+    }
+
+    fn has_folder(&self) -> bool {
+        self.files.db().parent().is_some_and(Path::is_dir)
+    }
+
+    /// Writes all that is open into a new file at `place`, down to the disk.
+    fn copy_to(&self, place: &Path) -> Result<(), StoreError> {
+        let io = |error: io::Error| StoreError::io(place, &error);
+        // Made first, for the mode.
+        drop(create(place, place)?);
+        let name = place.to_str().ok_or_else(|| io(io::Error::other("its name is not UTF-8")))?;
+        self.conn.execute("VACUUM INTO ?1", [name]).map_err(|error| StoreError::from(error).at(place))?;
+        // No connection has it open any more, so closing this takes no lock of SQLite's away.
+        File::open(place).and_then(|file| file.sync_all()).map_err(io)?;
+        File::open(place.parent().unwrap_or(place)).and_then(|folder| folder.sync_all()).map_err(io)
+    }
+
+    /// Locks the file that stands at the lock's path now. Where another process starts at this moment and has it for itself, the next
+    /// look tries again.
+    fn renew_lock(&mut self) -> Result<(), StoreError> {
+        self.execute("BEGIN IMMEDIATE")?;
+        let joined = Presence::join(&self.path);
+        self.leave_transaction();
+        if let Some(presence) = joined? {
+            self.presence = Some(presence);
+            self.files.note_lock();
+        }
+        Ok(())
+    }
+}

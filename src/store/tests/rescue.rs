@@ -1,0 +1,228 @@
+//! Files that are removed or replaced under an open store: nothing is written any more, what was acknowledged is saved. What a person
+//! sees of it is tested with the real binary (`tests/faults/files.rs`).
+
+use std::fs;
+
+use super::*;
+
+/// Enqueues, and does this before the commit.
+struct Meanwhile<F>(Enqueue, F);
+
+impl<F: FnOnce() + Send + 'static> Write for Meanwhile<F> {
+    type Reply = Entry;
+
+    fn apply(self, conn: &Connection) -> Result<Entry, StoreError> {
+        let entry = self.0.apply(conn)?;
+        (self.1)();
+        Ok(entry)
+    }
+}
+
+fn beside(fresh: &Fresh, suffix: &str) -> PathBuf {
+    let mut file = fresh.path().into_os_string();
+    file.push(suffix);
+    file.into()
+}
+
+fn remove(fresh: &Fresh, suffixes: &[&str]) {
+    suffixes.iter().for_each(|suffix| fs::remove_file(beside(fresh, suffix)).unwrap());
+}
+
+fn lost(error: &StoreError) -> Lost {
+    let StoreError::Unusable { trouble: Trouble::Lost(lost), .. } = error else { panic!("{error:?}") };
+    (**lost).clone()
+}
+
+/// The texts of what waits in a saved copy.
+fn waits_in(saved: &Path) -> Vec<String> {
+    assert_eq!(check(saved).unwrap().faults, [""; 0]);
+    let (saved, _) = Store::open(saved, NOW).unwrap();
+    let entries = saved.read_blocking(PendingEntries).unwrap();
+    saved.close();
+    entries.into_iter().map(|entry| entry.text).collect()
+}
+
+#[test]
+fn what_was_acknowledged_is_saved_and_nothing_more_is_written() {
+    for (suffixes, loss) in [
+        (&[""][..], Loss::Removed),
+        (&["", "-wal", "-shm", ".lock"], Loss::Removed),
+        (&["", "-wal"], Loss::Removed),
+        (&["", "-shm"], Loss::Removed),
+        (&["-wal"], Loss::Journal),
+        (&["-shm"], Loss::Journal),
+    ] {
+        let fresh = Fresh::new();
+        let session = fresh.session().id;
+        fresh.enqueue(session, "kept");
+        // The reader has its files open since its first look.
+        assert_eq!(fresh.read(PendingEntries).len(), 1);
+        remove(&fresh, suffixes);
+        let error = fresh.fails(enqueue(session, "refused"));
+        let said = lost(&error);
+        assert_eq!(said.loss, loss, "{suffixes:?}");
+        assert_eq!(fresh.fails(enqueue(session, "refused too")), error, "{suffixes:?}: it is saved once");
+        assert_eq!(fresh.store.is_lost(), Some(error), "{suffixes:?}");
+        let found = rescued(&fresh.path(), None);
+        assert_eq!(found, [fs::canonicalize(said.saved.unwrap()).unwrap()], "{suffixes:?}");
+        // What the process can still read is all there.
+        assert_eq!(fresh.read(PendingEntries).len(), 1, "{suffixes:?}");
+        fresh.store.close();
+        assert_eq!(waits_in(&found[0]), ["kept"], "{suffixes:?}");
+    }
+}
+
+#[test]
+fn a_commit_behind_which_the_files_are_gone_is_acknowledged_by_the_copy() {
+    for suffix in ["", "-wal", "-shm"] {
+        let fresh = Fresh::new();
+        let session = fresh.session().id;
+        let file = beside(&fresh, suffix);
+        fresh.write(Meanwhile(enqueue(session, "kept"), move || fs::remove_file(file).unwrap()));
+        let saved = lost(&fresh.fails(enqueue(session, "refused"))).saved.unwrap();
+        fresh.store.close();
+        assert_eq!(waits_in(&saved), ["kept"], "{suffix:?}");
+    }
+}
+
+#[test]
+fn a_file_that_takes_its_place_is_left_alone() {
+    let (fresh, other) = (Fresh::new(), Fresh::new());
+    let session = fresh.session().id;
+    fresh.enqueue(session, "kept");
+    let theirs = other.path();
+    other.store.close();
+    let bytes = fs::read(&theirs).unwrap();
+    fs::rename(theirs, fresh.path()).unwrap();
+    let said = lost(&fresh.fails(enqueue(session, "refused")));
+    assert_eq!(said.loss, Loss::Replaced);
+    let path = fresh.path();
+    fresh.store.close();
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert!(!beside_exists(&path, "-wal"), "the old journal is not left for the new database");
+    let visitor = Store::visit(&path).unwrap();
+    assert_eq!(visitor.read_blocking(PendingEntries).unwrap(), []);
+    visitor.close();
+    assert_eq!(waits_in(&said.saved.unwrap()), ["kept"]);
+}
+
+fn beside_exists(path: &Path, suffix: &str) -> bool {
+    let mut file = path.as_os_str().to_owned();
+    file.push(suffix);
+    PathBuf::from(file).exists()
+}
+
+#[test]
+fn a_folder_that_is_removed_leaves_the_refuge() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let refuge = tempfile::tempdir().unwrap();
+    let folder = refuge.path().join("state");
+    fresh.store.save_into(folder.clone());
+    fresh.enqueue(session, "kept");
+    fs::remove_dir_all(fresh.folder.path()).unwrap();
+    let said = lost(&fresh.fails(enqueue(session, "refused")));
+    assert!(said.without_folder && said.to_string().contains("mkdir -p"), "{said}");
+    let saved = said.saved.unwrap();
+    assert_eq!(rescued(&fresh.path(), Some(&folder)), [saved.clone()]);
+    fresh.store.close();
+    assert_eq!(waits_in(&saved), ["kept"]);
+}
+
+/// Nothing was copied yet when the files go, and the last write was long ago.
+#[test]
+fn what_is_removed_before_the_end_is_saved_by_the_end() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    fresh.enqueue(session, "kept");
+    remove(&fresh, &["", "-wal", "-shm"]);
+    let store = fresh.store.clone();
+    fresh.store.close();
+    let saved = lost(&store.is_lost().unwrap()).saved.unwrap();
+    assert_eq!(waits_in(&saved), ["kept"]);
+}
+
+/// What cannot be saved is tried again at each look; the commit behind which the files went is acknowledged then.
+#[tokio::test]
+async fn a_copy_that_fails_is_tried_again() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let refuge = tempfile::tempdir().unwrap();
+    let folder = refuge.path().join("state");
+    // A file stands where the folder would be made.
+    fs::write(&folder, "").unwrap();
+    fresh.store.save_into(folder.clone());
+    let (mut news, path) = (fresh.store.clone(), fresh.folder.path().to_owned());
+    let committed = fresh.store.submit(Meanwhile(enqueue(session, "kept"), move || fs::remove_dir_all(path).unwrap()));
+    let said = news.loss().await.unwrap();
+    assert!(matches!(said, StoreError::Unusable { trouble: Trouble::Unsaved(Loss::Removed, _), .. }), "{said:?}");
+    assert_eq!(fresh.store.write(enqueue(session, "refused")).await.unwrap_err(), said);
+    fs::remove_file(&folder).unwrap();
+    assert_eq!(committed.await.unwrap().text, "kept");
+    let saved = lost(&fresh.store.lost().await).saved.unwrap();
+    assert_eq!(waits_in(&saved), ["kept"]);
+}
+
+/// Whichever of them looks first: each copy holds what any of them acknowledged.
+#[tokio::test]
+async fn of_several_each_saves_all() {
+    for suffixes in [&[""][..], &["-wal"], &["", "-wal", "-shm", ".lock"]] {
+        let fresh = Fresh::new();
+        let session = fresh.session().id;
+        let (second, _) = Store::open(&fresh.path(), NOW).unwrap();
+        fresh.enqueue(session, "one");
+        second.write_blocking(enqueue(session, "two")).unwrap();
+        remove(&fresh, suffixes);
+        fresh.fails(enqueue(session, "refused"));
+        second.write(enqueue(session, "refused")).await.unwrap_err();
+        // Both are of one process here, so the second copy gets its name a second later.
+        let errors = [fresh.store.lost().await, second.lost().await];
+        second.close();
+        let path = fresh.path();
+        fresh.store.close();
+        for error in errors {
+            assert_eq!(waits_in(&lost(&error).saved.unwrap()), ["one", "two"], "{suffixes:?}");
+        }
+        assert!(suffixes.contains(&"") != path.exists(), "nobody writes anything back: {suffixes:?}");
+    }
+}
+
+/// The database stands at its path, and its journal does not: the copy is put back as the remedy says.
+#[test]
+fn the_remedy_brings_everything_back() {
+    for suffixes in [&[""][..], &["-wal"], &["-shm"]] {
+        let fresh = Fresh::new();
+        let session = fresh.session().id;
+        fresh.enqueue(session, "kept");
+        remove(&fresh, suffixes);
+        let said = fresh.fails(enqueue(session, "refused")).to_string();
+        let path = fresh.path();
+        fresh.store.close();
+        let remedy = said.split_once("put it back: ").unwrap().1;
+        assert!(std::process::Command::new("sh").args(["-c", remedy]).status().unwrap().success(), "{remedy}");
+        let (again, opening) = Store::open(&path, NOW).unwrap();
+        assert_eq!(opening.recovery.held.values().flatten().count(), 1, "{suffixes:?}");
+        again.close();
+        assert_eq!(rescued(&path, None), [""; 0].map(PathBuf::from));
+    }
+}
+
+#[test]
+fn a_lock_that_is_removed_is_held_again() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    remove(&fresh, &[".lock"]);
+    let turn = fresh.start(session, "runs");
+    let (second, opening) = Store::open(&fresh.path(), NOW).unwrap();
+    assert_eq!((opening.sole, opening.recovery), (false, Recovery::default()));
+    second.close();
+    fresh.write(EndTurn { chunks: text("whole"), ..completed(&turn) });
+}
+
+#[test]
+fn paths_are_quoted_for_the_shell() {
+    let path = PathBuf::from("/tmp/Application Support/it's.db");
+    let saved = Ok(PathBuf::from("/tmp/copy.db"));
+    let said = Lost { loss: Loss::Journal, saved, path, without_folder: false }.to_string();
+    assert!(said.ends_with(r"mv /tmp/copy.db '/tmp/Application Support/it'\''s.db'"), "{said}");
+}
