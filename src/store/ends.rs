@@ -17,7 +17,8 @@ use crate::domain::{
 };
 
 /// Ends an attempt: folds the chunks into the answer, says what becomes of answer and entry, counts it in the figures, and
-/// queues what follows, in one commit. Only after its reply is the session idle.
+/// queues what follows, in one commit. Only after its reply is the session idle. It can be repeated: what it did already is not done
+/// once more.
 ///
 /// Fails with [`StoreError::NoEntry`] when the session was deleted, with [`StoreError::WrongState`] when the entry
 /// does not run or is to be `Running` afterwards, with [`StoreError::Leased`] when its session was taken over, and with
@@ -69,7 +70,7 @@ pub struct TurnEnd {
     pub seams: Vec<u64>,
     /// The auto-reply that was queued.
     pub queued: Option<Entry>,
-    /// What was decided and done about the session's loop; `None` when nobody was asked. A loop that was gone already has
+    /// What was decided and done about the session's loop; `None` when nobody was asked, or the end was there already. A loop that was gone already has
     /// `Nothing`, whatever was decided.
     pub follow_up: Option<FollowUp>,
 }
@@ -85,6 +86,9 @@ impl Write for EndTurn {
     type Reply = TurnEnd;
 
     fn apply(mut self, conn: &Connection) -> Result<TurnEnd, StoreError> {
+        if let Some(end) = self.ended_already(conn)? {
+            return Ok(end);
+        }
         let running = self.running(conn)?;
         let grown = chunks::take(conn, self.answer, std::mem::take(&mut self.chunks))?;
         let (text, seams) = self.end_answer(conn, grown)?;
@@ -115,6 +119,45 @@ impl EndTurn {
         self.again() && self.continues
     }
 
+    /// What the same operation has replied, if it has been done: it is known by its moment, and by what it made of answer and entry.
+    fn ended_already(&self, conn: &Connection) -> Result<Option<TurnEnd>, StoreError> {
+        if self.again() && self.not_before.is_none() {
+            // Nothing tells it from what another process may have made of the entry.
+            return Ok(None);
+        }
+        let found = conn
+            .prepare_cached(
+                "SELECT m.text, m.seams, e.session_id FROM entries e JOIN messages m ON m.entry_id = e.id AND m.id = :answer \
+                 WHERE e.id = :entry AND e.state = :state AND m.state = :answer_state AND e.not_before_ms IS :not_before \
+                     AND e.finished_at_ms IS :finished AND m.finished_at_ms IS :finished AND e.continues = :continues",
+            )?
+            .query_row(
+                named_params! {
+                    ":entry": self.entry,
+                    ":answer": self.answer,
+                    ":state": self.entry_state,
+                    ":answer_state": self.answer_state(),
+                    ":not_before": self.not_before.filter(|_| self.again()),
+                    ":finished": (!self.again()).then_some(self.now),
+                    ":continues": self.continues(),
+                },
+                |row| Ok((row.get(0)?, seams(row, 1)?, row.get(2)?)),
+            )
+            .optional()?;
+        let Some((text, seams, session)) = found else { return Ok(None) };
+        let queued = super::entries::queued_by_loop(conn, session, self.now)?;
+        Ok(Some(TurnEnd { text, seams, queued, follow_up: None }))
+    }
+
+    /// What the answer is afterwards.
+    fn answer_state(&self) -> AnswerState {
+        match self.answer_state {
+            AnswerState::Complete | AnswerState::Failed if self.continues() => AnswerState::Interrupted,
+            AnswerState::Streaming | AnswerState::Interrupted => AnswerState::Interrupted,
+            ended @ (AnswerState::Complete | AnswerState::Failed) => ended,
+        }
+    }
+
     /// The entry, after a look whether the turn can be ended so.
     fn running(&self, conn: &Connection) -> Result<Running, StoreError> {
         let found = conn
@@ -139,11 +182,6 @@ impl EndTurn {
 
     fn end_answer(&self, conn: &Connection, grown: Grown) -> Result<(String, Vec<u64>), StoreError> {
         let error = ErrorColumns::from(self.error.as_ref());
-        let answer_state = match self.answer_state {
-            AnswerState::Complete | AnswerState::Failed if self.continues() => AnswerState::Interrupted,
-            AnswerState::Streaming | AnswerState::Interrupted => AnswerState::Interrupted,
-            ended @ (AnswerState::Complete | AnswerState::Failed) => ended,
-        };
         let update = "UPDATE messages SET text = text || :grown_text, reasoning = reasoning || :grown_reasoning, \
                  state = :state, first_chunk = NULL, finish_reason = :reason, finish_detail = :detail, input_tokens = :input, output_tokens = :output, \
                  first_at_ms = :first, finished_at_ms = :finished, error_kind = :kind, error_status = :status, \
@@ -152,7 +190,7 @@ impl EndTurn {
             ":id": self.answer,
             ":grown_text": grown.text,
             ":grown_reasoning": grown.reasoning,
-            ":state": answer_state,
+            ":state": self.answer_state(),
             ":reason": self.finish.as_ref().map(|finish| finish.reason),
             ":detail": self.finish.as_ref().and_then(|finish| finish.detail.as_deref()),
             ":input": self.usage.input.map(to_i64),

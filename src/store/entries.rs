@@ -40,6 +40,18 @@ pub(super) fn by_id(conn: &Connection, id: EntryId) -> Result<Option<Entry>, Sto
     Ok(conn.prepare_cached(&sql)?.query_row([id], entry).optional()?)
 }
 
+/// The auto-reply that was queued in a session at this moment.
+pub(super) fn queued_by_loop(
+    conn: &Connection,
+    session: SessionId,
+    at: Timestamp,
+) -> Result<Option<Entry>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM entries WHERE session_id = ?1 AND origin = 'auto' AND created_at_ms = ?2 ORDER BY id DESC LIMIT 1"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_row(params![session, at], entry).optional()?)
+}
+
 /// Acknowledges a message: its reply is the promise that it will not be lost. It stands behind all of its session that came
 /// before. Fails with [`StoreError::NoSession`].
 #[derive(Debug, Clone)]

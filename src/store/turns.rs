@@ -14,6 +14,8 @@ use crate::domain::{AnswerState, EntryId, EntryState, Kept, MessageId, ModelName
 /// for dead; so ids grow with time. An entry that `continues` keeps its answer: rows at the session's end are used again, else the
 /// question and the partial get new ones there, and the old ones go. Where it is continued is a seam of the answer.
 ///
+/// The process that runs the turn can repeat it as long as nothing has come: the reply is the turn that it has, and no attempt more.
+///
 /// Fails with [`StoreError::NoEntry`], [`StoreError::WrongState`], with [`StoreError::Leased`] when another process runs what is to be
 /// run in the session, and with [`StoreError::TurnRunning`] when the session has a turn under way.
 #[derive(Debug, Clone)]
@@ -70,6 +72,11 @@ impl Write for StartTurn {
             })
             .optional()?;
         let Some((found, state)) = found else { return Err(StoreError::NoEntry(self.entry)) };
+        if state == EntryState::Running
+            && let Some(turn) = started_already(conn, self.entry, &found)?
+        {
+            return Ok(turn);
+        }
         expect_state(self.entry, state, EntryState::Pending)?;
         let Found { session, attempts, continues, model, text } = found;
         leases::claim(conn, session)?;
@@ -115,6 +122,40 @@ struct Found {
     continues: bool,
     model: ModelName,
     text: String,
+}
+
+/// The turn of an entry that this process runs; `None` when another one runs it, or something of its answer has come.
+fn started_already(conn: &Connection, entry: EntryId, found: &Found) -> Result<Option<Turn>, StoreError> {
+    if leases::expect_lease(conn, found.session).is_err() {
+        return Ok(None);
+    }
+    let row = conn
+        .prepare_cached(
+            "SELECT q.id, a.id, a.text, a.reasoning, a.seams, a.model FROM messages a \
+             JOIN messages q ON q.entry_id = a.entry_id AND q.role = 'user' \
+             WHERE a.entry_id = ?1 AND a.role = 'assistant' AND a.state = 'streaming' \
+                 AND NOT EXISTS (SELECT 1 FROM chunks WHERE message_id = a.id AND id >= a.first_chunk)",
+        )?
+        .query_row([entry], |row| {
+            let rows = Rows { question: row.get(0)?, answer: row.get(1)? };
+            Ok((rows, Partial { text: row.get(2)?, reasoning: row.get(3)?, seams: row.get(4)? }, row.get(5)?))
+        })
+        .optional()?;
+    let Some((rows, partial, model)) = row else { return Ok(None) };
+    let is_kept = partial.seams.rsplit(' ').next() == Some(partial.text.len().to_string().as_str());
+    let kept = Kept { reasoning_bytes: partial.reasoning.len() as u64, text: partial.text };
+    Ok(Some(Turn {
+        entry,
+        session: found.session,
+        question: rows.question,
+        answer: rows.answer,
+        before: before(conn, found.session, rows.question)?,
+        text: found.text.clone(),
+        attempt: found.attempts,
+        model,
+        kept: if is_kept { kept } else { Kept::default() },
+        moved: false,
+    }))
 }
 
 struct Rows {

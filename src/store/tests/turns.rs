@@ -53,7 +53,61 @@ fn a_turn_is_kept_from_its_start_to_its_end() {
     assert_eq!(fresh.read(History { session, last: 1 }), history[1..]);
     let late = fresh.fails(AppendChunks { answer: turn.answer, chunks: text("late") });
     assert_eq!(late, StoreError::NotStreaming(turn.answer));
-    assert!(matches!(fresh.fails(completed(&turn)), StoreError::WrongState { found: EntryState::Done, .. }));
+    let late = EndTurn { now: Timestamp(NOW.0 + 1), ..completed(&turn) };
+    assert!(matches!(fresh.fails(late), StoreError::WrongState { found: EntryState::Done, .. }));
+}
+
+#[test]
+fn a_start_and_an_end_can_be_repeated() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let entry = fresh.enqueue(session, "why?").id;
+    let start = StartTurn { entry, now: NOW };
+    let turn = fresh.write(start.clone());
+    assert_eq!(fresh.write(start.clone()), turn, "no attempt more");
+    let retry = failed_once(&turn);
+    let failed = fresh.write(retry.clone());
+    assert_eq!(fresh.write(retry), failed);
+    let again = fresh.write(start.clone());
+    assert_eq!((again.attempt, fresh.write(start.clone())), (2, again.clone()));
+    fresh.write(AppendChunks { answer: again.answer, chunks: text("be") });
+    // The text that has come belongs to one attempt.
+    assert!(matches!(fresh.fails(start), StoreError::WrongState { found: EntryState::Running, .. }));
+    let end = EndTurn { chunks: text("cause"), ..completed(&again) };
+    let ended = fresh.write(end.clone());
+    let figures = fresh.read(AllStats);
+    assert_eq!(ended.text, "because");
+    assert_eq!(fresh.write(end), ended);
+    assert_eq!(fresh.read(AllStats), figures, "it is counted once");
+    let history = fresh.read(History { session, last: 10 });
+    assert_eq!(history.iter().map(|m| m.text.as_str()).collect::<Vec<_>>(), ["why?", "because"]);
+}
+
+#[test]
+fn a_continued_answer_can_be_started_again() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let turn = fresh.start(session, "why?");
+    let (answer_state, entry_state) = (AnswerState::Interrupted, EntryState::Pending);
+    let not_before = Some(Timestamp(NOW.0 + 5));
+    let cut =
+        EndTurn { chunks: text("be"), answer_state, entry_state, continues: true, not_before, ..completed(&turn) };
+    let ended = fresh.write(cut.clone());
+    assert_eq!(fresh.write(cut), ended);
+    let start = StartTurn { entry: turn.entry, now: NOW };
+    let again = fresh.write(start.clone());
+    assert_eq!((again.kept.text.as_str(), fresh.write(start)), ("be", again.clone()));
+}
+
+#[test]
+fn another_process_cannot_repeat_a_start() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let turn = fresh.start(session, "why?");
+    let (second, _) = Store::open(&fresh.path(), NOW).unwrap();
+    let start = StartTurn { entry: turn.entry, now: NOW };
+    assert!(matches!(second.write_blocking(start), Err(StoreError::WrongState { found: EntryState::Running, .. })));
+    second.close();
 }
 
 #[test]
@@ -64,10 +118,6 @@ fn a_session_has_one_turn_at_a_time() {
     let next = fresh.enqueue(one, "second").id;
     assert_eq!(fresh.fails(StartTurn { entry: next, now: NOW }), StoreError::TurnRunning(one));
     assert_eq!(fresh.read(FindEntry(next)).map(|e| (e.state, e.attempts)), Some((EntryState::Pending, 0)));
-    assert!(matches!(
-        fresh.fails(StartTurn { entry: turn.entry, now: NOW }),
-        StoreError::WrongState { found: EntryState::Running, .. }
-    ));
     let other = fresh.start(two, "elsewhere");
     let foreign = EndTurn { answer: other.answer, ..completed(&turn) };
     assert_eq!(fresh.fails(foreign), StoreError::NotStreaming(other.answer));
