@@ -207,21 +207,18 @@ impl fmt::Display for Lost {
             Ok(saved) => saved,
             Err(why) => return write!(f, "{loss} while chatmux used it, and what was open could not be saved ({why})"),
         };
-        write!(f, "{loss} while chatmux used it; all that was acknowledged is saved in {}. ", saved.display())?;
-        let [saved, db] = [saved.as_path(), path].map(quoted);
-        write!(
-            f,
-            "Go on with it there: chatmux --db {saved}; or end every chatmux that uses the old one, and put it back: "
-        )?;
+        let [copy, db] = [saved.as_path(), path].map(quoted);
+        write!(f, "{loss} while chatmux used it; all that was acknowledged is saved in {} ", saved.display())?;
+        write!(f, "(chatmux --db opens it). To put it back, end every chatmux that uses the old one, then: ")?;
         match loss {
-            Loss::Replaced => write!(f, "move the other file away, then mv {saved} {db}"),
+            Loss::Replaced => write!(f, "move the other file away; mv {copy} {db}"),
             Loss::Removed if *without_folder => {
                 let folder = path.parent().map(quoted).unwrap_or_default();
-                write!(f, "mkdir -p {folder}; mv {saved} {db}")
+                write!(f, "mkdir -p {folder}; mv {copy} {db}")
             }
             Loss::Removed | Loss::Journal => {
                 let [journal, shared] = ["-wal", "-shm"].map(|end| quoted(&sibling(path, end)));
-                write!(f, "rm -f {db} {journal} {shared}; mv {saved} {db}")
+                write!(f, "rm -f {db} {journal} {shared}; mv {copy} {db}")
             }
         }
     }

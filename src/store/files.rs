@@ -40,6 +40,8 @@ pub(super) enum Place {
 pub(super) struct Files {
     db: PathBuf,
     inode: Inode,
+    /// Of its folder.
+    folder: Option<Inode>,
     /// `-wal` and `-shm`; what was not there when this one looked is not missed.
     beside: [(PathBuf, Option<Inode>); 2],
     /// The file of the lock, for who holds it.
@@ -59,12 +61,18 @@ impl Files {
         });
         let lock = sibling(path, ".lock");
         let held = if locked { Inode::at(&lock).ok() } else { None };
-        Ok(Self { db, inode, beside, lock: (lock, held) })
+        let folder = db.parent().and_then(|folder| Inode::at(folder).ok());
+        Ok(Self { db, inode, folder, beside, lock: (lock, held) })
     }
 
     /// The database, without links.
     pub(super) fn db(&self) -> &Path {
         &self.db
+    }
+
+    /// Whether the folder is there in which all this was opened. One that was made again in its place may be removed again.
+    pub(super) fn have_folder(&self) -> bool {
+        self.folder.is_some() && self.folder == self.db.parent().and_then(|folder| Inode::at(folder).ok())
     }
 
     /// Takes what stands at the lock's path for the one that is held.

@@ -143,7 +143,7 @@ impl Writer {
             saved => {
                 let saved = saved.map_err(|why| why.to_string());
                 let path = self.files.db().to_owned();
-                let without_folder = !self.has_folder();
+                let without_folder = !path.parent().is_some_and(Path::is_dir);
                 Trouble::Lost(Box::new(Lost { loss, saved, path, without_folder }))
             }
         };
@@ -169,10 +169,10 @@ impl Writer {
         }
     }
 
-    /// Writes all that is open into a new file beside the database; into the refuge where its folder is gone.
+    /// Writes all that is open into a new file beside the database; into the refuge where its folder is gone, or another one.
     fn save(&self) -> Result<PathBuf, StoreError> {
         let mut beside = self.files.db().to_owned();
-        if let (false, Some(refuge)) = (self.has_folder(), &self.refuge) {
+        if let (false, Some(refuge)) = (self.files.have_folder(), &self.refuge) {
             create_folders(refuge).map_err(|error| StoreError::io(refuge, &error))?;
             beside = refuge.join(beside.file_name().unwrap_or_default());
         }
@@ -186,10 +186,6 @@ impl Writer {
             let _ = fs::remove_file(&place);
         })?;
         Ok(place)
-    }
-
-    fn has_folder(&self) -> bool {
-        self.files.db().parent().is_some_and(Path::is_dir)
     }
 
     /// Writes all that is open into a new file at `place`, down to the disk.

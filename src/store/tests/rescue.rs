@@ -198,7 +198,7 @@ fn the_remedy_brings_everything_back() {
         let said = fresh.fails(enqueue(session, "refused")).to_string();
         let path = fresh.path();
         fresh.store.close();
-        let remedy = said.split_once("put it back: ").unwrap().1;
+        let remedy = said.split_once(", then: ").unwrap().1;
         assert!(std::process::Command::new("sh").args(["-c", remedy]).status().unwrap().success(), "{remedy}");
         let (again, opening) = Store::open(&path, NOW).unwrap();
         assert_eq!(opening.recovery.held.values().flatten().count(), 1, "{suffixes:?}");
