@@ -68,12 +68,15 @@ impl Live {
 }
 
 impl Coordinator {
-    /// Reads on in every session in which another process answers.
+    /// Reads on in every session in which another process answers. Not where a look is under way: it brings what there is, and counts
+    /// for nothing when something else was read on meanwhile. A look that lost that race each time would tell the end of an answer
+    /// without the rest of its text.
     pub(super) fn follow_all(&mut self) {
         let (mut anew, mut asked, mut after) = (Vec::new(), Vec::new(), i64::MAX);
         for live in self.sessions.values_mut() {
             let (session, end) = (live.session.id, live.replay.end());
-            let follows = |e: &&mut super::Elsewhere| e.running.is_some() && !e.asked;
+            let is_looked_at = self.looks.contains_key(&session);
+            let follows = |e: &&mut super::Elsewhere| e.running.is_some() && !e.asked && !is_looked_at;
             let Some(elsewhere) = live.elsewhere.as_mut().filter(follows) else { continue };
             match elsewhere.reading.filter(|reading| reading.end == end) {
                 Some(reading) => {

@@ -151,10 +151,24 @@ fn a_removal_is_found_while_nothing_happens() {
         let home = Home::echo();
         home.run(&[], "before\n").code(0);
         let program = home.start(args);
-        home.wait_query("SELECT count(*) FROM processes", "1");
+        wait_until_open(program.id());
         fs::remove_file(home.database()).unwrap();
         program.end().code(3).err(&["was removed while chatmux used it"]);
         assert_eq!(messages(&home, &copy(&home)), ["before (complete)", "before (complete)"], "{args:?}");
+    }
+}
+
+/// Waits until the process has its journal open on both connections.
+fn wait_until_open(process: u32) {
+    let is_open = || {
+        let links = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+        let files = links.filter_map(|link| fs::read_link(link.path()).ok());
+        files.filter(|file| file.to_string_lossy().ends_with("chatmux.db-wal")).count() == 2
+    };
+    let began = std::time::Instant::now();
+    while !is_open() {
+        assert!(began.elapsed() < crate::program::PATIENCE, "it never opens its journal");
+        std::thread::yield_now();
     }
 }
 
