@@ -11,7 +11,7 @@ use std::ops::Range;
 const MAX_MEMBERS: usize = 64;
 
 /// Where the parts of keys stand in `reply`, in their order; `true` with the first part of a key. `keys`: the longest first.
-pub(super) fn scattered(reply: &[u8], keys: &[String]) -> Vec<(Range<usize>, bool)> {
+pub(crate) fn scattered(reply: &[u8], keys: &[String]) -> Vec<(Range<usize>, bool)> {
     let mut search = Search { keys, texts: BTreeMap::new(), parts: Vec::new() };
     let (mut member, mut at) = (&b""[..], 0);
     while let Some(quote) = memchr::memchr(b'"', &reply[at..]) {

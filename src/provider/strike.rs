@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::domain::Delta;
 
 /// What stands where a key stood.
-pub(super) const STRUCK: &str = "[key]";
+pub(crate) const STRUCK: &str = "[key]";
 /// Characters of a key that is struck from answers. Shorter ones may be words: `ollama` is a usual one.
 const MIN_KEY_CHARS: usize = 20;
 /// Bytes of a key's beginning that are the key's own. What all keys of a vendor begin with is shorter (`sk-ant-api03-`).
@@ -21,7 +21,7 @@ const MIN_CUT_KEY_BYTES: usize = 16;
 
 /// Which text of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(crate) enum Of {
     /// [`Delta::Text`].
     Text,
     /// [`Delta::Reasoning`].
@@ -41,7 +41,7 @@ impl Of {
 }
 
 /// Strikes the keys of one request from its answer.
-pub(super) struct Striker {
+pub(crate) struct Striker {
     keys: Keys,
     /// In the order of [`Of`].
     tails: [Tail; 2],
@@ -51,7 +51,7 @@ pub(super) struct Striker {
 
 /// The keys, the longest first, and their first bytes without repeats.
 #[derive(Clone)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     all: Arc<[String]>,
     firsts: Vec<u8>,
 }
@@ -78,7 +78,7 @@ enum Found {
 
 impl Keys {
     /// Those of `secrets`, the longest first, that are long enough.
-    pub(super) fn of(secrets: &[String]) -> Self {
+    pub(crate) fn of(secrets: &[String]) -> Self {
         let long = secrets.iter().filter(|secret| secret.chars().count() >= MIN_KEY_CHARS);
         let all: Arc<[String]> = long.cloned().collect();
         let mut firsts: Vec<u8> = all.iter().filter_map(|key| key.bytes().next()).collect();
@@ -114,7 +114,7 @@ impl Keys {
     }
 
     /// The whole of `text` without any key.
-    pub(super) fn strike(&self, text: &str) -> String {
+    pub(crate) fn strike(&self, text: &str) -> String {
         let mut tail = Tail::default();
         let mut struck = tail.pass(self, text.to_owned()).unwrap_or_default();
         struck.extend(tail.close(self));
@@ -210,12 +210,12 @@ impl Tail {
 
 impl Striker {
     /// For an answer in which none of `keys` may stand.
-    pub(super) fn new(keys: Keys) -> Self {
+    pub(crate) fn new(keys: Keys) -> Self {
         Self { keys, tails: Default::default(), has_news: false }
     }
 
     /// What may be shown now that `text` came.
-    pub(super) fn pass(&mut self, of: Of, text: String) -> Option<String> {
+    pub(crate) fn pass(&mut self, of: Of, text: String) -> Option<String> {
         let tail = &mut self.tails[of as usize];
         let shown = tail.pass(&self.keys, text);
         self.has_news = tail.withholds();
@@ -223,24 +223,24 @@ impl Striker {
     }
 
     /// Whether anything is withheld.
-    pub(super) fn withholds(&self) -> bool {
+    pub(crate) fn withholds(&self) -> bool {
         self.tails.iter().any(Tail::withholds)
     }
 
     /// Lets go what is withheld of `of`.
-    pub(super) fn release(&mut self, of: Of) -> Option<String> {
+    pub(crate) fn release(&mut self, of: Of) -> Option<String> {
         self.has_news = false;
         self.tails[of as usize].release()
     }
 
     /// Lets go what is withheld of either, of which only one withholds anything where the other was released before a piece of it
     /// passed.
-    pub(super) fn release_any(&mut self) -> Option<Delta> {
+    pub(crate) fn release_any(&mut self) -> Option<Delta> {
         Of::ALL.into_iter().find_map(|of| self.release(of).map(|text| of.delta(text)))
     }
 
     /// What would be let go now, if that was not told yet.
-    pub(super) fn news(&mut self) -> Option<Delta> {
+    pub(crate) fn news(&mut self) -> Option<Delta> {
         if !std::mem::take(&mut self.has_news) {
             return None;
         }
@@ -248,12 +248,12 @@ impl Striker {
     }
 
     /// What is still withheld of `of`, when nothing more comes.
-    pub(super) fn close(&mut self, of: Of) -> Option<String> {
+    pub(crate) fn close(&mut self, of: Of) -> Option<String> {
         self.tails[of as usize].close(&self.keys)
     }
 
     /// `text` without any key.
-    pub(super) fn strike(&self, text: &str) -> String {
+    pub(crate) fn strike(&self, text: &str) -> String {
         self.keys.strike(text)
     }
 }
