@@ -110,7 +110,8 @@ fn a_key_that_is_said_back_is_struck_in_every_format() {
     for kind in [Kind::OpenAi, Kind::Anthropic, Kind::Gemini, Kind::Ollama] {
         for size in 1..=KEY.len() {
             let text = format!("it is {KEY}, and {KEY}");
-            let pieces = text.as_bytes().chunks(size).map(|piece| event(kind, std::str::from_utf8(piece).unwrap(), "\n"));
+            let pieces =
+                text.as_bytes().chunks(size).map(|piece| event(kind, std::str::from_utf8(piece).unwrap(), "\n"));
             let body = pieces.collect::<String>() + last(kind);
             assert_eq!(said_without(KEY, kind, &body).0, "it is [key], and [key]", "{kind} {size}");
         }
@@ -118,7 +119,8 @@ fn a_key_that_is_said_back_is_struck_in_every_format() {
     // In thoughts, and where text and thoughts take turns.
     let thought = |text: &str| format!("{{\"message\":{{\"thinking\":\"{text}\"}}}}\n");
     let word = |text: &str| event(Kind::Ollama, text, "\n");
-    let body = [thought("sk-0123\\u002f4567"), thought("89-abcdefgh."), word("it is s"), thought("k"), word("k")].concat();
+    let body =
+        [thought("sk-0123\\u002f4567"), thought("89-abcdefgh."), word("it is s"), thought("k"), word("k")].concat();
     assert_eq!(said_without(KEY, Kind::Ollama, &(body + last(Kind::Ollama))).0, "([key].)it is s(k)k");
     // In what the server says about its end, also where that is cut.
     let long = "x".repeat(crate::domain::finish::MAX_DETAIL_CHARS - 10);

@@ -64,7 +64,15 @@ pub(super) struct Gather {
 
 impl Gather {
     pub(super) fn new(pieces: Pieces) -> Self {
-        Self { pieces, held: Batch::default(), withheld: None, alive: false, not_before: None, pause: None, grace: None }
+        Self {
+            pieces,
+            held: Batch::default(),
+            withheld: None,
+            alive: false,
+            not_before: None,
+            pause: None,
+            grace: None,
+        }
     }
 
     /// The next batch. Can be dropped and called again at any time: what came is kept here. Not to be called after the end.
