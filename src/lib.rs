@@ -81,7 +81,7 @@
 //! | 5 | [`script`]: lines in, answers or JSON out | tokio |
 //! | 5 | [`cli`]: arguments, completions, the man page | clap |
 //! | 5 | [`logging`]: the log file | tracing-subscriber |
-//! | 6 | [`config`]: the file, the environment, the defaults | toml |
+//! | 6 | [`config`]: the file, the environment, the defaults | nix, toml |
 //! | 6 | [`app`]: puts the parts together; exit codes | anyhow |
 //!
 //! # The words

@@ -46,7 +46,7 @@ fn the_man_page_has_options_and_exit_codes() {
         "CHATMUX_DB",
         "fail\\-fast",
         "EXIT STATUS",
-        "130/143",
+        "131/143",
         "config init",
         "queue",
         "\\-\\-dead",

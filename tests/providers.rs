@@ -82,7 +82,7 @@ async fn collect(provider: &dyn Provider, request: Request) -> Got {
                 got.usage.input = usage.input.or(got.usage.input);
                 got.usage.output = usage.output.or(got.usage.output);
             }
-            Ok(Piece::Alive) => {}
+            Ok(Piece::Alive | Piece::Withheld(_)) => {}
             Ok(Piece::Finish(finish)) => got.finish = Some(finish.reason),
             Err(e) => {
                 got.error = Some(e);

@@ -6,9 +6,11 @@
 //!                          ▲──────SIGUSR1─────────┘ /detach: it has left the terminal, and works on without it
 //! ```
 //!
-//! The guardian passes on the signals that somebody sent to it alone, and its exit code is the prompt's. Whoever kills it kills the
-//! prompt (`PR_SET_PDEATHSIG`), as if they were one. When the prompt is killed, it restores the terminal's modes. This is Linux's way;
-//! elsewhere there is no guardian, and `/detach` hands over to `chatmux work`.
+//! The guardian passes on the signals that somebody sent to it alone, and its exit code is the prompt's. When the prompt is killed, the
+//! guardian restores the terminal. When the guardian is killed, which is the job that a shell knows, the prompt gets SIGHUP
+//! (`PR_SET_PDEATHSIG`) and ends as if its terminal had been closed: it commits what it has and restores the terminal. The signal needs no
+//! descriptor that both hold, and no code that looks for it. When both are killed nobody is left to restore anything. This is Linux's
+//! way; elsewhere there is no guardian, and `/detach` hands over to `chatmux work`.
 
 /// The first argument of a prompt that has a guardian, whose number is the second.
 pub(super) const GUARDIAN: &str = "--guardian";
@@ -24,17 +26,18 @@ pub(super) use elsewhere::{guard, leave_terminal, obey};
 #[cfg(target_os = "linux")]
 mod linux {
     use std::fs::OpenOptions;
-    use std::io;
+    use std::io::{self, IsTerminal, Write};
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Child, Command, ExitStatus};
 
     use nix::sys::prctl::set_pdeathsig;
     use nix::sys::signal::{SigSet, Signal, kill};
     use nix::sys::signalfd::{SfdFlags, SignalFd};
-    use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
-    use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, getppid, setsid};
+    use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+    use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, getpgrp, getppid, setsid, tcgetpgrp};
 
     use super::super::exit::{FAILED, OK, SIGNAL};
+    use crate::ui::guard::LEAVE;
 
     /// `si_code` of a signal that the kernel raised, as a terminal does for all its processes: the prompt has got it too. signal(7).
     const SI_KERNEL: i32 = 0x80;
@@ -62,15 +65,26 @@ mod linux {
         let status = watch(&fd, &mut child);
         match status {
             Some(status) if status.code().is_none() => {
-                if let Some(modes) = modes {
-                    // What a killed prompt has left. Where the terminal is gone there is nothing to restore.
-                    let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &modes);
-                }
+                restore(modes.as_ref());
                 let signal = status.signal().and_then(|signal| u8::try_from(signal).ok());
                 Some(SIGNAL.saturating_add(signal.unwrap_or(0)))
             }
             Some(status) => Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)),
             None => Some(OK),
+        }
+    }
+
+    /// Restores the terminal that a killed prompt has left, and begins a new row. In the background the shell has taken it already.
+    fn restore(modes: Option<&Termios>) {
+        if tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground != getpgrp()) {
+            return;
+        }
+        // A terminal that is gone needs nothing.
+        if io::stdout().is_terminal() {
+            let _ = io::stdout().write_all(&[LEAVE, b"\r\n"].concat());
+        }
+        if let Some(modes) = modes {
+            let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, modes);
         }
     }
 
@@ -99,12 +113,12 @@ mod linux {
         }
     }
 
-    /// The prompt's part: it takes signals again, and dies with its guardian.
+    /// The prompt's part: it takes signals again, and ends when its guardian is gone.
     pub(in super::super) fn obey(guardian: u32) {
         let _ = SigSet::empty().thread_set_mask();
-        let _ = set_pdeathsig(Signal::SIGKILL);
+        let _ = set_pdeathsig(Signal::SIGHUP);
         if getppid().as_raw() != guardian.cast_signed() {
-            // It has gone in the meantime.
+            // It has gone in the meantime, and nothing was touched.
             let _ = kill(Pid::this(), Signal::SIGKILL);
         }
     }

@@ -147,7 +147,7 @@ fn configure(action: ConfigAction, args: &Args, places: &Places) -> Result<u8, F
         }
         ConfigAction::Init => config::init(&file()?)?,
         ConfigAction::Show => config::show(&load(args)?, &env),
-        ConfigAction::Check => config::check(&load(args)?, &env),
+        ConfigAction::Check => config::check(&load(args)?, file().ok().as_deref(), &env),
     };
     let end = if text.ends_with('\n') { "" } else { "\n" };
     print(format!("{text}{end}").as_bytes())

@@ -24,10 +24,10 @@ pub(super) fn survive_file_limits() {
     }
 }
 
-/// Passes SIGINT, SIGTERM and SIGHUP on, as their numbers. Must be called within the runtime.
+/// Passes SIGINT, SIGTERM, SIGHUP and SIGQUIT on, as their numbers. Must be called within the runtime.
 pub(super) fn listen() -> mpsc::Receiver<i32> {
     let (sender, receiver) = mpsc::channel(SIGNALS);
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
         match signal(kind) {
             Ok(mut stream) => {
                 let sender = sender.clone();

@@ -24,7 +24,7 @@ const EXIT_CODES: &str = "  0        all well
   1        a message failed, or a line was wrong
   2        bad usage or configuration
   3        the database cannot be used
-  130/143  ended by SIGINT/SIGTERM, after saving";
+  129/130/131/143  ended by SIGHUP/SIGINT/SIGQUIT/SIGTERM, after saving";
 
 /// One shell prompt over many LLM conversations
 ///

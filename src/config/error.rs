@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::trust::Distrust;
+
 /// Problems of one file that are told at once; a file that has more is probably not a configuration.
 pub const MAX_PROBLEMS: usize = 10;
 
@@ -39,6 +41,14 @@ pub enum ConfigError {
     /// It is larger than [`super::MAX_FILE_BYTES`].
     #[error("{}: is larger than 1 MiB, which no configuration is", .0.display())]
     TooLarge(PathBuf),
+    /// It has a command to run, and others can change it.
+    #[error("{}: has an api_key_command, which is not run from a file that others can change: {}", path.display(), why.text(path))]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// Who can.
+        why: Distrust,
+    },
     /// What is in it is wrong: [`MAX_PROBLEMS`] at most, in the order of the file.
     #[error("{}", Listed(path, problems))]
     Invalid {

@@ -14,6 +14,7 @@ mod sections;
 mod show;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,10 +26,11 @@ pub use places::{Places, create_private_file, create_private_folder};
 pub use providers::{ANTHROPIC_MODEL, BUILT_IN, DEMO_MODEL, Env, GEMINI_MODEL, OLLAMA_MODEL, OPENAI_MODEL};
 pub use sections::{AutoReply, EditMode, Lease, MidStream, OnStart, Preempt, Queue, QueuePosition, Retry, Ui};
 pub use show::{check, init, path, show};
+pub use trust::Distrust;
 
 use crate::domain::ModelName;
 use crate::domain::text::from_file;
-use crate::provider::{Profile, Timeouts};
+use crate::provider::{KeySource, Profile, Timeouts};
 
 /// Bytes of a configuration file; a larger one was meant as something else.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
@@ -103,13 +105,18 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`]; a file that is not there is [`ConfigError::Missing`].
     pub fn read(path: &Path, env: Env<'_>) -> Result<Self, ConfigError> {
-        let bytes = read_bounded(path)?;
+        let (bytes, distrust) = read_bounded(path)?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let problem = read::located(&good, good.len(), "not UTF-8 text from here on".to_owned());
             ConfigError::Invalid { path: path.to_owned(), problems: vec![problem] }
         })?;
-        Self::parse(text, path, env)
+        let config = Self::parse(text, path, env)?;
+        let has_command = config.providers.values().any(|profile| matches!(profile.key, KeySource::Command(_)));
+        match distrust.filter(|_| has_command) {
+            Some(why) => Err(ConfigError::Untrusted { path: path.to_owned(), why }),
+            None => Ok(config),
+        }
     }
 
     /// The configuration that a text makes; `path` is for errors only.
@@ -131,14 +138,16 @@ impl Config {
     }
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, ConfigError> {
+/// What is in the file, and whether others can change it.
+fn read_bounded(path: &Path) -> Result<(Vec<u8>, Option<Distrust>), ConfigError> {
     let unreadable = |reason: io::Error| match reason.kind() {
         io::ErrorKind::NotFound => ConfigError::Missing(path.to_owned()),
         io::ErrorKind::IsADirectory => ConfigError::Directory(path.to_owned()),
         _ => ConfigError::Unreadable { path: path.to_owned(), reason },
     };
     let file = File::open(path).map_err(unreadable)?;
+    let distrust = Distrust::of(&file.metadata().map_err(unreadable)?);
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > MAX_FILE_BYTES { Err(ConfigError::TooLarge(path.to_owned())) } else { Ok(bytes) }
+    if bytes.len() > MAX_FILE_BYTES { Err(ConfigError::TooLarge(path.to_owned())) } else { Ok((bytes, distrust)) }
 }

@@ -45,6 +45,21 @@ const INLINE_KEYS: [&str; 7] = ["api_key", "apikey", "api-key", "key", "token", 
 /// Headers that carry a key.
 const KEY_HEADERS: [&str; 6] =
     ["authorization", "proxy-authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie"];
+/// Headers that say how a request is framed and where it goes, which is the client's business; with another value it is broken.
+const FRAMING_HEADERS: [&str; 11] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+const NO_FRAMING: &str = "frames the request, and is not to be set";
 const NO_INLINE_KEY: &str =
     "keys never stand in the file: name a variable in api_key_env or a command in api_key_command";
 
@@ -292,12 +307,19 @@ fn key(section: &mut Section<'_, '_>, profile: &mut Profile) {
 
 fn auth_header(section: &mut Section<'_, '_>, profile: &mut Profile) {
     let Some(name) = section.text("auth_header", "a header's name in quotes") else { return };
-    if is_header(&name) {
-        profile.auth_header = Some(name);
+    let problem = if !is_header(&name) {
+        "auth_header is the name of the header that carries the key, such as \"api-key\"".to_owned()
+    } else if is_framing(&name) {
+        format!("auth_header: {name} {NO_FRAMING}")
     } else {
-        let text = "auth_header is the name of the header that carries the key, such as \"api-key\"";
-        section.note(section.place("auth_header").unwrap_or_default(), text);
-    }
+        profile.auth_header = Some(name);
+        return;
+    };
+    section.note(section.place("auth_header").unwrap_or_default(), problem);
+}
+
+fn is_framing(name: &str) -> bool {
+    FRAMING_HEADERS.iter().any(|framing| name.eq_ignore_ascii_case(framing))
 }
 
 fn is_header(name: &str) -> bool {
@@ -317,6 +339,8 @@ fn headers(section: &mut Section<'_, '_>, profile: &mut Profile) {
         };
         if KEY_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
             section.note(at, format!("headers: {name} carries a key, and {NO_INLINE_KEY}"));
+        } else if is_framing(&name) {
+            section.note(at, format!("headers: {name} {NO_FRAMING}"));
         } else if !is_header(&name) {
             section.note(at, format!("headers: {:?} is no header's name", one_line(&name, 40)));
         } else if !text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {

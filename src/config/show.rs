@@ -7,6 +7,7 @@ use std::path::Path;
 use super::error::ConfigError;
 use super::places::{create_private_file, create_private_folder};
 use super::providers::{self, Env};
+use super::trust;
 use super::{Config, DEFAULT_TEXT};
 use crate::domain::time::format_duration;
 use crate::provider::{KeySource, Kind, Profile, Timeouts};
@@ -38,9 +39,12 @@ pub fn path(config: &Path, database: &Path, log: Option<&Path>) -> String {
 }
 
 /// What a configuration that was read without an error still lacks: a warning a line, then `ok`. Keys are looked for, never
-/// shown; commands are not run.
-pub fn check(config: &Config, env: Env<'_>) -> String {
+/// shown; commands are not run. `file`: where it was read, if anywhere; others who can change it can have keys sent to them.
+pub fn check(config: &Config, file: Option<&Path>, env: Env<'_>) -> String {
     let mut out = String::new();
+    if let Some(warning) = file.and_then(trust::warning) {
+        line(&mut out, format_args!("warning: {warning}"));
+    }
     for profile in config.providers.values() {
         let name = &profile.name;
         let warning = match &profile.key {
@@ -272,7 +276,7 @@ mod tests {
     fn check_names_the_keys_that_are_missing() {
         let config =
             parse("[providers.x]\nkind = 'openai'\n[providers.y]\nkind = 'openai'\nbase_url = 'http://a'").unwrap();
-        let found = check(&config, &|name| (name == "GEMINI_API_KEY").then(|| "k".to_owned()));
+        let found = check(&config, None, &|name| (name == "GEMINI_API_KEY").then(|| "k".to_owned()));
         let lines: Vec<_> = found.lines().collect();
         assert_eq!(lines[0], "warning: anthropic: ANTHROPIC_API_KEY is not set, so anthropic:MODEL cannot be used");
         assert_eq!(lines[1], "warning: openai: OPENAI_API_KEY is not set, so openai:MODEL cannot be used");

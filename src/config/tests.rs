@@ -204,6 +204,13 @@ fn providers_that_are_wrong_are_told_with_their_place() {
         "2:9: a model's name has at least one character and no blanks or control characters",
     );
     check("[providers.ollama]\nheaders = { 'a b' = 'x' }", "2:13: headers: \"a b\" is no header's name");
+    let framing = "frames the request, and is not to be set";
+    for header in ["Content-Length", "transfer-encoding", "Host", "connection", "TE"] {
+        let text = format!("[providers.ollama]\nheaders = {{ {header} = '5' }}");
+        check(&text, &format!("2:13: headers: {header} {framing}"));
+        let text = format!("[providers.ollama]\nauth_header = '{header}'");
+        check(&text, &format!("2:15: auth_header: {header} {framing}"));
+    }
     check("[providers.ollama]\nheaders = { a = 1 }", "2:17: headers: a must be a string");
     check("[providers.ollama]\nheaders = { a = 'é' }", "2:17: headers: a may hold printable ASCII only");
     check("[providers.ollama]\nextra_body = { a = inf }", "2:16: extra_body: \"a\" holds a number that JSON has not");

@@ -5,7 +5,7 @@
 //! # The end
 //!
 //! A stop reason does not end the stream while more comes: some servers put one into the first event, or into every one. The end is
-//! an end mark (`[DONE]`, `message_stop`) behind a stop reason, the close of the connection, or [`AFTER_FINISH`] without content
+//! an end mark (`[DONE]`, `message_stop`) behind a stop reason, the close of the connection, or `AFTER_FINISH` ([`super::silence`]) without content
 //! behind a stop reason or an end mark ([`Limits::idle`], where no content came at all). As soon as nothing more is there, a stop
 //! reason is told, for who would end the answer then: it counts unless more comes. An end without a stop reason is `Truncated`; with one nothing that happens to the connection
 //! can spoil the answer any more, only an error that the server tells.
@@ -18,45 +18,31 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::time::{Instant, Sleep};
 
 use super::Piece;
 use super::complaint::Complaint;
 use super::frames::{Frame, Frames, MAX_EVENT_BYTES};
 use super::seam::Seam;
 use super::secrets::Secrets;
+use super::silence::{Limit, Limits, Silence};
+use super::strike::{Of, Striker};
 use super::verdict;
 use super::wire::json::Json;
 use super::wire::{self, Decoded, Wire};
 use crate::domain::text::one_line;
-use crate::domain::{ErrorKind, ProviderError, Span};
+use crate::domain::{Delta, ErrorKind, Finish, ProviderError, Span};
 
 /// Characters of an error's text; what a server says beyond them is cut.
 pub(crate) const MAX_ERROR_CHARS: usize = 400;
-/// How long content may follow a stop reason or an end mark while the connection stays open. Servers that name a stop reason in
-/// every event have been seen to pause for 3 s; servers that neither send an end mark nor close are rare, so that few wait for it.
-const AFTER_FINISH: Duration = Duration::from_secs(10);
 /// Bytes without content; a server that sends more is not thinking.
 const MAX_SILENT_BYTES: u64 = 2 * MAX_EVENT_BYTES as u64;
-/// Between two signs of life that are passed on.
-const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The end mark of chat completions, which other servers copy. It is no JSON.
 const DONE: &[u8] = b"[DONE]";
 /// The first bytes of gzip and of zstd.
 const COMPRESSED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
-
-/// How long to wait for what.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// Without content.
-    pub(crate) first: Duration,
-    /// Without a byte, after the first content.
-    pub(crate) idle: Duration,
-}
 
 /// What is known of an answer before its first byte.
 pub(crate) struct About {
@@ -68,7 +54,7 @@ pub(crate) struct About {
     pub(crate) label: String,
     /// The provider's number for the request.
     pub(crate) request_id: Option<String>,
-    /// What no error may show.
+    /// What no error and no answer may show.
     pub(crate) secrets: Secrets,
     /// Where the answer is continued: what the model may say again.
     pub(crate) seam: Seam,
@@ -91,6 +77,7 @@ pub(crate) struct Answer<S, H> {
     frames: Frames<S>,
     about: About,
     decoded: Decoded,
+    striker: Striker,
     silence: Silence,
     /// An event was read, even if it said nothing.
     has_events: bool,
@@ -110,39 +97,12 @@ enum Fault {
     Broken(ProviderError),
 }
 
-/// Which wait is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Limit {
-    /// For content behind the stop reason.
-    Finish,
-    /// [`Limits::idle`].
-    Idle,
-    /// [`Limits::first`].
-    First,
-}
-
-/// The clock of an answer. Waits run from the first poll that finds nothing: a consumer that pauses is no silence of the server.
-#[derive(Debug, Default)]
-struct Silence {
-    /// Made at the first wait. It is not set anew for each piece, which would cost more than the piece: when it rings too early it is
-    /// set to the rest.
-    timer: Option<Pin<Box<Sleep>>>,
-    since_content: Option<Instant>,
-    since_byte: Option<Instant>,
-    had_content: bool,
-    bytes: u64,
-    /// Bytes at the last content.
-    content_bytes: u64,
-    /// Bytes came that were not told yet.
-    is_alive: bool,
-    told_alive: Option<Instant>,
-}
-
 impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S, H> {
     /// The answer in `bytes`.
     pub(crate) fn new(bytes: S, about: About, held: H) -> Self {
         Self {
             frames: Frames::new(bytes),
+            striker: Striker::new(about.secrets.keys()),
             about,
             decoded: Decoded::default(),
             silence: Silence::default(),
@@ -238,38 +198,63 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
         ProviderError::fatal(ErrorKind::Protocol, text)
     }
 
-    /// The next piece that was already said and that the seam lets pass.
+    /// The next piece that was already said, without keys, and that the seam lets pass.
     fn take(&mut self) -> Option<Piece> {
         loop {
-            // What is withheld is not overtaken by thoughts that came behind it.
-            if self.about.seam.withholds()
-                && matches!(self.decoded.pieces.front(), Some(Piece::Reasoning(_)))
-                && let Some(text) = self.about.seam.close()
-            {
-                return Some(Piece::Text(text));
+            if let Some(piece) = self.overtaken() {
+                return Some(piece);
             }
             let piece = self.decoded.pieces.pop_front()?;
             match piece {
                 Piece::Text(text) => {
                     self.told_finish = false;
                     self.silence.content(self.frames.bytes());
-                    if let Some(text) = self.about.seam.pass(text) {
+                    let text = self.striker.pass(Of::Text, text);
+                    if let Some(text) = text.and_then(|text| self.about.seam.pass(text)) {
                         return Some(Piece::Text(text));
                     }
                 }
-                Piece::Reasoning(_) => {
+                Piece::Reasoning(text) => {
                     self.silence.content(self.frames.bytes());
-                    return Some(piece);
+                    if let Some(text) = self.striker.pass(Of::Reasoning, text) {
+                        return Some(Piece::Reasoning(text));
+                    }
                 }
                 piece => return Some(piece),
             }
         }
     }
 
+    /// What is withheld and came before what comes next: text is not overtaken by thoughts, nor they by text.
+    fn overtaken(&mut self) -> Option<Piece> {
+        match self.decoded.pieces.front()? {
+            Piece::Text(_) => self.striker.release(Of::Reasoning).map(Piece::Reasoning),
+            Piece::Reasoning(_) => {
+                let released = self.striker.release(Of::Text).and_then(|text| self.about.seam.pass(text));
+                let closed = || self.about.seam.withholds().then(|| self.about.seam.close()).flatten();
+                released.or_else(closed).map(Piece::Text)
+            }
+            _ => None,
+        }
+    }
+
+    /// Lets go what may be the beginning of a key, for nothing follows at the moment.
+    fn release(&mut self) -> Option<Piece> {
+        match self.striker.release_any()? {
+            Delta::Text(text) => self.about.seam.pass(text).map(Piece::Text),
+            thought => Some(thought.into()),
+        }
+    }
+
+    /// The stop reason as it is known now.
+    fn finish(&self) -> Option<Finish> {
+        self.decoded.finish(|detail| self.striker.strike(detail))
+    }
+
     /// Nothing more comes: a clean end if there was a stop reason, else `error`. Pieces that were read come before it.
     fn end(&mut self, error: impl FnOnce(&Self) -> ProviderError) {
         self.is_over = true;
-        self.last = Some(match self.decoded.finish() {
+        self.last = Some(match self.finish() {
             Some(finish) => Ok(Piece::Finish(finish)),
             None => Err(self.about.present(error(self))),
         });
@@ -281,10 +266,21 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
         if let Some(piece) = self.take() {
             return Some(Ok(piece));
         }
-        match self.about.seam.close() {
+        if let Some(thought) = self.striker.close(Of::Reasoning) {
+            return Some(Ok(Piece::Reasoning(thought)));
+        }
+        let struck = self.striker.close(Of::Text).and_then(|text| self.about.seam.pass(text));
+        match struck.or_else(|| self.about.seam.close()) {
             Some(withheld) => Some(Ok(Piece::Text(withheld))),
             None => self.last.take(),
         }
+    }
+
+    /// What would be the end of the answer if it was given up now, where that has changed.
+    fn withheld(&mut self) -> Option<Delta> {
+        let withheld = self.striker.news()?;
+        let is_for_seam = matches!(withheld, Delta::Text(_)) && self.about.seam.is_watching();
+        (!is_for_seam).then_some(withheld)
     }
 
     /// Whether the server has stopped, and only waits to close.
@@ -298,11 +294,11 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
             Limit::Idle => {
                 format!("nothing more came for {}: raise timeouts.idle if the server needs longer", Span(idle))
             }
-            Limit::First | Limit::Finish if self.frames.bytes() == 0 => {
+            Limit::First | Limit::Finish | Limit::Withheld if self.frames.bytes() == 0 => {
                 format!("the server sent nothing for {}: raise timeouts.first if it needs longer", Span(first))
             }
-            Limit::First | Limit::Finish => {
-                let more = if self.silence.had_content { " more" } else { "" };
+            Limit::First | Limit::Finish | Limit::Withheld => {
+                let more = if self.silence.had_content() { " more" } else { "" };
                 format!("no{more} content came for {}, only signs of life: raise timeouts.first", Span(first))
             }
         };
@@ -313,60 +309,6 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Answer<S,
 /// Whether a member of an event is a text for people.
 fn says(value: Json<'_>) -> bool {
     value.is_string() && !value.is_blank() || value.is_list() && value.has_text()
-}
-
-impl Silence {
-    /// Content came, with which `bytes` have come.
-    fn content(&mut self, bytes: u64) {
-        (self.since_content, self.since_byte) = (None, None);
-        self.content_bytes = bytes;
-        self.had_content = true;
-        self.is_alive = false;
-    }
-
-    /// Nothing is there at the moment, and `bytes` came so far. Says whether a sign of life is to be told now.
-    fn waits(&mut self, bytes: u64) -> bool {
-        if bytes != self.bytes {
-            self.bytes = bytes;
-            self.since_byte = None;
-            // Content that came with them has been taken and said so.
-            self.is_alive |= self.since_content.is_some();
-        }
-        let now = self.since_byte.unwrap_or_else(Instant::now);
-        (self.since_content, self.since_byte) = (self.since_content.or(Some(now)), Some(now));
-        let is_due = self.told_alive.is_none_or(|told| now >= told + ALIVE_INTERVAL);
-        if self.is_alive && is_due {
-            (self.is_alive, self.told_alive) = (false, Some(now));
-            return true;
-        }
-        false
-    }
-
-    /// Ready with the limit that is reached. To be asked after [`Silence::waits`].
-    fn poll(&mut self, limits: Limits, has_stopped: bool, cx: &mut Context<'_>) -> Poll<Limit> {
-        let (Some(content), Some(byte)) = (self.since_content, self.since_byte) else { return Poll::Pending };
-        let (deadline, limit) = if has_stopped {
-            // Before any content a stop reason may be one of those that stand in every event.
-            let limit = if self.had_content { AFTER_FINISH } else { limits.first };
-            (content + limit.min(limits.idle), Limit::Finish)
-        } else if self.had_content {
-            (byte + limits.idle, Limit::Idle).min((content + limits.first, Limit::First))
-        } else {
-            (content + limits.first, Limit::First)
-        };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        // It must never ring too late; too early is put right below.
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-        }
-        while timer.as_mut().poll(cx).is_ready() {
-            if timer.deadline() >= deadline {
-                return Poll::Ready(limit);
-            }
-            timer.as_mut().reset(deadline);
-        }
-        Poll::Pending
-    }
 }
 
 impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream for Answer<S, H> {
@@ -385,7 +327,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
                 this.end(Self::truncated);
                 continue;
             }
-            if this.frames.bytes() - this.silence.content_bytes > MAX_SILENT_BYTES {
+            if this.silence.silent_bytes(this.frames.bytes()) > MAX_SILENT_BYTES {
                 this.end(|_| {
                     let text = format!("the server sent more than {} MiB without content", MAX_SILENT_BYTES >> 20);
                     let place = Some(MAX_SILENT_BYTES);
@@ -398,7 +340,7 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
                 Poll::Ready(Some(Ok(frame))) => {
                     match this.decode(&frame) {
                         // The wait for more content begins here.
-                        Ok(()) if this.has_stopped() && !had_stopped => this.silence.since_content = None,
+                        Ok(()) if this.has_stopped() && !had_stopped => this.silence.begin_anew(),
                         Ok(()) => {}
                         Err(Fault::Said(e)) => {
                             this.decoded.finish = None;
@@ -411,15 +353,29 @@ impl<S: Stream<Item = Result<Bytes, ProviderError>> + Unpin, H: Unpin> Stream fo
                 Poll::Ready(None) => this.end(Self::truncated),
                 Poll::Pending => {
                     if !this.told_finish
-                        && let Some(finish) = this.decoded.finish()
+                        && let Some(finish) = this.finish()
                     {
+                        // Content behind it would say that it was none.
+                        if let Some(piece) = this.release() {
+                            return Poll::Ready(Some(Ok(piece)));
+                        }
                         this.told_finish = true;
                         return Poll::Ready(Some(Ok(Piece::Finish(finish))));
+                    }
+                    if let Some(withheld) = this.withheld() {
+                        return Poll::Ready(Some(Ok(Piece::Withheld(withheld))));
                     }
                     if this.silence.waits(this.frames.bytes()) {
                         return Poll::Ready(Some(Ok(Piece::Alive)));
                     }
-                    let limit = std::task::ready!(this.silence.poll(this.about.limits, this.has_stopped(), cx));
+                    let (has_stopped, withholds) = (this.has_stopped(), this.striker.withholds());
+                    let limit = std::task::ready!(this.silence.poll(this.about.limits, has_stopped, withholds, cx));
+                    if limit == Limit::Withheld {
+                        match this.release() {
+                            Some(piece) => return Poll::Ready(Some(Ok(piece))),
+                            None => continue,
+                        }
+                    }
                     let failure = (limit != Limit::Finish).then(|| this.stalled(limit));
                     this.frames.stop(failure);
                 }

@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Client, Response, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::answer::{About, Answer, Limits, MAX_ERROR_CHARS};
+use super::answer::{About, Answer, MAX_ERROR_CHARS};
 use super::clients::{Clients, origin};
 use super::complaint::Complaint;
 use super::learned::{Learned, is_about_limit, named_limit, next_limit, room};
@@ -19,6 +19,7 @@ use super::record::{Recorded, Recorder};
 use super::remedy::Refusal;
 use super::seam::Seam;
 use super::secrets::{self, Secrets};
+use super::silence::Limits;
 use super::wire::json::Json;
 use super::wire::{self, Body, Options, Wire};
 use super::{Pieces, Profile, Provider, Request, Timeouts, endpoint, transport, verdict};

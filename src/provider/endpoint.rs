@@ -20,18 +20,24 @@ pub(crate) fn url(profile: &Profile, wire: &dyn Wire, model: &str) -> Result<Url
     Ok(url)
 }
 
-/// `path` below the base URL.
+/// `path` below the base URL. A model's name in it stays there: `%` and a backslash mean themselves, and what would lead above (`..`) is
+/// refused, for a URL has no other way to write it.
 ///
 /// # Errors
-/// As [`url`].
+/// As [`url`], and for a `path` that leads elsewhere.
 pub(crate) fn below(profile: &Profile, path: &str) -> Result<Url, ProviderError> {
     let parsed = Url::parse(&profile.base_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let mut url = parsed.ok_or_else(|| {
         let text = format!("base_url of [providers.{}] is no URL: write it as http://127.0.0.1:8080/v1", profile.name);
         ProviderError::fatal(ErrorKind::Configuration, text)
     })?;
-    let path = format!("{}{path}", url.path().trim_end_matches('/'));
-    url.set_path(&path);
+    if path.split('/').any(|part| matches!(part, "." | "..")) {
+        let text =
+            format!("a model's name with a . or .. between slashes is no part of a URL ({path}): correct the name");
+        return Err(ProviderError::fatal(ErrorKind::Configuration, text));
+    }
+    let path = path.replace('%', "%25").replace('\\', "%5C");
+    url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
     Ok(url)
 }
 
@@ -126,6 +132,18 @@ pub(crate) mod tests {
         check(Kind::Gemini, "https://h", "m-2.5", gemini);
         let tuned = "https://h/v1beta/tunedModels/a%3Fb:streamGenerateContent?alt=sse";
         check(Kind::Gemini, "https://h", "tunedModels/a?b", tuned);
+        let odd = "https://h/v1beta/models/%252e%252e%5C..%23:streamGenerateContent?alt=sse";
+        check(Kind::Gemini, "https://h", "%2e%2e\\..#", odd);
+        // Other formats have the name in the body.
+        check(Kind::OpenAi, "http://h/v1", "../../m", "http://h/v1/chat/completions");
+        for model in ["../../../admin", "tunedModels/../m", "a/./b", "a/.."] {
+            let found = url(&profile(Kind::Gemini, "https://h"), Kind::Gemini.wire().unwrap(), model);
+            // The last part has the method behind it.
+            match model {
+                "a/.." => assert_eq!(found.unwrap().path(), "/v1beta/a/..:streamGenerateContent"),
+                _ => assert_eq!(found.unwrap_err().kind, ErrorKind::Configuration, "{model}"),
+            }
+        }
         for bad in ["", "h:1", "ftp://h", "/v1"] {
             assert_eq!(
                 url(&profile(Kind::OpenAi, bad), Kind::OpenAi.wire().unwrap(), "m").unwrap_err().kind,

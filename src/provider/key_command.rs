@@ -4,7 +4,7 @@
 //! screen. `posix_spawn` makes such a session in safe code (std offers a process group only, which keeps the terminal, and `setsid` in the
 //! child needs unsafe code or a second program). It has a time limit, at which its whole process group is killed.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -28,6 +28,8 @@ pub(super) const KEY_COMMANDS_AT_ONCE: usize = 4;
 const MAX_OUTPUT_BYTES: usize = 64 << 10;
 /// How often its end is looked for, once its first line has come.
 const EXIT_POLL: Duration = Duration::from_millis(2);
+/// Where POSIX systems have it. It is not looked for in PATH, whose first `sh` may be anybody's.
+const SHELL: &CStr = c"/bin/sh";
 /// Variables that name our terminal: gpg's agent asks for a passphrase there.
 const TERMINAL_VARIABLES: [&str; 1] = ["GPG_TTY"];
 
@@ -98,7 +100,7 @@ impl Child {
         attributes.set_sigdefault(&ignored)?;
         attributes.set_sigmask(&SigSet::empty())?;
         let arguments = [c"sh".to_owned(), c"-c".to_owned(), CString::new(command)?];
-        let pid = posix_spawnp(c"sh", &files, &attributes, &arguments, &environment())?;
+        let pid = posix_spawn(SHELL, &files, &attributes, &arguments, &environment())?;
         Ok(Self { pid, output: Some(output), printed: Vec::new() })
     }
 

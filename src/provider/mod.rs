@@ -1,8 +1,8 @@
 //! The models, behind one trait. Knows no session, no queue, no store: a request goes in, pieces of an answer come out.
 //!
 //! The rule for reading servers: be strict in what is sent, and lose no text that came (`wire` says how, `answer` when an answer
-//! ends). A reply goes through `frames` (bytes to events), `wire` (an event to pieces), `seam` (where an answer is continued) and
-//! `answer` (the end and the limits on silence); an error through `complaint` (what the server says), `verdict` (what it means) and
+//! ends). A reply goes through `frames` (bytes to events), `wire` (an event to pieces), `strike` (keys that are said
+//! back), `seam` (where an answer is continued) and `answer` (the end and the limits on silence); an error through `complaint` (what the server says), `verdict` (what it means) and
 //! `remedy` (what a person reads). `learned` keeps what a server was found not to take.
 //!
 //! A wire format is one file in `wire/` and one row in `Kind::wire`.
@@ -23,10 +23,13 @@ mod proxies;
 mod record;
 mod registry;
 mod remedy;
+mod scattered;
 mod seam;
 mod secrets;
+mod silence;
 #[cfg(test)]
 mod silence_tests;
+mod strike;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -38,7 +41,7 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 
-use crate::domain::{ChatMessage, Finish, ProviderError, Role, Usage};
+use crate::domain::{ChatMessage, Delta, Finish, ProviderError, Role, Usage};
 
 pub use demo::Demo;
 pub use profile::{KeySource, Kind, Profile, Timeouts};
@@ -78,8 +81,20 @@ pub enum Piece {
     Usage(Usage),
     /// Bytes came that hold no content: the server lives. At most one a second.
     Alive,
+    /// Text that came and is withheld, for it may be the beginning of a key. It follows as a piece, or is replaced by what comes next;
+    /// only where the stream is given up now is this the end of the answer. Never empty.
+    Withheld(Delta),
     /// The model stopped by itself, as far as is known. Where content follows all the same, it had not; the last one counts.
     Finish(Finish),
+}
+
+impl From<Delta> for Piece {
+    fn from(delta: Delta) -> Self {
+        match delta {
+            Delta::Text(text) => Self::Text(text),
+            Delta::Reasoning(text) => Self::Reasoning(text),
+        }
+    }
 }
 
 /// The answer as it comes. Dropping it ends the request. After an `Err`, and after the end, it is not polled again.

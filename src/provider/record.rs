@@ -95,8 +95,8 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        // A key is struck also where a pause parts it.
-        let mut text = self.secrets.strike_bytes(&self.text, &mut self.pauses);
+        // A key is struck also where a pause or the end of an event parts it.
+        let mut text = self.secrets.strike_reply(&self.text, &mut self.pauses);
         for (at, pause) in self.pauses.drain(..).rev() {
             let mark = format!("@@pause {:.2}@@", pause.as_secs_f64());
             text.splice(at..at, mark.into_bytes());
@@ -157,10 +157,14 @@ mod tests {
         reply.push(b"data: your key sk-");
         reply.push(b"123\xff\n\n");
         reply.pauses.push((reply.text.len() - 6, Duration::from_secs(1)));
+        reply.push(b"data: {\"text\":\"it is sk\"}\n\n");
+        reply.push(b"data: {\"text\":\"-123.\"}\n\n");
+        reply.pauses.push((reply.text.len() - 2, Duration::from_secs(2)));
         drop(reply);
         let expected =
             b"@@reply http://h/v1@@\nHTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
-            data: your key [key]@@pause 1.00@@\xff\n\n\n";
+            data: your key [key]@@pause 1.00@@\xff\n\n\
+            data: {\"text\":\"it is [key]\"}\n\ndata: {\"text\":\".\"}@@pause 2.00@@\n\n\n";
         assert_eq!(String::from_utf8_lossy(&std::fs::read(&path).unwrap()), String::from_utf8_lossy(expected));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }

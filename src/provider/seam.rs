@@ -131,6 +131,11 @@ impl Seam {
         shown
     }
 
+    /// Whether anything of what comes may still be dropped.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watch.is_some() || !self.blanks.is_empty()
+    }
+
     /// Whether something is withheld.
     pub(crate) fn withholds(&self) -> bool {
         self.watch.as_ref().is_some_and(|watch| !watch.repeats.held.is_empty())

@@ -1,4 +1,4 @@
-//! Keys, and that they are never seen: read when a request needs them, marked sensitive, struck from every error.
+//! Keys, and that they are never seen: read when a request needs them, marked sensitive, struck from everything that comes of a request.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -7,14 +7,13 @@ use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
 use super::key_command::{self, KEY_COMMAND_LIMIT};
+use super::scattered::scattered;
+use super::strike::{Keys, STRUCK};
 use super::{KeySource, Profile};
 use crate::domain::text::without_bom;
 use crate::domain::{ErrorKind, ProviderError};
 
-/// What stands where a key stood.
-const STRUCK: &str = "[key]";
-
-/// What must not be seen in any error of one request.
+/// What must not be seen in anything that comes of one request.
 #[derive(Default, Clone)]
 pub(crate) struct Secrets(Vec<String>);
 
@@ -38,8 +37,26 @@ impl Secrets {
         self.0.sort_by_key(|s| std::cmp::Reverse(s.len()));
     }
 
+    /// `reply` without any of them, also where one stands in parts in the strings of its JSON. `places` in it move along; one within a
+    /// secret moves behind it.
+    pub(crate) fn strike_reply<T>(&self, reply: &[u8], places: &mut [(usize, T)]) -> Vec<u8> {
+        let mut struck = Vec::with_capacity(reply.len());
+        let (mut at, mut moved) = (0, 0);
+        let end = (reply.len()..reply.len(), false);
+        for (part, is_first) in scattered(reply, &self.0).into_iter().chain([end]) {
+            while let Some((place, _)) = places.get_mut(moved).filter(|(place, _)| *place <= part.start) {
+                *place = struck.len() + (*place).saturating_sub(at);
+                moved += 1;
+            }
+            struck.extend_from_slice(&reply[at..part.start]);
+            struck.extend_from_slice(if is_first { STRUCK.as_bytes() } else { b"" });
+            at = part.end;
+        }
+        self.strike_bytes(&struck, places)
+    }
+
     /// `bytes` without any of them. `places` in them move along; one within a secret moves behind it.
-    pub(crate) fn strike_bytes<T>(&self, bytes: &[u8], places: &mut [(usize, T)]) -> Vec<u8> {
+    fn strike_bytes<T>(&self, bytes: &[u8], places: &mut [(usize, T)]) -> Vec<u8> {
         let mut struck = Vec::with_capacity(bytes.len());
         let (mut at, mut moved) = (0, 0);
         loop {
@@ -59,6 +76,11 @@ impl Secrets {
                 }
             }
         }
+    }
+
+    /// Those that are struck from answers.
+    pub(crate) fn keys(&self) -> Keys {
+        Keys::of(&self.0)
     }
 
     /// `text` without any of them.

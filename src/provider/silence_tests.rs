@@ -43,13 +43,41 @@ async fn heard(
         match piece {
             Ok(Piece::Text(more)) => text += &more,
             Ok(Piece::Alive) => alive += 1,
-            Ok(Piece::Reasoning(_) | Piece::Usage(_)) => {}
+            Ok(Piece::Reasoning(_) | Piece::Usage(_) | Piece::Withheld(_)) => {}
             Ok(Piece::Finish(finish)) => end = Some(Ok(finish.reason)),
             Err(e) => end = Some(Err(e)),
         }
     }
     let end = end.unwrap_or_else(|| panic!("an answer without an end: {text}"));
     (text, alive, end, began.elapsed().as_secs())
+}
+
+/// What may be the beginning of a key is shown after a moment in which nothing follows, and before the end; the rest of a key is not.
+#[tokio::test(start_paused = true)]
+async fn what_may_be_a_key_is_not_withheld_for_long() {
+    const KEY: &str = "sk-0123456789-abcdefgh";
+    let check = async |pieces: &[(u64, &str)], expected: &[(u64, &str)]| {
+        for kind in ALL {
+            let mut about = about(kind, Seam::default());
+            about.secrets.add(KEY);
+            let sent = pieces.iter().map(|(seconds, text)| (*seconds, event(kind, text, "\n")));
+            let sent = sent.chain([(1, last(kind).to_owned())]).collect();
+            let (began, mut heard) = (Instant::now(), Vec::new());
+            let mut answer = Answer::new(bytes(sent, false), about, ());
+            while let Some(piece) = answer.next().await {
+                if let Piece::Text(text) = piece.unwrap() {
+                    // A timer is late by a millisecond.
+                    heard.push((began.elapsed().as_millis() / 100 * 100, text));
+                }
+            }
+            let expected: Vec<_> = expected.iter().map(|(at, text)| (u128::from(*at), (*text).to_owned())).collect();
+            assert_eq!(heard, expected, "{kind} {pieces:?}");
+        }
+    };
+    check(&[(0, "as"), (0, "k")], &[(0, "a"), (300, "sk")]).await;
+    check(&[(0, "a sk-"), (2, "ill")], &[(0, "a "), (300, "sk-"), (2000, "ill")]).await;
+    check(&[(0, "a sk-01"), (2, "23456789-abcdefgh.")], &[(0, "a "), (300, "sk-01"), (2000, "[key].")]).await;
+    check(&[(0, "a sk-0123456789-ab"), (2, "cdefgh.")], &[(0, "a "), (300, "[key]"), (2000, ".")]).await;
 }
 
 /// A sign of life that is no content.

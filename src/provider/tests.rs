@@ -6,11 +6,12 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use proptest::prelude::*;
 
-use super::answer::{About, Answer, Limits};
+use super::answer::{About, Answer};
 use super::seam::Seam;
 use super::secrets::Secrets;
+use super::silence::Limits;
 use super::{Kind, Piece};
-use crate::domain::ProviderError;
+use crate::domain::{Finish, ProviderError};
 
 /// An answer of `kind` that nothing is known of.
 pub(super) fn about(kind: Kind, seam: Seam) -> About {
@@ -69,7 +70,7 @@ fn what_the_seam_withholds_comes_before_the_end_and_before_thoughts() {
         let said = |piece: Result<Piece, ProviderError>| match piece {
             Ok(Piece::Text(text)) => text,
             Ok(Piece::Reasoning(text)) => format!("({text})"),
-            Ok(Piece::Usage(_) | Piece::Alive) => "usage".to_owned(),
+            Ok(Piece::Usage(_) | Piece::Alive | Piece::Withheld(_)) => "usage".to_owned(),
             Ok(Piece::Finish(_)) => "end".to_owned(),
             Err(e) => format!("{:?}", e.kind),
         };
@@ -83,6 +84,48 @@ fn what_the_seam_withholds_comes_before_the_end_and_before_thoughts() {
     check(&format!("{half}{thought}{}{done}", word("own")), &["quick br", "(hm)", "own", "end"]);
     check(&format!("{thought}{half}{}{done}", word("own fox is")), &["(hm)", " is", "end"]);
     check(&format!("{half}{}{done}", word("own fox")), &["end"]);
+}
+
+/// What is said of `chunks` by a server that is told a key: the texts, and those of the thoughts in brackets.
+fn said_without(key: &str, kind: Kind, body: &str) -> (String, Option<Finish>) {
+    let mut about = about(kind, Seam::default());
+    about.secrets.add(key);
+    let bytes = stream::iter([Ok(Bytes::from(body.to_owned()))]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (mut said, mut end) = (String::new(), None);
+    for piece in runtime.block_on(Answer::new(bytes, about, ()).collect::<Vec<_>>()) {
+        match piece.unwrap() {
+            Piece::Text(text) => said += &text,
+            Piece::Reasoning(text) => said += &format!("({text})"),
+            Piece::Finish(finish) => end = Some(finish),
+            Piece::Usage(_) | Piece::Alive | Piece::Withheld(_) => {}
+        }
+    }
+    (said, end)
+}
+
+#[test]
+fn a_key_that_is_said_back_is_struck_in_every_format() {
+    const KEY: &str = "sk-0123/456789-abcdefgh";
+    for kind in [Kind::OpenAi, Kind::Anthropic, Kind::Gemini, Kind::Ollama] {
+        for size in 1..=KEY.len() {
+            let text = format!("it is {KEY}, and {KEY}");
+            let pieces =
+                text.as_bytes().chunks(size).map(|piece| event(kind, std::str::from_utf8(piece).unwrap(), "\n"));
+            let body = pieces.collect::<String>() + last(kind);
+            assert_eq!(said_without(KEY, kind, &body).0, "it is [key], and [key]", "{kind} {size}");
+        }
+    }
+    // In thoughts, and where text and thoughts take turns.
+    let thought = |text: &str| format!("{{\"message\":{{\"thinking\":\"{text}\"}}}}\n");
+    let word = |text: &str| event(Kind::Ollama, text, "\n");
+    let body =
+        [thought("sk-0123\\u002f4567"), thought("89-abcdefgh."), word("it is s"), thought("k"), word("k")].concat();
+    assert_eq!(said_without(KEY, Kind::Ollama, &(body + last(Kind::Ollama))).0, "([key].)it is s(k)k");
+    // In what the server says about its end, also where that is cut.
+    let long = "x".repeat(crate::domain::finish::MAX_DETAIL_CHARS - 10);
+    let end = format!("{}{{\"done\":true,\"done_reason\":\"{long}{KEY}\"}}\n", word("a"));
+    assert_eq!(said_without(KEY, Kind::Ollama, &end).1.unwrap().detail, Some(format!("{long}[key]")));
 }
 
 proptest! {

@@ -8,6 +8,9 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use rustls::CertificateError;
+use rustls::pki_types::UnixTime;
+
 use super::clients::root_cause;
 use super::proxies::Proxy;
 use crate::domain::{ErrorKind, ProviderError, Span};
@@ -16,6 +19,8 @@ use crate::domain::{ErrorKind, ProviderError, Span};
 const NOT_HTTP: &str = "invalid HTTP version parsed";
 /// What rustls's streams say when the other side hangs up instead of answering.
 const TLS_HUNG_UP: &str = "tls handshake eof";
+/// What webpki says of a certificate that is self-signed as `openssl req -x509` does it.
+const CA_AS_SERVER: &str = "CaUsedAsEndEntity";
 /// How hyper-util begins what it says of a proxy that is asked for a tunnel …
 const TUNNEL: &str = "tunnel error: ";
 /// … and of a SOCKS proxy.
@@ -58,7 +63,12 @@ fn direct(
         return ProviderError::fatal(ErrorKind::Protocol, text);
     }
     if !is_connect {
-        return broken(error, origin);
+        let broken = broken(error, origin);
+        // What a server that speaks TLS does to what is none, where it does not say so.
+        let may_be_tls = plain.is_some() && io_kind(error) == Some(io::ErrorKind::ConnectionReset);
+        let remedy =
+            if may_be_tls { " before any answer: if the server speaks TLS, write https:// in base_url" } else { "" };
+        return ProviderError { text: format!("{}{remedy}", broken.text), ..broken };
     }
     let text = if is_timeout {
         let limit = Span(connect);
@@ -196,7 +206,7 @@ fn tls(error: &(dyn Error + 'static)) -> Option<ProviderError> {
     let reason = links(error).find_map(|e| e.downcast_ref::<rustls::Error>())?;
     let text = match reason {
         rustls::Error::InvalidCertificate(why) => {
-            format!("the server's certificate is not to be trusted ({why:?}): check base_url, or set SSL_CERT_FILE")
+            format!("the server's certificate is not to be trusted: {}", distrust(why))
         }
         rustls::Error::InvalidMessage(_) => {
             "the server does not speak TLS: is base_url to begin with http://?".to_owned()
@@ -204,6 +214,38 @@ fn tls(error: &(dyn Error + 'static)) -> Option<ProviderError> {
         other => format!("no secure connection: {other}"),
     };
     Some(ProviderError::fatal(ErrorKind::Tls, text))
+}
+
+/// What is wrong with a certificate, and the remedy.
+fn distrust(why: &CertificateError) -> String {
+    let ago = |now: UnixTime, then: UnixTime| Span(Duration::from_secs(now.as_secs().saturating_sub(then.as_secs())));
+    match why {
+        CertificateError::Expired => "it has expired: the server needs a new one".to_owned(),
+        CertificateError::ExpiredContext { time, not_after } => {
+            format!("it expired {} ago: the server needs a new one, or this machine's clock is wrong", ago(*time, *not_after))
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet: check this machine's clock".to_owned()
+        }
+        CertificateError::UnknownIssuer => {
+            "its issuer is not known here: check base_url, or set SSL_CERT_FILE to a file with the issuer's certificate".to_owned()
+        }
+        CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+            // `DnsName("host")`
+            let names: Vec<_> = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
+            format!("it is for {}: check base_url", names.join(", "))
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is not for this host: check base_url".to_owned()
+        }
+        CertificateError::Revoked => "it was revoked: the server needs a new one".to_owned(),
+        CertificateError::Other(other) if other.0.to_string() == CA_AS_SERVER => {
+            "it is an authority's own, which no server may use: make one for the server (with openssl req -x509: -addext \
+             basicConstraints=CA:FALSE) and set SSL_CERT_FILE to it"
+                .to_owned()
+        }
+        other => format!("{other}"),
+    }
 }
 
 #[cfg(test)]
@@ -218,7 +260,14 @@ mod tests {
             assert_eq!((e.kind, e.retryable), (ErrorKind::Tls, false));
             assert!(e.text.contains(text), "{e}");
         };
-        check(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer), "UnknownIssuer");
+        check(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer), "SSL_CERT_FILE");
+        check(rustls::Error::InvalidCertificate(CertificateError::Revoked), "it was revoked");
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let expired = CertificateError::ExpiredContext { time: at(10_000), not_after: at(2_800) };
+        check(rustls::Error::InvalidCertificate(expired), "it expired 2 h 00 m ago");
+        let presented = vec!["DnsName(\"a.example\")".to_owned(), "DnsName(\"b.example\")".to_owned()];
+        let other = CertificateError::NotValidForNameContext { expected: "h".try_into().unwrap(), presented };
+        check(rustls::Error::InvalidCertificate(other), "it is for a.example, b.example: check base_url");
         check(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType), "does not speak TLS");
         assert_eq!(tls(&io::Error::other("plain")), None);
     }

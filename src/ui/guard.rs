@@ -12,14 +12,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::termios::{
     ControlFlags, InputFlags, LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
 };
+use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::keyboard::Keyboard;
 
 /// Leaves bracketed paste and a synchronized update, shows the cursor, and ends a style.
-const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[?25h\x1b[0m";
+pub const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[?25h\x1b[0m";
+/// The part of [`LEAVE`] for a terminal that somebody else has taken: a shell that edits its own line has turned bracketed paste on again.
+const LEAVE_TO_OTHERS: &[u8] = b"\x1b[?2026l\x1b[?25h";
 
 /// The signal to stop goes to any of our threads, so this one runs on for a moment: it stops while it waits for that moment to
 /// pass, and the rest of the wait is after the job goes on.
@@ -109,6 +113,14 @@ impl Drop for Guard {
 /// When its modes cannot be set.
 pub fn enter() -> io::Result<()> {
     let Some(saved) = SAVED.get() else { return Ok(()) };
+    set_modes(SetArg::TCSADRAIN, &raw(saved))?;
+    OURS.store(true, Ordering::Release);
+    KEYBOARD.get().into_iter().for_each(Keyboard::go_on);
+    Ok(())
+}
+
+/// The modes that are ours, where `saved` were those before.
+fn raw(saved: &libc::termios) -> Termios {
     let mut raw = Termios::from(*saved);
     raw.input_flags &=
         !(InputFlags::BRKINT | InputFlags::ICRNL | InputFlags::INPCK | InputFlags::ISTRIP | InputFlags::IXON);
@@ -116,10 +128,7 @@ pub fn enter() -> io::Result<()> {
     raw.local_flags &= !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::IEXTEN | LocalFlags::ISIG);
     raw.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
     raw.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-    set_modes(SetArg::TCSADRAIN, &raw)?;
-    OURS.store(true, Ordering::Release);
-    KEYBOARD.get().into_iter().for_each(Keyboard::go_on);
-    Ok(())
+    raw
 }
 
 /// Gives the terminal back as it was. May be called from anywhere, any number of times; the first call after [`enter`] acts.
@@ -141,9 +150,32 @@ pub(super) fn restore_again() {
 
 fn restore_modes(saved: &libc::termios) {
     KEYBOARD.get().into_iter().for_each(Keyboard::rest);
+    // Where the shell lost its job and took the terminal, this process is in the background: SIGTTOU would stop it, or fail what it does.
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGTTOU);
+    let before = mask.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let is_left_to_us = is_in_foreground() || modes().is_ok_and(|modes| are_ours(&modes, saved));
     // On the way out there is nobody left to tell about an error.
-    let _ = nix::unistd::write(io::stdout(), LEAVE);
-    let _ = set_modes(SetArg::TCSANOW, &Termios::from(*saved));
+    let _ = nix::unistd::write(io::stdout(), if is_left_to_us { LEAVE } else { LEAVE_TO_OTHERS });
+    if is_left_to_us {
+        let _ = set_modes(SetArg::TCSANOW, &Termios::from(*saved));
+    }
+    let _ = before.map(|before| before.thread_set_mask());
+}
+
+/// Whether the terminal belongs to this process's job; also where that cannot be told.
+fn is_in_foreground() -> bool {
+    let foreground = match KEYBOARD.get() {
+        Some(keyboard) => keyboard.with_terminal(|terminal| tcgetpgrp(terminal)),
+        None => tcgetpgrp(io::stdin()),
+    };
+    foreground.is_err() || foreground == Ok(getpgrp())
+}
+
+/// Whether `modes` are those of [`enter`], which nobody has changed since.
+fn are_ours(modes: &Termios, saved: &libc::termios) -> bool {
+    let raw = raw(saved);
+    (modes.input_flags, modes.local_flags) == (raw.input_flags, raw.local_flags)
 }
 
 /// Reads and drops what the terminal has, up to `end` (of whose bytes the first is there once) or until nothing more comes. Not one
@@ -173,7 +205,7 @@ pub(super) fn skip_until(end: &[u8]) {
 pub(super) fn suspend() {
     restore();
     // Zero: every process of our group, so that the shell sees the job stop.
-    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), nix::sys::signal::Signal::SIGTSTP);
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), Signal::SIGTSTP);
     std::thread::sleep(STOPPING);
     if enter().is_ok() {
         let mut stdout = io::stdout();

@@ -14,6 +14,7 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
+use nix::sys::signal::{Signal, raise};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::dup2_stdin;
 use tokio::sync::watch;
@@ -57,8 +58,9 @@ impl Keyboard {
         tcsetattr(&ours.slave, SetArg::TCSANOW, &modes)?;
         let (waiting, orders) = io::pipe()?;
         let source = terminal.try_clone()?;
-        let carrier =
-            Carrier { terminal: source, orders: waiting, line: ours.master.into(), reports: Reports::default() };
+        let columns = columns(&source);
+        let (line, reports) = (ours.master.into(), Reports::default());
+        let carrier = Carrier { terminal: source, orders: waiting, line, reports, columns };
         dup2_stdin(&ours.slave)?;
         let started = std::thread::Builder::new().name("keyboard".to_owned()).spawn(move || carrier.run());
         if let Err(error) = started {
@@ -104,6 +106,12 @@ struct Carrier {
     orders: PipeReader,
     line: File,
     reports: Reports,
+    /// Columns of the terminal when the last keys came.
+    columns: Option<u16>,
+}
+
+fn columns(terminal: &OwnedFd) -> Option<u16> {
+    terminal_size::terminal_size_of(terminal).map(|(terminal_size::Width(columns), _)| columns)
 }
 
 impl Carrier {
@@ -140,9 +148,20 @@ impl Carrier {
             Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        self.tell_columns();
         let mut keys = Vec::new();
         self.reports.pass(&block[..n], &mut keys);
         self.line.write_all(&keys)
+    }
+
+    /// Tells rustyline of a new width before a key that was typed in it: the system's own signal may reach another thread, and late. A line
+    /// that is laid out in the width of before erases a row too many or too few when it is drawn again.
+    fn tell_columns(&mut self) {
+        let columns = columns(&self.terminal);
+        if std::mem::replace(&mut self.columns, columns) != columns {
+            // In this thread, so that it is handled before this goes on; who does not handle it ignores it.
+            let _ = raise(Signal::SIGWINCH);
+        }
     }
 
     fn give_up(&mut self) -> io::Result<()> {

@@ -48,6 +48,8 @@ pub(super) struct LiveRow {
     /// Columns of the terminal when the row was written.
     width: usize,
     row: Row,
+    /// The row goes on from one that was broken off, perhaps in the middle of a cluster.
+    goes_on: bool,
     /// Bytes of the row's text that stand before the cursor.
     shown: usize,
     /// Columns of the row as it stands on the screen, to be painted over.
@@ -69,6 +71,7 @@ impl LiveRow {
             open: false,
             width: 0,
             row: Row::default(),
+            goes_on: false,
             shown: 0,
             painted: 0,
             markdown: Markdown::default(),
@@ -170,10 +173,11 @@ impl LiveRow {
             self.markdown.row(&self.row.source, None);
         }
         self.forget();
+        self.goes_on = true;
     }
 
     fn forget(&mut self) {
-        self.open = false;
+        (self.open, self.goes_on) = (false, false);
         self.row.clear();
         (self.shown, self.painted) = (0, 0);
     }
@@ -294,6 +298,11 @@ impl LiveRow {
         if is_full || self.row.text.len() + cluster.len() > ROW_BYTES {
             self.end_row(cluster.chars().next(), out);
         }
+        let has_room = self.row.text.is_empty() && width < self.width;
+        // What a mark would stand on ends the row before.
+        if self.goes_on && has_room && cluster.chars().next().is_some_and(|c| is_mark(self.mode, c)) {
+            self.row.put_base();
+        }
         self.row.put(cluster, width);
     }
 
@@ -335,6 +344,11 @@ impl LiveRow {
         }
         self.forget();
     }
+}
+
+/// Whether `c` takes no column of its own but stands on what is before it.
+fn is_mark(mode: GraphemeClusterMode, c: char) -> bool {
+    !c.is_ascii() && widest(mode, c.encode_utf8(&mut [0; 4])) == 0
 }
 
 /// The columns of a text where all terminals agree on them, else what two kinds of them think.

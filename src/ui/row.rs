@@ -3,6 +3,9 @@
 use super::markdown::Spans;
 use super::style::Ink;
 
+/// What a mark stands on where the letter before it is out of reach (Unicode, chapter 2.11): without it terminals drop the mark.
+const MARK_BASE: char = '\u{a0}';
+
 /// The row. It is painted from `text`; `source` is what `text` was made of.
 #[derive(Debug, Default)]
 pub(super) struct Row {
@@ -43,7 +46,7 @@ impl Row {
         let (text, source, column) = self.settled;
         self.text.truncate(text);
         self.column = column;
-        while self.marks.pop_if(|mark| mark.0 > source).is_some() {}
+        while self.marks.pop_if(|mark| mark.0 > source || mark.1 > text).is_some() {}
         self.source.split_off(source)
     }
 
@@ -52,6 +55,13 @@ impl Row {
         self.text.push_str(cluster);
         self.source.push_str(cluster);
         self.column += columns;
+    }
+
+    /// Begins the row with what marks need to stand on. It takes a column and is not in the source.
+    pub(super) fn put_base(&mut self) {
+        self.text.push(MARK_BASE);
+        self.column += 1;
+        self.marks.push((self.source.len(), self.text.len()));
     }
 
     /// Goes on with a blank that is painted as so many spaces, or none.

@@ -33,10 +33,26 @@ pub(super) struct Batch {
     bytes: usize,
 }
 
+impl Batch {
+    fn add(&mut self, delta: Delta) {
+        // The model had not stopped yet.
+        self.finish = None;
+        self.bytes += delta.text().len();
+        match (self.deltas.last_mut(), &delta) {
+            (Some(Delta::Text(last)), Delta::Text(text)) | (Some(Delta::Reasoning(last)), Delta::Reasoning(text)) => {
+                last.push_str(text);
+            }
+            _ => self.deltas.push(delta),
+        }
+    }
+}
+
 /// A stream and what came from it that was not given on yet.
 pub(super) struct Gather {
     pieces: Pieces,
     held: Batch,
+    /// The end of the answer, should it be given up now.
+    withheld: Option<Delta>,
     /// Something without content came since that was last asked.
     alive: bool,
     /// The next batch goes no earlier; nothing was given yet: at once.
@@ -48,7 +64,15 @@ pub(super) struct Gather {
 
 impl Gather {
     pub(super) fn new(pieces: Pieces) -> Self {
-        Self { pieces, held: Batch::default(), alive: false, not_before: None, pause: None, grace: None }
+        Self {
+            pieces,
+            held: Batch::default(),
+            withheld: None,
+            alive: false,
+            not_before: None,
+            pause: None,
+            grace: None,
+        }
     }
 
     /// The next batch. Can be dropped and called again at any time: what came is kept here. Not to be called after the end.
@@ -57,7 +81,10 @@ impl Gather {
     }
 
     /// What is held now, for a stream that is given up.
-    pub(super) fn take(&mut self) -> Batch {
+    pub(super) fn give_up(&mut self) -> Batch {
+        if let Some(delta) = self.withheld.take() {
+            self.held.add(delta);
+        }
         std::mem::take(&mut self.held)
     }
 
@@ -77,7 +104,7 @@ impl Gather {
             }
         }
         self.not_before = Some(Instant::now() + REPORT_INTERVAL);
-        Poll::Ready(self.take())
+        Poll::Ready(std::mem::take(&mut self.held))
     }
 
     /// Nothing comes at the moment: ready when what is held shall go.
@@ -123,22 +150,14 @@ impl Gather {
                 held.finish = Some(reason);
                 self.grace.get_or_insert_with(|| Box::pin(sleep(FINISH_GRACE)));
             }
+            Some(Ok(Piece::Withheld(delta))) => self.withheld = Some(delta),
             Some(Ok(Piece::Text(text))) => {
-                // The model had not stopped yet.
-                held.finish = None;
-                held.bytes += text.len();
-                match held.deltas.last_mut() {
-                    Some(Delta::Text(last)) => last.push_str(&text),
-                    _ => held.deltas.push(Delta::Text(text)),
-                }
+                self.withheld = None;
+                held.add(Delta::Text(text));
             }
             Some(Ok(Piece::Reasoning(text))) => {
-                held.finish = None;
-                held.bytes += text.len();
-                match held.deltas.last_mut() {
-                    Some(Delta::Reasoning(last)) => last.push_str(&text),
-                    _ => held.deltas.push(Delta::Reasoning(text)),
-                }
+                self.withheld = None;
+                held.add(Delta::Reasoning(text));
             }
         }
     }
@@ -192,8 +211,11 @@ mod tests {
                 gather.next().await;
             }
         }
+        // What may be the beginning of a key is the answer's end, unless more comes.
+        stream.send(Ok(Piece::Withheld(Delta::Text("s".to_owned())))).await.unwrap();
         assert!(tokio::time::timeout(Duration::from_micros(1), gather.next()).await.is_err());
-        assert_eq!(text(&gather.take()), "b");
+        assert_eq!(text(&gather.give_up()), "bs");
+        stream.send(Ok(Piece::Withheld(Delta::Text("c".to_owned())))).await.unwrap();
         stream.send(Ok(Piece::Text("c".to_owned()))).await.unwrap();
         drop(stream);
         let batch = gather.next().await;

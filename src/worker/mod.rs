@@ -203,7 +203,7 @@ impl Turn {
             let batch = tokio::select! {
                 biased;
                 () = &mut cancelled => {
-                    let Batch { deltas, usage, finish, .. } = gather.take();
+                    let Batch { deltas, usage, finish, .. } = gather.give_up();
                     self.note(usage, finish, !deltas.is_empty());
                     self.send(deltas).await;
                     // The model had stopped already, and only its stream was not closed: there is nothing left to be cancelled.

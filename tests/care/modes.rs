@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::program::Home;
+use crate::program::{Home, Program};
 use crate::server::{Format, Server};
 use crate::{below, run_after, start_after};
 
@@ -46,6 +46,46 @@ fn files_are_for_their_owner_alone_under_any_umask() {
         assert_there(&home, &["config/chatmux/config.toml", "copy.db", "state/chatmux/chatmux.log"]);
         assert_private(&home, umask);
     }
+}
+
+/// As ssh does with its own file.
+#[test]
+fn a_key_command_is_not_run_from_a_file_that_others_can_change() {
+    let server = Server::start();
+    let home = Home::fresh();
+    let url = server.base_url(Format::OpenAi);
+    let provider =
+        |key: &str| format!("model = \"local:m\"\n[providers.local]\nkind = \"openai\"\nbase_url = \"{url}\"\n{key}");
+    let file = home.path("config/chatmux/config.toml");
+    let allow = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    home.configure(&provider("api_key_command = \"touch ran; echo sk-1\""));
+    let remedy = format!("others than its owner may write it: run `chmod go-w {}`", file.display());
+    for mode in [0o620, 0o602, 0o666] {
+        allow(mode);
+        for args in [&["ask", "hello"][..], &["config", "check"], &["config", "show"]] {
+            let outcome = home.run(args, "").code(2);
+            assert!(
+                outcome.err.contains("api_key_command, which is not run") && outcome.err.contains(&remedy),
+                "{outcome:?}"
+            );
+        }
+        assert!(!home.path("ran").exists());
+    }
+    allow(0o644);
+    // The shell is the system's, whatever PATH leads to.
+    fs::write(home.path("sh"), "#!/bin/sh\ntouch other-shell\n").unwrap();
+    fs::set_permissions(home.path("sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", home.path("").display(), std::env::var("PATH").unwrap());
+    let mut command = home.command(&["ask", "hello"]);
+    command.env("PATH", path);
+    Program::start(command).finish().code(0);
+    assert!(home.path("ran").exists() && !home.path("other-shell").exists());
+    // Without a command it is a warning.
+    home.configure(&provider(""));
+    allow(0o666);
+    let checked = home.run(&["config", "check"], "").code(0);
+    assert!(checked.out.contains(&format!("warning: {}: {remedy}", file.display())), "{checked:?}");
+    home.run(&["ask", "hello"], "").code(0);
 }
 
 /// A program that runs for weeks.

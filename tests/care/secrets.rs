@@ -8,7 +8,7 @@ use crate::server::{Format, Reply, Server};
 use crate::{at_a_prompt, below};
 
 /// A key that JSON may write in another way, and URLs too.
-const SLASHED: &str = "sk-e2e/0123+456=789";
+const SLASHED: &str = "sk-e2e/0123+456=789abcde";
 
 /// The files below the home that hold this, those left out that a person wrote.
 fn holding(home: &Home, secret: &str, written_by_hand: &[&str]) -> Vec<String> {
@@ -22,7 +22,7 @@ fn holding(home: &Home, secret: &str, written_by_hand: &[&str]) -> Vec<String> {
 
 /// Runs a conversation that goes wrong in every way, loudly; the key is nowhere but in the request.
 fn assert_unseen(home: &Home, server: &Server, secret: &str, by_hand: &[&str]) {
-    for args in [&[][..], &["--json"], &["ask", "bad"]] {
+    for args in [&[][..], &["--json", "--record", "replies"], &["ask", "bad"]] {
         let mut command = home.command(args);
         command.env("CHATMUX_LOG", "trace").env("LOCAL_KEY", secret);
         let mut program = Program::start(command);
@@ -35,6 +35,7 @@ fn assert_unseen(home: &Home, server: &Server, secret: &str, by_hand: &[&str]) {
                 "page",
                 "moved",
                 "odd",
+                "echo",
                 "/dead",
                 "/queue all",
                 "/history",
@@ -47,6 +48,11 @@ fn assert_unseen(home: &Home, server: &Server, secret: &str, by_hand: &[&str]) {
         let outcome = program.finish().code(1);
         assert!(!outcome.out.contains(secret) && !outcome.err.contains(secret), "{outcome:?}");
     }
+    // What was said around it is there.
+    let said = home.query("SELECT DISTINCT reasoning, text FROM messages WHERE text LIKE 'it is%'");
+    assert_eq!(said, [["so [key], then", "it is [key]."]]);
+    let recorded = fs::read_to_string(home.path("replies")).unwrap();
+    assert!(recorded.contains("[key]") && recorded.contains("then"), "{recorded}");
     for args in [
         &["config", "show"][..],
         &["config", "check"],
@@ -75,6 +81,8 @@ fn says_back(server: &Server, secret: &str) {
     server.on("cut", Reply::error_in_stream(&["part"], error));
     server.on("page", Reply::html(&format!("<p>{secret}</p>")));
     server.on("moved", Reply::status(302, "").header("location", &format!("http://127.0.0.1/?key={secret}")));
+    let thoughts = ["so ", &secret[..1], &secret[1..9], &secret[9..], ", then"];
+    server.on("echo", Reply::thinking(&thoughts, &["it is ", &secret[..20], &format!("{}.", &secret[20..])]));
     server.on("odd", Reply::raw("text/event-stream", vec![format!("data: {{\"key {secret}\n\n").into_bytes()]));
 }
 

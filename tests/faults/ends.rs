@@ -9,7 +9,8 @@ use crate::program::{Home, history};
 use crate::server::{Format, Gate, Reply, Server};
 
 /// Those that end it, each with its exit code.
-const SIGNALS: [(Signal, i32); 3] = [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)];
+const SIGNALS: [(Signal, i32); 4] =
+    [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGQUIT, 131)];
 
 #[test]
 fn a_reader_that_has_enough_ends_it_quietly() {

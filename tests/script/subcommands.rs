@@ -10,7 +10,7 @@ fn version_and_help_are_on_stdout() {
     let home = Home::fresh();
     home.run(&["--version"], "").code(0).out(&format!("chatmux {}\n", env!("CARGO_PKG_VERSION"))).quiet();
     let help = home.run(&["--help"], "").code(0).quiet().out;
-    for part in ["--session", "--model", "--db", "--config", "--json", "--color", "ask", "sessions", "queue", "130/143"]
+    for part in ["--session", "--model", "--db", "--config", "--json", "--color", "ask", "sessions", "queue", "131/143"]
     {
         assert!(help.contains(part), "{part} is missing in\n{help}");
     }

@@ -88,10 +88,10 @@ fn what_goes_on_ends_when_the_next_prompt_stops_it() {
 }
 
 #[test]
-fn who_kills_the_guardian_kills_the_prompt_and_a_signal_to_it_is_the_prompts() {
+fn who_kills_the_guardian_ends_the_prompt_and_a_signal_to_it_is_the_prompts() {
     let server = Server::start();
     let home = home(&server);
-    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGQUIT, 131)] {
         let mut first = prompt(&home);
         first.wait_last("1:main>");
         first.signal(signal);

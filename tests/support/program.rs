@@ -72,7 +72,9 @@ impl Home {
     pub fn configure(&self, text: &str) {
         let path = self.path("config/chatmux/config.toml");
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
+        // Under any umask: a file that others may write is not trusted.
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     pub fn path(&self, below: impl AsRef<Path>) -> PathBuf {

@@ -114,8 +114,9 @@ impl App {
 fn leave(app: &App, next: &Sender<Next>) -> ! {
     next.blocking_send(Next { prompt: prompt(1, &[]), initial: "unfinished".into(), edit: false, history: None })
         .unwrap();
-    // The channel holds one and the printer one: when the third is taken, the first was printed above an open prompt.
-    for n in 0..3 {
+    // The channel holds one, the printer one and the way to the editor one: when the fifth is taken, the editor has taken the second, and
+    // so drawn the first above an open prompt.
+    for n in 0..5 {
         let shows = vec![Show::Notice(format!("leaving {n}"))];
         app.frames.blocking_send(Frame { shows, prompt: prompt(1, &[]) }).unwrap();
     }

@@ -74,7 +74,7 @@ const MODULES: &[Module] = &[
     module("script", 5, &["futures_util", "serde", "serde_json", "thiserror", "tokio", "tokio_util", "tracing"]),
     module("cli", 5, &["clap", "clap_complete", "clap_mangen"]),
     module("logging", 5, &["tracing_subscriber"]),
-    module("config", 6, &["directories", "serde_json", "strsim", "thiserror", "toml"]),
+    module("config", 6, &["directories", "nix", "serde_json", "strsim", "thiserror", "toml"]),
     module(
         "app",
         6,

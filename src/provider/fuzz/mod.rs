@@ -110,7 +110,7 @@ fn heard(kind: Kind, chunks: Vec<Vec<u8>>) -> Heard {
                 assert!(!text.is_empty());
                 heard.thoughts += &text;
             }
-            Ok(Piece::Usage(_) | Piece::Alive) => {}
+            Ok(Piece::Usage(_) | Piece::Alive | Piece::Withheld(_)) => {}
             Ok(Piece::Finish(_)) => ends += 1,
             Err(e) => {
                 assert!(e.text.chars().count() <= 500 && !e.text.contains(char::is_control), "{e:?}");

@@ -245,8 +245,9 @@ impl Decoded {
         self.finish = Some(Finish { reason, detail });
     }
 
-    /// The stop reason as it is known now. Servers that have no word for it say `stop` of a refusal and of a request for a tool.
-    pub(crate) fn finish(&self) -> Option<Finish> {
+    /// The stop reason as it is known now, its detail `struck` before it is cut. Servers that have no word for it say `stop` of a refusal
+    /// and of a request for a tool.
+    pub(crate) fn finish(&self, struck: impl FnOnce(&str) -> String) -> Option<Finish> {
         let finish = self.finish.as_ref()?;
         let reason = match finish.reason {
             FinishReason::Stop if self.refused => FinishReason::Refusal,
@@ -254,7 +255,7 @@ impl Decoded {
             reason => reason,
         };
         let name = self.tool.as_deref().filter(|name| reason == FinishReason::Tool && !name.is_empty());
-        let detail = finish.detail.as_deref().or(name).map(|detail| one_line(detail.trim(), MAX_DETAIL_CHARS));
+        let detail = finish.detail.as_deref().or(name).map(|detail| one_line(struck(detail).trim(), MAX_DETAIL_CHARS));
         Some(Finish { reason, detail: detail.filter(|detail| !detail.is_empty()) })
     }
 

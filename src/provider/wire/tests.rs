@@ -28,7 +28,7 @@ fn said(kind: Kind, events: &[&str]) -> (Vec<Piece>, Option<(FinishReason, Optio
         let json = Json::read(event.as_bytes()).unwrap_or_else(|e| panic!("{event}: {e:?}"));
         decode(wire(kind), None, json, &mut decoded).unwrap_or_else(|e| panic!("{event}: {e:?}"));
     }
-    let finish = decoded.finish().map(|finish| (finish.reason, finish.detail));
+    let finish = decoded.finish(str::to_owned).map(|finish| (finish.reason, finish.detail));
     decoded.close();
     let mut joined = Vec::new();
     for piece in decoded.pieces {
