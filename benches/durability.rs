@@ -366,6 +366,7 @@ fn end(turn: &Turn) -> EndTurn {
         usage: Usage::default(),
         error: None,
         counts: true,
+        unanswered: false,
         gave_way: false,
         not_before: None,
         first_at: None,

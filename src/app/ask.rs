@@ -10,7 +10,7 @@ use super::exit::Failed;
 use super::open::{self, Opened, Purpose};
 use super::script::Play;
 use crate::cli::args::Args;
-use crate::config::{Config, OnStart, Places};
+use crate::config::{Config, Places};
 use crate::domain::attachment::with_context;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::domain::text::from_file;
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String
 /// A database with a session for this question alone.
 fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed> {
     let now = open::CLOCK.now();
-    let (store, opening) = open::open_store(args, config.on_start == OnStart::Resume, places, now)?;
+    let (store, opening) = open::open_store(args, places, now)?;
     if opening.created {
         // The first session of a database is the prompt's own.
         store.write_blocking(CreateSession { name: None, model: config.model.clone(), system: String::new(), now })?;
@@ -53,7 +53,7 @@ fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed
     let gates = store.read_blocking(Gates)?;
     let watch = open::watch(config, &opening, store.read_blocking(LastChange)?);
     let (elsewhere, ends, pending, auto_replies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (resumes, first, rescued) = (false, true, Vec::new());
+    let (resumes, released, first, rescued) = (false, Vec::new(), true, Vec::new());
     Ok(Opened {
         store,
         opening,
@@ -64,6 +64,7 @@ fn fresh(args: &Args, config: &Config, places: &Places) -> Result<Opened, Failed
         watch,
         auto_replies,
         resumes,
+        released,
         gates,
         active,
         first,

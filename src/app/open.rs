@@ -14,15 +14,15 @@ use crate::coordinator::{self, AutoReplyDefaults, Front, Handle, ScriptItem, Set
 use crate::domain::limits::REPLAY_BUFFER_BYTES;
 use crate::domain::text::one_line;
 use crate::domain::{
-    AutoReply, Clock, Entry, EntryState, Event, Look, ModelName, Origin, Seen, Session, SessionId, SessionRef,
+    AutoReply, Clock, Entry, EntryState, Event, LetGo, Look, ModelName, Origin, Seen, Session, SessionId, SessionRef,
     Timestamp,
 };
 use crate::execute::Executor;
 use crate::provider::{Providers, Recorder};
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
 use crate::store::{
-    ActiveSession, Adopt, AutoReplies, BeforeRunning, CreateSession, Gates, HoldEntries, LastChange, LeasedElsewhere,
-    LookAt, Looked, Opening, PendingEntries, QueueListing, ReopenSession, SessionEnds, Sessions, SetActive, Store,
+    ActiveSession, Adopt, AutoReplies, BeforeRunning, CreateSession, Gates, LastChange, LeasedElsewhere, LookAt,
+    Looked, Opening, PendingEntries, QueueListing, Released, ReopenSession, SessionEnds, Sessions, SetActive, Store,
     StoreError, Upgrade, rescued,
 };
 
@@ -61,6 +61,8 @@ pub(super) struct Opened {
     pub(super) auto_replies: Vec<AutoReply>,
     /// They go on by themselves.
     pub(super) resumes: bool,
+    /// What is to be said of what was let go of what the last exit left.
+    pub(super) released: Vec<String>,
     pub(super) gates: Vec<(ModelName, Timestamp)>,
     pub(super) active: Session,
     /// A session was made because there was none, or none of that name.
@@ -76,22 +78,20 @@ pub(super) fn database_path(args: &Args, places: &Places) -> Result<PathBuf, Fai
 /// Opens the database and finds the session to begin with: the one that `--session` names (a name not known yet is created),
 /// else the one that was active last, else a first one.
 pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpose) -> Result<Opened, Failed> {
+    let now = CLOCK.now();
+    let (store, opening) = open_store(args, places, now)?;
+    let (set_aside, only) = lets_go(config, &purpose);
+    let released = match set_aside {
+        LetGo::Nothing => Released::default(),
+        LetGo::NeverSent | LetGo::All { .. } => store.write_blocking(Adopt { set_aside, only, now })?,
+    };
     let resumes = config.on_start == OnStart::Resume || purpose == Purpose::Work;
-    let (store, opening) = open_store(args, resumes, places, CLOCK.now())?;
-    match &purpose {
-        Purpose::Work => drop(store.write_blocking(Adopt { set_aside: true, only: None })?),
-        Purpose::Left(sessions) => {
-            let left = |(session, ids): (&SessionId, &Vec<_>)| sessions.contains(session).then(|| ids.clone());
-            let ids = opening.recovery.held.iter().filter_map(left).flatten().collect();
-            store.write_blocking(HoldEntries { ids, held: false })?;
-            store.write_blocking(Adopt { set_aside: true, only: Some(sessions.clone()) })?;
-        }
-        Purpose::Sessions | Purpose::Visit => {}
-    }
     // What is changed from here on is looked at anew.
     let since = store.read_blocking(LastChange)?;
     let mut sessions = store.read_blocking(Sessions { closed: true })?;
     let known = sessions.len();
+    let named = |id: SessionId| format!("[{}]", name_of(&sessions, id));
+    let released = notices::released(&released, config.retry.max_attempts, named);
     let mut active = choose(args, config, &store, &mut sessions, &purpose)?;
     let ends: Vec<_> = store.read_blocking(SessionEnds)?.into_iter().map(|end| (end.session, end.end)).collect();
     // What another process runs is read from what it has written, once it is known that it does.
@@ -110,7 +110,8 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
     let gates = store.read_blocking(Gates)?;
     let first = known < sessions.len();
     let rescued = rescued(store.path(), refuge(places).as_deref());
-    let watch = watch(config, &opening, since);
+    let mut watch = watch(config, &opening, since);
+    watch.takes_along = purpose != Purpose::Visit;
     let mut looked = Vec::new();
     for session in elsewhere {
         let seen = ends.iter().find(|(id, _)| *id == session).map_or(Seen::START, |(_, end)| *end);
@@ -127,6 +128,7 @@ pub(super) fn open(args: &Args, config: &Config, places: &Places, purpose: Purpo
         watch,
         auto_replies,
         resumes,
+        released,
         gates,
         active,
         first,
@@ -179,25 +181,39 @@ fn choose(
 /// How other processes are watched from here.
 pub(super) fn watch(config: &Config, opening: &Opening, since: i64) -> Watch {
     let Lease { heartbeat, quiet_period, max_wait, check_interval } = config.lease;
-    let (process, resumes) = (opening.process, config.on_start == OnStart::Resume);
-    Watch { process, since, heartbeat, quiet_period, max_wait, check_interval, resumes, adopts: false }
+    let (process, set_aside) = (opening.process, on_start(config));
+    let (takes_along, adopts) = (false, false);
+    Watch { process, since, heartbeat, quiet_period, max_wait, check_interval, set_aside, takes_along, adopts }
 }
 
-/// Opens the database. Where what waits shall go on by itself, nothing stays held that the last exit left, whoever comes next.
-pub(super) fn open_store(
-    args: &Args,
-    resumes: bool,
-    places: &Places,
-    now: Timestamp,
-) -> Result<(Store, Opening), Failed> {
+/// What goes on by itself of what a process left, by the configuration alone.
+fn on_start(config: &Config) -> LetGo {
+    match config.on_start {
+        OnStart::Resume => LetGo::All { max_attempts: config.retry.max_attempts },
+        OnStart::Ask | OnStart::Hold => LetGo::Nothing,
+    }
+}
+
+/// What a start lets go of what the last exit left, and not what the person had held; in which sessions, if not in all.
+fn lets_go(config: &Config, purpose: &Purpose) -> (LetGo, Option<Vec<SessionId>>) {
+    let to_work = match on_start(config) {
+        LetGo::Nothing => LetGo::NeverSent,
+        wished => wished,
+    };
+    match purpose {
+        Purpose::Sessions => (on_start(config), None),
+        // What waits elsewhere is no business of this question's.
+        Purpose::Visit => (LetGo::Nothing, None),
+        Purpose::Work => (to_work, None),
+        Purpose::Left(sessions) => (to_work, Some(sessions.clone())),
+    }
+}
+
+/// Opens the database.
+pub(super) fn open_store(args: &Args, places: &Places, now: Timestamp) -> Result<(Store, Opening), Failed> {
     let (store, opening) = Store::open(&database_path(args, places)?, now)?;
     if let Some(folder) = refuge(places) {
         store.save_into(folder);
-    }
-    if resumes {
-        // What the last exit left, and not what the person had held.
-        let ids = opening.recovery.held.values().flatten().copied().collect();
-        store.write_blocking(HoldEntries { ids, held: false })?;
     }
     Ok((store, opening))
 }
@@ -381,12 +397,15 @@ pub(super) fn upgrade_report(upgrade: &Upgrade) -> String {
     format!("the database was upgraded from schema {from} to {to}; as it was before it is kept in {}", backup.display())
 }
 
+/// A session as `2 docs`.
+fn name_of(sessions: &[Session], id: SessionId) -> String {
+    let session = sessions.iter().find(|session| session.id == id);
+    session.map_or_else(|| id.to_string(), |session| format!("{id} {}", session.name))
+}
+
 /// What a start found that the person should know, in a few lines.
 pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
-    let name = |id: SessionId| {
-        let session = opened.sessions.iter().find(|session| session.id == id);
-        session.map_or_else(|| id.to_string(), |session| format!("{id} {}", session.name))
-    };
+    let name = |id: SessionId| name_of(&opened.sessions, id);
     let recovery = &opened.opening.recovery;
     let mut lines: Vec<String> = opened.store.upgraded().map(upgrade_report).into_iter().collect();
     lines.extend(rescue_report(&opened.rescued));
@@ -403,8 +422,10 @@ pub(super) fn recovery_report(opened: &Opened) -> Vec<String> {
     if !held.is_empty() {
         let sessions: std::collections::BTreeSet<_> = held.iter().map(|entry| entry.session).collect();
         let names: Vec<_> = sessions.into_iter().map(name).collect();
-        lines.push(notices::held(held.len(), &names));
+        let unanswered: Vec<_> = held.iter().filter(|entry| entry.is_unanswered()).map(|entry| entry.id).collect();
+        lines.push(notices::held(held.len(), &names, &unanswered));
     }
+    lines.extend(opened.released.iter().cloned());
     let elsewhere: Vec<_> =
         opened.elsewhere.iter().map(|looked| looked.session.id).filter(|&id| is_open(id)).map(name).collect();
     if !elsewhere.is_empty() {

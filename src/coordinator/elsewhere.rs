@@ -18,10 +18,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Coordinator, notices};
-use crate::domain::{ProcessId, SessionId};
-use crate::store::{
-    Adopt, AskToCancel, Beat, HoldEntries, Other, Recovery, Sessions, StoreError, Survey, Surveyed, TakeOver,
-};
+use crate::domain::{EntryId, LetGo, ProcessId, SessionId};
+use crate::store::{Adopt, AskToCancel, Beat, Other, Recovery, Sessions, StoreError, Survey, Surveyed, TakeOver};
 
 /// Between two looks while another process answers: with a checkpoint ([`crate::domain::limits::CHECKPOINT_INTERVAL`]) before it and a
 /// commit between them, what is shown here is at most 200 ms behind.
@@ -42,8 +40,10 @@ pub struct Watch {
     pub max_wait: Duration,
     /// Between two looks at the others.
     pub check_interval: Duration,
-    /// What waits in a session that is taken over goes on by itself (`on_start = "resume"`).
-    pub resumes: bool,
+    /// What goes on by itself of what a process left: all of it with `on_start = "resume"`.
+    pub set_aside: LetGo,
+    /// What was set aside in a session whose lease this process has goes on before what was queued there since.
+    pub takes_along: bool,
     /// What waits and nobody runs is this process's to run.
     pub adopts: bool,
 }
@@ -90,9 +90,14 @@ impl Watching {
         }
     }
 
-    /// Whether what nobody runs is this process's to run, and whether what was set aside is among that.
-    fn adopts(&self) -> Option<bool> {
-        self.watch.adopts.then_some(self.watch.resumes)
+    /// Whether what nobody runs is this process's to run, and what of what was set aside is among that.
+    fn adopts(&self) -> Option<LetGo> {
+        self.watch.adopts.then_some(self.watch.set_aside)
+    }
+
+    /// What goes on by itself of what a process left, and whether that is so in sessions whose lease this process has anyway.
+    pub(super) const fn set_aside(&self) -> (LetGo, bool) {
+        (self.watch.set_aside, self.watch.takes_along)
     }
 
     /// Takes in who is registered; gives those whose work is to be taken over, and whether each is certainly gone.
@@ -206,10 +211,7 @@ impl Coordinator {
             self.look_at(session, cancel);
         }
         if let Some(set_aside) = adopts.filter(|_| found.orphans && !self.quit_begun) {
-            let commit = self.store.submit(Adopt { set_aside, only: None });
-            self.after(commit, |c, adopted| {
-                adopted.unwrap_or_default().into_iter().for_each(|session| c.look_at(session, false));
-            });
+            self.adopt(Adopt { set_aside, only: None, now: self.clock.now() });
         }
     }
 
@@ -244,11 +246,11 @@ impl Coordinator {
                 return;
             }
         };
-        let held: Vec<_> = recovery.held.values().flatten().copied().collect();
-        let resumes = self.watching.as_ref().is_some_and(|watching| watching.watch.resumes);
-        if resumes && !held.is_empty() {
-            let commit = self.store.submit(HoldEntries { ids: held.clone(), held: false });
-            self.quietly(commit);
+        let set_aside = self.set_aside();
+        let resumes = set_aside != LetGo::Nothing;
+        if resumes && !recovery.held.is_empty() {
+            let only = Some(recovery.held.keys().copied().collect());
+            self.adopt(Adopt { set_aside, only, now: self.clock.now() });
         }
         let its = |live: &&super::Live| live.elsewhere.is_some_and(|elsewhere| elsewhere.process == process);
         let mut sessions: Vec<SessionId> = self.sessions.values().filter(its).map(|live| live.session.id).collect();
@@ -260,7 +262,7 @@ impl Coordinator {
             Some(live) => format!("{id} {}", live.session.name),
             None => id.to_string(),
         };
-        let lines = gone(&recovery, is_gone, if resumes { 0 } else { held.len() }, name);
+        let lines = gone(&recovery, is_gone, !resumes, name);
         // Behind what there is of those answers.
         self.after(std::future::ready(Ok(())), move |c, _| lines.into_iter().for_each(|line| c.notice(line)));
     }
@@ -274,9 +276,9 @@ impl Coordinator {
     }
 }
 
-/// What another process has left that is gone, in a few lines: its answers that were cut, and how many messages of its are `held` from now
-/// on. `is_gone`: it has certainly ended; else it was only silent. `name`: a session as `2 docs`.
-pub fn gone(recovery: &Recovery, is_gone: bool, held: usize, name: impl Fn(SessionId) -> String) -> Vec<String> {
+/// What another process has left that is gone, in a few lines: its answers that were cut, and, where that is `held`, what waits.
+/// `is_gone`: it has certainly ended; else it was only silent. `name`: a session as `2 docs`.
+pub fn gone(recovery: &Recovery, is_gone: bool, held: bool, name: impl Fn(SessionId) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     let how = if is_gone { "is gone" } else { "is silent, and perhaps stopped" };
     for cut in &recovery.interrupted {
@@ -286,9 +288,11 @@ pub fn gone(recovery: &Recovery, is_gone: bool, held: usize, name: impl Fn(Sessi
             cut.text_bytes
         ));
     }
-    if held > 0 {
+    let count = recovery.held.values().map(Vec::len).sum();
+    if held && count > 0 {
         let names: Vec<_> = recovery.held.keys().map(|session| name(*session)).collect();
-        lines.push(notices::held(held, &names));
+        let unanswered: Vec<EntryId> = recovery.requeued.iter().map(|(_, entry)| *entry).collect();
+        lines.push(notices::held(count, &names, &unanswered));
     }
     lines
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::auto_replies::Judge;
 use super::turns::{LAST_ATTEMPTS, STORE_TROUBLE};
-use super::{Coordinator, EntryEnd, RunningTurn, Tracked};
+use super::{Coordinator, EntryEnd, RunningTurn, Tracked, notices};
 use crate::domain::{
     Activity, AnswerState, EndState, EntryId, EntryState, ErrorKind, Event, Output, Problem, SessionId, StoredError,
     Timestamp, Told,
@@ -30,7 +30,10 @@ impl Coordinator {
                 Settlement::Interrupted(None)
                     | Settlement::Requeue { cause: Cause::Preemption | Cause::Intervention, .. }
             );
-        let op = EndTurn { follow, gave_way, ..end_turn(entry, answer, &end, ended, now) };
+        // Sent, and nothing came of it before chatmux ended: the server may have answered, so a person decides, or `on_start`.
+        let unanswered = self.quit_begun && is_put_off(&end);
+        let op = EndTurn { follow, gave_way, unanswered, ..end_turn(entry, answer, &end, ended, now) };
+        let op = EndTurn { counts: op.counts || unanswered, ..op };
         self.commit_end(session, end, judge, op, 1);
     }
 
@@ -146,6 +149,10 @@ impl Coordinator {
                 let text = format!("{named} #{entry} gave its slot to session {} and {how}", self.active);
                 self.notice_of(session, Told::Step, text);
             }
+            end if self.quit_begun && is_put_off(end) => {
+                let text = notices::unanswered(&self.named(session), entry, self.set_aside());
+                self.notice(text);
+            }
             Settlement::Requeue { cause: Cause::Quit | Cause::HandOver, .. } => {}
             Settlement::Requeue { .. } => {
                 let text = format!("#{entry} was interrupted before anything came of it, and waits again");
@@ -230,6 +237,11 @@ const fn keeps_finish(end: &Settlement) -> bool {
     }
 }
 
+/// Whether the end of chatmux puts a turn off that has brought no text.
+const fn is_put_off(end: &Settlement) -> bool {
+    matches!(end, Settlement::Requeue { continues: false, cause: Cause::Quit | Cause::HandOver })
+}
+
 /// An answer without any text, as the error that its dead letter has.
 fn empty(ended: Option<&Ended>) -> StoredError {
     let said = ended.and_then(|ended| ended.finish.as_ref()?.text(false, ended.usage.output));
@@ -291,6 +303,7 @@ fn end_turn(
         usage: ended.usage,
         error,
         counts: !matches!(end, Settlement::Requeue { .. } | Settlement::Paused { .. }),
+        unanswered: false,
         gave_way: false,
         not_before,
         first_at: ended.first_at,

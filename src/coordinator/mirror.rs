@@ -80,11 +80,12 @@ impl Coordinator {
         }
         self.take_row(row);
         let theirs = lease.filter(|lease| !lease.is_ours);
+        let is_ours = lease.is_some_and(|lease| lease.is_ours);
         let here = self.queue.running(session).is_some() && !self.queue.is_elsewhere(session);
         let Some(live) = self.sessions.get_mut(&session) else { return };
         // This process was silent for so long that its lease was taken, though it may have it again: what still comes of its turn is
         // nobody's.
-        let runs = running.as_ref().filter(|_| lease.is_some_and(|lease| lease.is_ours)).map(|entry| entry.id);
+        let runs = running.as_ref().filter(|_| is_ours).map(|entry| entry.id);
         let lost = live.turn.as_ref().filter(|turn| runs != Some(turn.entry) && !turn.cancel.is_cancelled());
         let lost = lost.map(|turn| {
             turn.cancel.cancel();
@@ -127,6 +128,9 @@ impl Coordinator {
         }
         if cancel {
             self.tell(queue::Event::Cancel(session));
+        }
+        if is_ours {
+            self.take_along_if_held(session);
         }
         self.touch(session);
         self.touch_prompt();

@@ -27,6 +27,7 @@ mod queueing;
 mod request;
 mod run;
 mod sessions;
+mod set_aside;
 mod settings;
 mod showing;
 mod turns;

@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use crate::domain::text::one_line;
-use crate::domain::{EndState, EntryId, Event, Origin, Problem, SessionChange, SessionId, Show, Span, Told, Usage};
+use crate::domain::{
+    EndState, EntryId, Event, LetGo, Origin, Problem, SessionChange, SessionId, Show, Span, StoredError, Told, Usage,
+};
+use crate::store::{Released, Unanswered};
 
 /// An error's text in a notice is cut to this many characters; the answer's own end has all of it.
 const ERROR_CHARS: usize = 300;
+/// Entries that one line names.
+const MAX_NAMED: usize = 5;
 
 /// What a terminal shows for an event; `None` for what the session's own output shows already.
 pub(super) fn for_terminal<'a>(
@@ -124,10 +129,48 @@ pub(super) fn queued(entry: EntryId, ahead: usize) -> String {
     format!("queued #{entry}{place}")
 }
 
-/// That messages wait until a person says so, in these sessions.
-pub fn held(count: usize, names: &[String]) -> String {
+/// That messages wait until a person says so, in these sessions, and which of them were sent before.
+pub fn held(count: usize, names: &[String], unanswered: &[EntryId]) -> String {
     let (waits, them) = if count == 1 { ("message waits", "it") } else { ("messages wait", "them") };
-    format!("{count} {waits}, held ({}): /resume all sends {them}, /queue all lists {them}", names.join(", "))
+    let mut line =
+        format!("{count} {waits}, held ({}): /resume all sends {them}, /queue all lists {them}", names.join(", "));
+    if !unanswered.is_empty() {
+        let (named, rest) = unanswered.split_at(unanswered.len().min(MAX_NAMED));
+        let named: Vec<String> = named.iter().map(|entry| format!("#{entry}")).collect();
+        line += &format!("; {}", named.join(", "));
+        if !rest.is_empty() {
+            line += &format!(" and {} more", rest.len());
+        }
+        line += if unanswered.len() == 1 { " was" } else { " were" };
+        line += " sent before, and the server may have answered";
+    }
+    line
+}
+
+/// That chatmux ends and nothing has come of a message that was sent, and what becomes of it.
+pub(super) fn unanswered(named: &str, entry: EntryId, set_aside: LetGo) -> String {
+    let then = match set_aside {
+        LetGo::All { .. } => "the next chatmux sends it again (on_start is resume)",
+        LetGo::Nothing | LetGo::NeverSent => "it is held, for the server may have answered; /resume sends it again",
+    };
+    format!("{named} #{entry} was sent, and no answer has come: {then}")
+}
+
+/// What of what a process left is sent again, and what is not; `named`: a session as `[2 docs]`.
+pub fn released(released: &Released, max_attempts: u32, named: impl Fn(SessionId) -> String) -> Vec<String> {
+    let sent_again = |left: &Unanswered| {
+        let next = left.attempts.saturating_add(1);
+        format!(
+            "{} #{} was sent before chatmux ended, and the server may have answered: it is sent again ({next} of {max_attempts})",
+            named(left.session),
+            left.entry
+        )
+    };
+    let dead = |left: &Unanswered| {
+        let why = StoredError::given_up(left.attempts, max_attempts);
+        format!("{} #{} is not sent again: {why}; /requeue {} sends it", named(left.session), left.entry, left.entry)
+    };
+    released.sent_again.iter().map(sent_again).chain(released.dead.iter().map(dead)).collect()
 }
 
 fn tokens_of(tokens: &Usage) -> String {
@@ -141,6 +184,19 @@ fn tokens_of(tokens: &Usage) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_sent_before_is_named() {
+        let check = |count: i64, expected: &str| {
+            let ids: Vec<EntryId> = (1..=count).map(EntryId).collect();
+            let said = held(9, &["1 main".to_owned()], &ids);
+            assert_eq!(said.split_once("lists them").unwrap().1, expected);
+        };
+        check(0, "");
+        check(1, "; #1 was sent before, and the server may have answered");
+        check(2, "; #1, #2 were sent before, and the server may have answered");
+        check(7, "; #1, #2, #3, #4, #5 and 2 more were sent before, and the server may have answered");
+    }
 
     #[test]
     fn a_background_session_that_is_done_says_so_in_one_line() {

@@ -174,6 +174,8 @@ impl Coordinator {
         let read = self.store.query(LastTurn { session });
         self.later(read, move |c, last| match last {
             Ok(None) => answer(reply, Ok(Retried::Nothing)),
+            // It waits for a person's word, and this is one.
+            Ok(Some((entry, _))) if entry.is_unanswered() && !c.queue.is_held(session) => c.send_again(entry.id, reply),
             // It waits already: asked again it would be asked twice.
             Ok(Some((entry, _))) if entry.state == EntryState::Pending => match c.find_waiting(entry.id) {
                 Ok((_, waiting)) if waiting.held || c.queue.is_held(session) => {
@@ -190,6 +192,20 @@ impl Coordinator {
             }
             Ok(Some((entry, _))) if entry.state == EntryState::Running => answer(reply, Err(Error::Answering(session))),
             Ok(Some((entry, _))) => c.ask_again(entry, origin, reply),
+            Err(error) => answer(reply, Err(error.into())),
+        });
+    }
+
+    /// Lets go what was sent before, because a person says so.
+    fn send_again(&mut self, entry: EntryId, reply: Reply<Retried>) {
+        let commit = self.store.submit(HoldEntries { ids: vec![entry], held: false });
+        self.after(commit, move |c, result| match result {
+            Ok(released) => {
+                for entry in &released {
+                    c.tell(queue::Event::Changed { session: entry.session, waiting: waiting(entry) });
+                }
+                answer(reply, Ok(Retried::Hurried(entry)));
+            }
             Err(error) => answer(reply, Err(error.into())),
         });
     }

@@ -68,6 +68,8 @@ impl Coordinator {
             };
             if let Some(error) = refused {
                 sessions[..nth].iter().for_each(|&session| self.queue.unreserve(session));
+                // Where it is what a process left that fills the queue, that goes on: nobody else may ever take it along.
+                self.take_along_if_held(session);
                 return Err(error);
             }
         }

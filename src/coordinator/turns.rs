@@ -31,7 +31,8 @@ impl Coordinator {
             return self.after(std::future::ready(Ok(())), move |c, _| c.tell(refused));
         }
         let start = StartTurn { entry, now: self.clock.now() };
-        let commit = self.store.submit(StartKnown { start, session, known: self.last_change() });
+        let (known, takes_along) = (self.last_change(), self.takes_along());
+        let commit = self.store.submit(StartKnown { start, session, known, takes_along });
         self.after(commit, move |c, result| match result {
             Ok(turn) => c.turn_started(session, entry, turn),
             Err(StoreError::TurnRunning(_)) => {
@@ -45,6 +46,10 @@ impl Coordinator {
             Err(StoreError::Changed(_)) => {
                 c.survey_now();
                 c.tell(queue::Event::StartRefused { session, wait: CHANGED });
+            }
+            Err(StoreError::SetAside(_)) => {
+                c.tell(queue::Event::StartRefused { session, wait: CHANGED });
+                c.take_along(session);
             }
             // Another process runs what is to be run here, or has run it or dropped it.
             Err(StoreError::Leased(_) | StoreError::WrongState { .. }) => {

@@ -44,6 +44,8 @@ words!(
         Empty => "empty",
         /// The answer reached `max_answer_bytes`.
         TooLarge => "too_large",
+        /// chatmux ended after the request and before any text of the answer: the server may have answered.
+        Unanswered => "unanswered",
     }
 );
 

@@ -92,6 +92,20 @@ pub struct StoredError {
     pub request_id: Option<String>,
 }
 
+impl StoredError {
+    /// Why an entry waits that was sent, and whose process ended before any text of the answer.
+    pub fn unanswered() -> Self {
+        let text = "chatmux ended while this was asked: the server may have answered it".to_owned();
+        Self { kind: ErrorKind::Unanswered, status: None, text, request_id: None }
+    }
+
+    /// The same of one that is not asked again: `attempts` of `max_attempts` are made.
+    pub fn given_up(attempts: u32, max_attempts: u32) -> Self {
+        let text = format!("chatmux ended while this was asked (attempt {attempts} of {max_attempts})");
+        Self { text, ..Self::unanswered() }
+    }
+}
+
 impl std::fmt::Display for StoredError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(status) = self.status {
@@ -140,6 +154,14 @@ pub struct Entry {
     pub finished_at: Option<Timestamp>,
     /// Why it is dead, or why its last attempt failed.
     pub error: Option<StoredError>,
+}
+
+impl Entry {
+    /// It waits, and was sent before: its process ended before any text of the answer.
+    pub fn is_unanswered(&self) -> bool {
+        let sent = self.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Unanswered);
+        sent && self.state == EntryState::Pending
+    }
 }
 
 /// A conversation.

@@ -9,6 +9,7 @@ pub mod finish;
 pub mod ids;
 mod invisible;
 pub mod kinds;
+pub mod left;
 pub mod limits;
 pub mod message;
 pub mod names;
@@ -29,6 +30,7 @@ pub use kinds::{
     Alert, AnswerState, EndState, EntryState, FinishReason, Notify, Origin, Priority, Reasoning, Render, Role,
     SessionChange, Told, UnknownWord,
 };
+pub use left::{Fate, LetGo};
 pub use message::{ChatMessage, Entry, Kept, Message, Session, StoredError, Usage};
 pub use names::{BadModel, BadName, ModelName, SessionName, SessionRef};
 pub use replay::{Output, ReplayBuffer, Seen, cut_to_end};

@@ -199,7 +199,9 @@ fn alive_head(listed: &Listed, wait: Option<&Wait>, view: View) -> String {
             let (next, of) = (entry.attempts.saturating_add(1), view.max_attempts);
             format!(", waits for retry {next} of {of} in {}{}", age(until.since(view.now)), why(": "))
         }
-        WaitsFor::Held if entry.held && !listed.session_held => format!(", held: /resume{NO_BREAK}#{id} goes on"),
+        WaitsFor::Held if entry.held && !listed.session_held => {
+            format!(", held{}: /resume{NO_BREAK}#{id} goes on", why(" after "))
+        }
         WaitsFor::Held => format!(", held{}", why(" after ")),
     };
     head

@@ -321,6 +321,7 @@ impl Stored {
             usage: Usage::default(),
             error: None,
             counts: true,
+            unanswered: false,
             gave_way: false,
             not_before: None,
             first_at: None,

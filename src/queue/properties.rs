@@ -68,10 +68,12 @@ proptest! {
             Verdict::Again(wait) => {
                 prop_assert!(attempts < 100 && wait <= policy.longest());
                 prop_assert!(retry_after.is_none_or(|asked| asked <= wait && asked <= policy.max_retry_after));
+                let unasked = ProviderError { retry_after: None, ..error.clone() };
+                prop_assert!(matches!(policy.verdict(attempts, &unasked, roll), Verdict::Again(own) if own <= wait));
             }
         }
         if let Some(asked) = retry_after {
-            let (Patience::Wait(wait) | Patience::TooLong(wait)) = policy.patience(asked, roll);
+            let (Patience::Wait(wait) | Patience::TooLong(wait)) = policy.patience(asked, attempts, roll);
             prop_assert!(wait >= asked);
         }
     }

@@ -63,23 +63,33 @@ impl RetryPolicy {
         if !error.retryable || attempts >= self.max_attempts {
             return Verdict::GiveUp;
         }
-        match error.retry_after.map(|asked| self.patience(asked, roll)) {
+        match error.retry_after.map(|asked| self.patience(asked, attempts, roll)) {
             Some(Patience::TooLong(_)) => Verdict::Hold,
             Some(Patience::Wait(wait)) => Verdict::Again(wait),
             None => Verdict::Again(self.delay(attempts, roll)),
         }
     }
 
-    /// What a Retry-After of `asked` comes to: never earlier than the server asks. The jitter only adds, so that what it turned
-    /// away does not return at once.
-    pub(super) fn patience(&self, asked: Duration, roll: f64) -> Patience {
-        let wait = asked.saturating_add(self.delay(1, roll).mul_f64(self.jitter));
+    /// What a Retry-After of `asked` comes to after the `attempts`-th attempt: never earlier than the server asks, and never a shorter
+    /// pause than without it. Servers send 0, and a date is past where the clocks differ. To what is asked the jitter only adds, so that
+    /// what the server turned away does not return at once.
+    pub(super) fn patience(&self, asked: Duration, attempts: u32, roll: f64) -> Patience {
+        let wait = self.after_asked(asked, roll).max(self.delay(attempts, roll));
         if asked > self.max_retry_after { Patience::TooLong(wait) } else { Patience::Wait(wait) }
+    }
+
+    fn after_asked(&self, asked: Duration, roll: f64) -> Duration {
+        asked.saturating_add(self.delay(1, roll).mul_f64(self.jitter))
     }
 
     /// The longest pause that a server's wish comes to without anyone being held.
     pub(super) fn longest_patience(&self) -> Duration {
-        self.max_retry_after.saturating_add(self.delay(1, 1.0).mul_f64(self.jitter))
+        self.after_asked(self.max_retry_after, 1.0).max(self.longest_delay())
+    }
+
+    /// The longest pause of this policy's own.
+    fn longest_delay(&self) -> Duration {
+        self.max_delay.mul_f64(1.0 + self.jitter)
     }
 
     /// The longest wait for another attempt that this policy begins.
@@ -136,8 +146,43 @@ mod tests {
         assert_eq!(policy.verdict(1, &overloaded(Some(7)), 0.3), Verdict::Again(Duration::from_secs(7)));
         assert_eq!(policy.verdict(1, &overloaded(Some(121)), 0.3), Verdict::Hold);
         let policy = RetryPolicy::default();
-        let longest = policy.patience(Duration::from_secs(120), 0.999_999);
-        assert!(matches!(longest, Patience::Wait(wait) if wait <= policy.longest_patience()), "{longest:?}");
+        for attempts in [1, 20] {
+            let longest = policy.patience(Duration::from_secs(120), attempts, 0.999_999);
+            assert!(matches!(longest, Patience::Wait(wait) if wait <= policy.longest_patience()), "{longest:?}");
+        }
+        let impatient = RetryPolicy { max_retry_after: Duration::from_secs(1), ..policy };
+        let longest = impatient.patience(Duration::ZERO, 20, 0.999_999);
+        assert!(matches!(longest, Patience::Wait(wait) if wait <= impatient.longest_patience()), "{longest:?}");
+    }
+
+    #[test]
+    fn what_the_server_asks_lengthens_the_growing_pauses_and_never_shortens_them() {
+        let policy = RetryPolicy { max_attempts: 100, ..RetryPolicy::default() };
+        // In milliseconds; without chance the pauses are 1,000, 1,500, 2,250 … 30,000, and to what is asked 200 are added.
+        let check = |asked_ms, attempts, expected_ms| {
+            let asked = Duration::from_millis(asked_ms);
+            let error = ProviderError { retry_after: Some(asked), ..overloaded(None) };
+            let expected = Duration::from_millis(expected_ms);
+            assert_eq!(policy.verdict(attempts, &error, 0.5), Verdict::Again(expected), "{asked:?} after {attempts}");
+            assert_eq!(policy.patience(asked, attempts, 0.5), Patience::Wait(expected), "the gate waits as long");
+        };
+        for short_ms in [0, 1, 799] {
+            check(short_ms, 1, 1_000);
+            check(short_ms, 2, 1_500);
+            check(short_ms, 4, 3_375);
+            check(short_ms, 20, 30_000);
+        }
+        check(801, 1, 1_001);
+        check(1_299, 2, 1_500);
+        check(1_301, 2, 1_501);
+        check(7_000, 1, 7_200);
+        check(7_000, 20, 30_000);
+        check(60_000, 20, 60_200);
+        // With the least luck and with the most.
+        for (roll, expected_ms) in [(0.0, 800), (1.0, 1_200)] {
+            let least = Verdict::Again(Duration::from_millis(expected_ms));
+            assert_eq!(policy.verdict(1, &overloaded(Some(0)), roll), least, "{roll}");
+        }
     }
 
     #[test]

@@ -76,9 +76,10 @@ impl Queue {
             Pending { due, ..again }
         });
         let (entry, model) = (running.pending.waiting.entry, running.model.clone());
+        let (retry, attempts) = (&self.settings.retry, running.pending.waiting.attempts);
         queue.phase = Phase::Settling(running);
-        let refused = patience_asked(attempt).map(|asked| self.settings.retry.patience(asked, attempt.roll));
-        let too_long = too_long(&self.settings.retry, &end, attempt.roll);
+        let refused = patience_asked(attempt).map(|asked| retry.patience(asked, attempts, attempt.roll));
+        let too_long = too_long(retry, &end, attempts, attempt.roll);
         queue.held |= too_long.is_some();
         effects.push(Effect::Settle { session, entry, end });
         self.will_be_free(session);
@@ -210,9 +211,9 @@ fn patience_asked(attempt: &Attempt) -> Option<Duration> {
 
 /// How long the server wants what goes back to pending to wait, when that is longer than allowed: then its session is held, whether
 /// or not its model's gate closes.
-fn too_long(retry: &RetryPolicy, end: &Settlement, roll: f64) -> Option<Duration> {
+fn too_long(retry: &RetryPolicy, end: &Settlement, attempts: u32, roll: f64) -> Option<Duration> {
     let Settlement::Retry { error, .. } = end else { return None };
-    match retry.patience(error.retry_after?, roll) {
+    match retry.patience(error.retry_after?, attempts, roll) {
         Patience::TooLong(wait) => Some(wait),
         Patience::Wait(_) => None,
     }

@@ -47,6 +47,9 @@ pub struct EndTurn {
     pub error: Option<StoredError>,
     /// Whether the attempt counts. Not so when it was ended from here.
     pub counts: bool,
+    /// With `Pending`: this process ends, and the server may have answered what brought nothing here. It is set aside, held, with that
+    /// as its reason ([`ErrorKind::Unanswered`](crate::domain::ErrorKind)); `error` is not kept.
+    pub unanswered: bool,
     /// It was ended because another entry was more urgent: for the figures.
     pub gave_way: bool,
     /// For a retry: not to be started earlier.
@@ -158,6 +161,10 @@ impl EndTurn {
         }
     }
 
+    fn unanswered(&self) -> bool {
+        self.again() && self.unanswered
+    }
+
     /// The entry, after a look whether the turn can be ended so.
     fn running(&self, conn: &Connection) -> Result<Running, StoreError> {
         let found = conn
@@ -206,9 +213,11 @@ impl EndTurn {
     }
 
     fn end_entry(&self, conn: &Connection) -> Result<(), StoreError> {
-        let error = ErrorColumns::from(self.error.as_ref());
+        let unanswered = self.unanswered().then(StoredError::unanswered);
+        let error = ErrorColumns::from(unanswered.as_ref().or(self.error.as_ref()));
         conn.prepare_cached(
             "UPDATE entries SET state = :state, attempts = attempts - :uncounted, continues = :continues, \
+                 held = :unanswered, set_aside = :unanswered, process_id = iif(:unanswered, NULL, process_id), \
                  not_before_ms = :not_before, finished_at_ms = :finished, error_kind = :kind, error_status = :status, \
                  error_text = :text, error_request_id = :request WHERE id = :id",
         )?
@@ -217,6 +226,7 @@ impl EndTurn {
             ":state": self.entry_state,
             ":uncounted": !self.counts,
             ":continues": self.continues(),
+            ":unanswered": self.unanswered(),
             ":not_before": self.not_before.filter(|_| self.again()),
             ":finished": (!self.again()).then_some(self.now),
             ":kind": error.kind,
@@ -230,6 +240,7 @@ impl EndTurn {
     /// What the figures count this as.
     fn counted(&self, running: &Running) -> Counted {
         let how = match (self.entry_state, self.answer_state) {
+            (EntryState::Pending, _) if self.unanswered => return Counted::PutOff,
             // An attempt that failed without counting (a closed gate) is followed by another all the same.
             (EntryState::Pending, _) if self.counts || self.error.is_some() => return Counted::Retry,
             (EntryState::Pending, _) if self.gave_way => return Counted::Preemption,

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::history::UNDONE;
+use super::set_aside::SETTLE_UNANSWERED;
 use super::sql::{is_missing_parent, stored_error};
 use super::{Read, StoreError, Write, leases};
 use crate::domain::{Entry, EntryId, EntryState, Origin, Priority, SessionId, SessionRef, Timestamp};
@@ -167,8 +168,11 @@ impl Write for HoldEntries {
     type Reply = Vec<Entry>;
 
     fn apply(self, conn: &Connection) -> Result<Vec<Entry>, StoreError> {
-        let sql = "UPDATE entries SET held = ?2, set_aside = 0, process_id = (SELECT process FROM me) WHERE id = ?1 AND state = 'pending' AND held <> ?2";
-        let changed = change_each(conn, sql, &self.ids, Some(&self.held))?;
+        let sql = format!(
+            "UPDATE entries SET held = ?2, set_aside = 0, process_id = (SELECT process FROM me), {SETTLE_UNANSWERED} \
+             WHERE id = ?1 AND state = 'pending' AND held <> ?2"
+        );
+        let changed = change_each(conn, &sql, &self.ids, Some(&self.held))?;
         for entry in &changed {
             if self.held {
                 leases::give_back_if_idle(conn, entry.session)

@@ -44,6 +44,9 @@ pub enum StoreError {
     /// Another process has changed the session since it was looked at.
     #[error("another chatmux has changed session {0}")]
     Changed(crate::domain::SessionId),
+    /// Something was set aside in the session, and has its turn first.
+    #[error("what was set aside in session {0} comes first")]
+    SetAside(crate::domain::SessionId),
     /// The entry is not in the state that the operation needs.
     #[error("entry #{entry} is {found}, not {expected}")]
     WrongState {

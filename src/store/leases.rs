@@ -14,8 +14,8 @@ use rusqlite::{Connection, params};
 
 use super::process::Identity;
 use super::recover::{self, Recovery};
-use super::{Read, StartTurn, StoreError, Turn, Write};
-use crate::domain::{Entry, ProcessId, SessionId, Timestamp};
+use super::{Read, StartTurn, StoreError, Turn, Write, set_aside};
+use crate::domain::{Entry, LetGo, ProcessId, SessionId, Timestamp};
 
 /// Rows of `changes` that are kept. Who has missed more looks at everything anew.
 const KEPT_CHANGES: i64 = 10_000;
@@ -141,7 +141,7 @@ pub(super) fn leave(conn: &Connection) -> Result<(), StoreError> {
 }
 
 /// [`StartTurn`], by who knows what others have changed up to there. Fails with [`StoreError::Changed`] when they have changed the session
-/// since: perhaps something else comes first now.
+/// since: perhaps something else comes first now. Fails with [`StoreError::SetAside`] where [`TakeAlong`](super::TakeAlong) comes first.
 #[derive(Debug, Clone)]
 pub struct StartKnown {
     /// The turn.
@@ -150,6 +150,8 @@ pub struct StartKnown {
     pub session: SessionId,
     /// The last change that is known.
     pub known: i64,
+    /// What was set aside in the session has its turn before what was queued since.
+    pub takes_along: bool,
 }
 
 impl Write for StartKnown {
@@ -159,6 +161,9 @@ impl Write for StartKnown {
         let news = "SELECT 1 FROM changes WHERE id > ?1 AND session_id = ?2 AND process_id <> (SELECT process FROM me)";
         if conn.prepare_cached(news)?.exists(params![self.known, self.session])? {
             return Err(StoreError::Changed(self.session));
+        }
+        if self.takes_along && set_aside::has_set_aside(conn, self.session)? {
+            return Err(StoreError::SetAside(self.session));
         }
         self.start.apply(conn)
     }
@@ -227,43 +232,6 @@ impl Write for AskToCancel {
     }
 }
 
-/// Takes the lease of each session in which something waits that nobody runs, and that no person held; what was set aside goes on.
-/// The reply has the sessions.
-#[derive(Debug, Clone)]
-pub struct Adopt {
-    /// Also what was set aside when its process ended.
-    pub set_aside: bool,
-    /// Of these alone.
-    pub only: Option<Vec<SessionId>>,
-}
-
-/// Sessions without a lease in which something waits that nobody held.
-const ORPHANED: &str = "SELECT DISTINCT e.session_id FROM entries e JOIN sessions s ON s.id = e.session_id \
-     WHERE e.state = 'pending' AND (e.held = 0 OR (?1 AND e.set_aside = 1)) AND s.held = 0 AND s.closed_at_ms IS NULL \
-         AND e.session_id NOT IN (SELECT session_id FROM leases)";
-
-impl Write for Adopt {
-    type Reply = Vec<SessionId>;
-
-    fn apply(self, conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
-        let mut orphaned = conn.prepare_cached(ORPHANED)?;
-        let found = orphaned.query_map([self.set_aside], |row| row.get(0))?;
-        let mut orphaned = found.collect::<Result<Vec<SessionId>, _>>()?;
-        orphaned.retain(|session| self.only.as_ref().is_none_or(|only| only.contains(session)));
-        let mut release = conn.prepare_cached(
-            "UPDATE entries SET held = 0, set_aside = 0, process_id = (SELECT process FROM me) \
-             WHERE session_id = ?1 AND state = 'pending' AND set_aside = 1",
-        )?;
-        for &session in &orphaned {
-            if self.set_aside {
-                release.execute([session])?;
-            }
-            claim(conn, session)?;
-        }
-        Ok(orphaned)
-    }
-}
-
 /// What there is of others: who lives, and what they have changed since.
 #[derive(Debug, Clone, Copy)]
 pub struct Survey {
@@ -271,8 +239,8 @@ pub struct Survey {
     pub process: ProcessId,
     /// The last change that it knows; what comes later is given.
     pub since: i64,
-    /// Whether to look for what waits and nobody runs, and whether what was set aside counts among that.
-    pub orphans: Option<bool>,
+    /// Whether to look for what waits and nobody runs, and what counts among that of what was set aside.
+    pub orphans: Option<LetGo>,
 }
 
 /// Another process that is registered.
@@ -299,7 +267,7 @@ pub struct Surveyed {
     pub last: i64,
     /// Changes are missing: everything may be another.
     pub missed: bool,
-    /// Something waits that nobody runs ([`Adopt`]), if that was asked.
+    /// Something waits that nobody runs ([`Adopt`](super::Adopt)), if that was asked.
     pub orphans: bool,
 }
 
@@ -336,7 +304,7 @@ impl Read for Survey {
             (found.missed, found.last) = (true, newest);
         }
         if let Some(set_aside) = self.orphans {
-            found.orphans = conn.prepare_cached(ORPHANED)?.exists([set_aside])?;
+            found.orphans = set_aside::has_orphans(conn, set_aside)?;
         }
         Ok(found)
     }

@@ -59,6 +59,7 @@ mod reader;
 mod recover;
 mod rescue;
 mod sessions;
+mod set_aside;
 mod snapshot;
 mod sql;
 mod stats;
@@ -99,7 +100,7 @@ pub use gates::{Gates, SetGate};
 pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
 pub use leases::{
-    Adopt, AskToCancel, Beat, LastChange, LeasedBy, LeasedElsewhere, Other, StartKnown, Survey, Surveyed, TakeOver,
+    AskToCancel, Beat, LastChange, LeasedBy, LeasedElsewhere, Other, StartKnown, Survey, Surveyed, TakeOver,
 };
 pub use listing::{AnswerText, DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
 pub use look::{BeforeRunning, EndedEntry, Lease, LookAt, Looked};
@@ -112,6 +113,7 @@ pub use sessions::{
     SessionEnds, SessionSummaries, SessionSummary, Sessions, SetActive, SetDraft, SetModel, SetNotify, SetSeen,
     SetSystem,
 };
+pub use set_aside::{Adopt, Released, TakeAlong, Unanswered};
 pub use sql::ChunkKind;
 pub use stats::{AllStats, StatsOf};
 pub use together::{EnqueueAll, HoldSessions};

@@ -10,7 +10,7 @@ use super::leases;
 use super::process::Identity;
 use super::stats::{self, Counted, Sample};
 use super::{Read, StoreError};
-use crate::domain::{EntryId, ErrorKind, MessageId, ProcessId, SessionId, Timestamp, Usage};
+use crate::domain::{EntryId, ErrorKind, MessageId, ProcessId, SessionId, StoredError, Timestamp, Usage};
 
 /// The reason kept with an answer that a dead process streamed.
 const REASON: &str = "chatmux ended while this answer streamed";
@@ -20,7 +20,8 @@ const REASON: &str = "chatmux ended while this answer streamed";
 pub struct Recovery {
     /// Answers cut in mid-stream, by message.
     pub interrupted: Vec<Interrupted>,
-    /// Entries whose turn had brought no text yet: they wait again, with their attempts counted, and are among `held`.
+    /// Entries that were sent and whose turn had brought no text yet: they wait again, with their attempts counted and that as their
+    /// reason ([`ErrorKind::Unanswered`]), and are among `held`.
     pub requeued: Vec<(SessionId, EntryId)>,
     /// Entries that are held because who was to send them has ended. What a person held is not among them.
     pub held: BTreeMap<SessionId, Vec<EntryId>>,
@@ -81,10 +82,12 @@ pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, Stor
         recovery.interrupted.extend(interrupt(conn, cut, now)?);
     }
     // It was sent once: whoever has acknowledged it, it is not sent again unasked.
+    let unanswered = StoredError::unanswered();
     let mut requeue = conn.prepare_cached(&format!(
-        "UPDATE entries SET state = 'pending', process_id = NULL WHERE state = 'running' AND {UNLEASED} RETURNING session_id, id"
+        "UPDATE entries SET state = 'pending', process_id = NULL, error_kind = ?1, error_text = ?2 \
+         WHERE state = 'running' AND {UNLEASED} RETURNING session_id, id"
     ))?;
-    for row in requeue.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+    for row in requeue.query_map(params![unanswered.kind, unanswered.text], |row| Ok((row.get(0)?, row.get(1)?)))? {
         recovery.requeued.push(row?);
     }
     // What a loop had queued that was ended, and no commit came of that any more.

@@ -44,6 +44,8 @@ pub(super) enum Counted {
     PutOff,
     /// Its process died: the turn has ended as an interrupted answer, nobody knows when.
     Cut,
+    /// Its process died at its last attempt: the turn has failed, nobody knows when.
+    GivenUp,
     /// The turn has ended.
     End {
         how: EndState,
@@ -66,7 +68,7 @@ struct Lengths {
 /// Adds an attempt to the rows of its session and of all.
 pub(super) fn record(conn: &Connection, sample: Sample) -> Result<(), StoreError> {
     let lengths = match sample.what {
-        Counted::Retry | Counted::Preemption | Counted::PutOff | Counted::Cut => Lengths::default(),
+        Counted::Retry | Counted::Preemption | Counted::PutOff | Counted::Cut | Counted::GivenUp => Lengths::default(),
         Counted::End { wait, processing, first, .. } => {
             Lengths { wait: Some(wait), processing: Some(processing), first }
         }
@@ -106,7 +108,7 @@ fn add(conn: &Connection, session: SessionId, sample: &Sample, lengths: &Lengths
         ":session": session,
         ":complete": ended(EndState::Complete),
         ":interrupted": ended(EndState::Interrupted) || matches!(sample.what, Counted::Cut),
-        ":failed": ended(EndState::Failed),
+        ":failed": ended(EndState::Failed) || matches!(sample.what, Counted::GivenUp),
         ":cancelled": ended(EndState::Cancelled),
         ":retries": matches!(sample.what, Counted::Retry),
         ":preemptions": gave_way,

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::set_aside::SETTLE_UNANSWERED;
 use super::{Enqueue, StoreError, Write, leases};
 use crate::domain::{Entry, SessionId};
 
@@ -35,9 +36,10 @@ impl Write for HoldSessions {
 
     fn apply(self, conn: &Connection) -> Result<(), StoreError> {
         let mut hold = conn.prepare_cached("UPDATE sessions SET held = ?2 WHERE id = ?1")?;
-        let mut release = conn.prepare_cached(
-            "UPDATE entries SET held = 0, set_aside = 0, process_id = (SELECT process FROM me) WHERE session_id = ?1 AND state = 'pending' AND held = 1",
-        )?;
+        let mut release = conn.prepare_cached(&format!(
+            "UPDATE entries SET held = 0, set_aside = 0, process_id = (SELECT process FROM me), {SETTLE_UNANSWERED} \
+             WHERE session_id = ?1 AND state = 'pending' AND held = 1"
+        ))?;
         for session in self.sessions {
             hold.execute(params![session, self.held])?;
             if self.held {

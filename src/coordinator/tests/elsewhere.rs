@@ -80,6 +80,7 @@ impl Other {
             usage: Usage::default(),
             error: None,
             counts: !continues,
+            unanswered: false,
             gave_way: continues,
             not_before: None,
             first_at: None,

@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 
 use super::{AutoReplyDefaults, Front, Handle, ScriptItem, Setup, Submission, UiDefaults, Watch, Which, spawn};
 use crate::domain::{
-    Clock, Event, Finish, FinishReason, Frame, Look, Notify, Origin, Priority, ProcessId, Role, SessionId, SessionRef,
-    TimeOfDay, Timestamp,
+    Clock, Event, Finish, FinishReason, Frame, LetGo, Look, Notify, Origin, Priority, ProcessId, Role, SessionId,
+    SessionRef, TimeOfDay, Timestamp,
 };
 use crate::provider::{Piece, Pieces, Provider, Request};
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
@@ -109,7 +109,8 @@ fn watching_bench(sessions: usize, replay_bytes: usize, front: Front) -> Bench {
             quiet_period: never,
             max_wait: never,
             check_interval: often,
-            resumes: false,
+            set_aside: LetGo::Nothing,
+            takes_along: false,
             adopts: false,
         })
     })

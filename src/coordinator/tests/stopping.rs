@@ -238,6 +238,7 @@ async fn why_a_model_stopped_is_known_of_what_another_process_answers() {
         usage: Usage::default(),
         error: None,
         counts: true,
+        unanswered: false,
         gave_way: false,
         not_before: None,
         first_at: None,

@@ -7,7 +7,7 @@ use super::super::{Came, Cause, Event, Outcome, Queue, Settlement, Waiting};
 use super::ends::back_to_pending;
 use super::rules::Expected;
 use super::world::{Brake, Item, MAX_RETRY_AFTER, Session, Stage, Turn, World, name};
-use crate::domain::{EntryId, ErrorKind, FinishReason, Priority, ProviderError, SessionId, Timestamp};
+use crate::domain::{EntryId, ErrorKind, Fate, FinishReason, LetGo, Priority, ProviderError, SessionId, Timestamp};
 
 /// How long a session is left alone after a refused start.
 const REFUSED_WAIT: Duration = Duration::from_millis(100);
@@ -130,7 +130,9 @@ impl World {
                 let wait = match self.rng.below(10) {
                     0..=1 => most + 1 + self.rng.below(30_000),
                     2 => most + 1 + self.rng.below(3_600_000),
-                    3..=4 => self.rng.below(most),
+                    // A date that is past by the client's clock.
+                    3 => self.rng.below(2),
+                    4 => self.rng.below(most),
                     _ => self.rng.below(most / 4),
                 };
                 let retry_after = Duration::from_millis(wait);
@@ -189,7 +191,9 @@ impl World {
             preempted: 0,
             paused: 0,
             undecoded: None,
-            crashed: 0,
+            unanswered: false,
+            set_aside: false,
+            granted: 0,
             of_loop: None,
             has_partial: false,
         }
@@ -212,6 +216,23 @@ impl World {
             self.answer();
             if self.rng.chance(10) {
                 self.queue.reserve(self.sessions[0].id).expect_err("a queue that quits takes nothing");
+            }
+        }
+        self.restart();
+    }
+
+    /// The database is removed: no commit succeeds any more, and chatmux ends with what was committed before.
+    pub(super) fn lose_database(&mut self) {
+        let is_starting = |session: &&Session| session.turn.as_ref().is_some_and(|turn| turn.stage == Stage::Starting);
+        // What starts instead is refused as well; who was refused waits.
+        while let Some(session) = self.sessions.iter().find(is_starting).map(|session| session.id) {
+            self.refuse_start(session);
+        }
+        for nth in 0..self.sessions.len() {
+            let session = &mut self.sessions[nth];
+            if let Some(turn) = session.turn.take() {
+                let id = session.id;
+                self.bury(id, turn, false);
             }
         }
         self.restart();
@@ -242,7 +263,7 @@ impl World {
             }
             (Stage::Discarding, _) if !committed => self.at_mut(session).pending.push(item),
             (Stage::Discarding, _) => self.ended.push(item.waiting.entry),
-            (Stage::Settling, Some(end)) if committed => match back_to_pending(item, &end) {
+            (Stage::Settling, Some(end)) if committed => match back_to_pending(item, &end, false) {
                 Some(item) => self.at_mut(session).pending.push(item),
                 None => self.end(session, item, &end),
             },
@@ -251,7 +272,7 @@ impl World {
                 self.ended.push(item.waiting.entry);
             }
             (Stage::Starting | Stage::Running | Stage::Settling, _) => {
-                item.crashed += 1;
+                item.unanswered = true;
                 item.waiting.continues = false;
                 item.has_partial = false;
                 self.at_mut(session).pending.push(item);
@@ -267,8 +288,7 @@ impl World {
         self.reserved.clear();
         let (active, sessions) = (self.active.take(), std::mem::take(&mut self.sessions));
         self.models.iter_mut().for_each(|model| model.brake = Brake::Open);
-        // As `on_start = ask` does: what waits is held until the person says.
-        let ask = self.rng.chance(60);
+        let let_go = self.lets_go();
         let mut waiting = Vec::new();
         for session in sessions {
             let pending = session.pending.into_iter().map(|item| (session.id, item));
@@ -291,8 +311,34 @@ impl World {
         waiting.sort_unstable_by_key(|(_, item)| item.waiting.entry);
         for (session, mut item) in waiting {
             item.forget_what_the_queue_knew();
-            item.waiting.held |= ask;
+            // What a person held stays held in any case.
+            item.set_aside |= !item.waiting.held;
+            item.waiting.held = true;
+            let fate =
+                if item.set_aside { let_go.fate(item.unanswered, item.waiting.attempts) } else { Fate::StaysHeld };
+            match fate {
+                Fate::StaysHeld => {}
+                Fate::Waits => (item.set_aside, item.waiting.held) = (false, false),
+                Fate::SentAgain => {
+                    assert!(matches!(let_go, LetGo::All { .. }), "sent again unasked");
+                    (item.unanswered, item.set_aside, item.waiting.held) = (false, false, false);
+                }
+                Fate::Dead => {
+                    assert!(item.waiting.attempts >= self.settings.retry.max_attempts, "given up too early");
+                    self.at_mut(session).dead.push(item);
+                    continue;
+                }
+            }
             self.enqueue(session, item);
+        }
+    }
+
+    /// What the next start lets go of what the last exit left: `on_start` as it is set, or `chatmux work`.
+    fn lets_go(&mut self) -> LetGo {
+        match self.rng.below(10) {
+            0..=4 => LetGo::Nothing,
+            5..=6 => LetGo::NeverSent,
+            _ => LetGo::All { max_attempts: self.settings.retry.max_attempts },
         }
     }
 

@@ -31,6 +31,7 @@ impl World {
             173 => self.remove_session(session),
             174 if self.rng.chance(40) => self.crash(),
             175 if self.rng.chance(40) => self.quit(),
+            175 if self.rng.chance(20) => self.lose_database(),
             176 => self.set_clock(),
             177..=186 => self.wait_until_woken(),
             _ => {
@@ -131,6 +132,9 @@ impl World {
 
     pub(super) fn set_held(&mut self, session: SessionId, held: bool, release: bool) {
         self.follow_clock();
+        if release {
+            self.grant(session, |_| true);
+        }
         let place = self.at_mut(session);
         place.held = held;
         if release {
@@ -150,6 +154,9 @@ impl World {
     fn hold_entry(&mut self, session: SessionId) {
         let held = self.rng.chance(50);
         if let Some(entry) = self.any_waiting(session) {
+            if !held {
+                self.grant(session, |item| item.waiting.entry == entry);
+            }
             self.change(session, entry, |waiting| waiting.held = held);
         }
     }
@@ -249,7 +256,8 @@ impl World {
         item.waiting.not_before = None;
         item.waiting.held = false;
         item.waiting.continues = false;
-        (item.crashed, item.of_loop, item.has_partial) = (0, None, false);
+        (item.unanswered, item.set_aside) = (false, false);
+        (item.granted, item.of_loop, item.has_partial) = (0, None, false);
         item.forget_what_the_queue_knew();
         self.enqueue(session, item);
     }

@@ -1,23 +1,42 @@
 //! Several queues with one journal, as several processes have: seeded histories of them in which each is behind with what the others
-//! did, is killed now and then, and has its work taken over. Never do two run one session; what was accepted ends, or is held.
+//! did, is killed or ends now and then, and has its work taken over. Never do two run one session; what was accepted ends, or is held.
+//! What was sent and not answered is sent again by a person's word alone, or, where `on_start` is "resume", until it is out of attempts;
+//! there what a process has set aside goes before all that came later, and needs nobody's word.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::rng::Rng;
-use crate::domain::{EntryId, FinishReason, Priority, SessionId, Timestamp};
-use crate::queue::{Came, Effect, Event, Lease, Limits, Outcome, Queue, RetryPolicy, Settings, Settlement, Waiting};
+use crate::domain::{EntryId, Fate, FinishReason, LetGo, Priority, SessionId, Timestamp};
+use crate::queue::{
+    Came, Cause, Effect, Event, Lease, Limits, Outcome, Queue, RetryPolicy, Settings, Settlement, Waiting,
+};
 
 const SEEDS: u64 = 1_000;
 const STEPS: u64 = 300;
 const SESSIONS: i64 = 4;
+const MAX_ATTEMPTS: u32 = 3;
+
+/// What the journal knows of an entry.
+#[derive(Clone, Copy)]
+struct Item {
+    waiting: Waiting,
+    /// Who has acknowledged it, or has let it go.
+    owner: Option<usize>,
+    /// Held because its process ended.
+    set_aside: bool,
+    /// It was sent, and its process ended before any text of the answer.
+    unanswered: bool,
+    /// Attempts that a person allowed, by letting it go after that.
+    granted: u32,
+}
 
 /// What the journal knows of a session.
 #[derive(Default)]
 struct Row {
     lease: Option<usize>,
-    pending: BTreeMap<EntryId, Waiting>,
-    running: Option<Waiting>,
+    pending: BTreeMap<EntryId, Item>,
+    running: Option<Item>,
     /// Who knows all of it.
     known_to: BTreeSet<usize>,
 }
@@ -37,32 +56,40 @@ struct Shared {
     accepted: i64,
     ended: BTreeSet<EntryId>,
     slots: usize,
+    max_pending: usize,
+    /// What goes on by itself of what a process left.
+    let_go: LetGo,
 }
 
 impl Shared {
     fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
         let slots = 1 + rng.index(3);
+        let max_pending = if rng.chance(50) { 4 } else { 1_000 };
+        let let_go = if rng.chance(50) { LetGo::All { max_attempts: MAX_ATTEMPTS } } else { LetGo::Nothing };
         let rows = (1..=SESSIONS).map(|id| (SessionId(id), Row::default())).collect();
         let (processes, ended) = (BTreeMap::new(), BTreeSet::new());
         let now = Timestamp(1_000_000);
-        let mut shared = Self { rng, now, rows, processes, born: 0, accepted: 0, ended, slots };
+        let mut shared = Self { rng, now, rows, processes, born: 0, accepted: 0, ended, slots, max_pending, let_go };
         (0..2 + shared.rng.below(3)).for_each(|_| shared.begin());
         shared
     }
 
-    /// A process starts, and looks at everything.
+    /// A process starts: it lets go what the others left that have ended, and looks at everything.
     fn begin(&mut self) {
         let limits = Limits {
             max_concurrent: self.slots,
             per_provider: BTreeMap::new(),
-            max_pending: 1_000,
+            max_pending: self.max_pending,
             max_pending_total: 10_000,
         };
-        let queue = Queue::new(Settings::new(limits, RetryPolicy { max_attempts: 3, ..RetryPolicy::default() }));
+        let queue =
+            Queue::new(Settings::new(limits, RetryPolicy { max_attempts: MAX_ATTEMPTS, ..RetryPolicy::default() }));
         let id = self.born;
         self.born += 1;
         self.processes.insert(id, Process { queue, turns: BTreeMap::new() });
+        let left = self.rows.iter().filter(|(_, row)| row.lease.is_none()).map(|(session, _)| *session);
+        left.collect::<Vec<_>>().into_iter().for_each(|session| self.release(id, session));
         for session in self.rows.keys().copied().collect::<Vec<_>>() {
             self.tell(id, Event::SessionAdded { session, model: "p:m".parse().unwrap(), held: false });
             self.look(id, session);
@@ -79,7 +106,7 @@ impl Shared {
         match effect {
             Effect::Start { session, entry, .. } => self.start(id, session, entry),
             Effect::Settle { session, entry, end } => self.settle(id, session, entry, &end),
-            // The worker of the model ends when its time has come.
+            // Its worker ends when its time has come.
             Effect::Interrupt { .. } | Effect::Gate { .. } | Effect::HoldSession { .. } | Effect::Idle(_) => {}
             Effect::Discard { .. } => panic!("nobody cancels here"),
         }
@@ -88,15 +115,27 @@ impl Shared {
     fn start(&mut self, id: usize, session: SessionId, entry: EntryId) {
         let row = self.rows.get_mut(&session).unwrap();
         let free = row.lease.is_none_or(|holder| holder == id) && row.known_to.contains(&id);
-        let Some(waiting) = row.pending.get(&entry).copied().filter(|waiting| free && !waiting.held) else {
+        let takes_along = self.let_go != LetGo::Nothing;
+        let comes_first = takes_along && row.pending.values().any(|item| item.set_aside);
+        let found = row.pending.get(&entry).copied();
+        let Some(item) = found.filter(|item| free && !item.waiting.held && !comes_first) else {
             self.tell(id, Event::StartRefused { session, wait: Duration::from_millis(100) });
+            if free && comes_first {
+                self.release(id, session);
+            }
             return self.look(id, session);
         };
-        let first = row.pending.values().filter(|other| !other.held).map(place).min();
-        assert_eq!(first, Some(place(&waiting)), "who knows everything starts what comes first");
+        // Where nothing waits for a person's word, what was set aside is none the later for that.
+        let counts = |other: &&Item| !other.waiting.held || takes_along;
+        let first = row.pending.values().filter(counts).map(|other| place(&other.waiting)).min();
+        assert_eq!(first, Some(place(&item.waiting)), "who knows everything starts what comes first");
         assert!(row.running.is_none(), "two processes run one session");
+        assert!(!item.unanswered, "sent again what was sent before, and nobody wished it");
+        let attempts = item.waiting.attempts + 1;
+        assert!(attempts <= MAX_ATTEMPTS + item.granted, "more attempts than allowed");
         row.pending.remove(&entry);
-        (row.lease, row.running) = (Some(id), Some(Waiting { attempts: waiting.attempts + 1, ..waiting }));
+        let waiting = Waiting { attempts, not_before: None, continues: false, ..item.waiting };
+        (row.lease, row.running) = (Some(id), Some(Item { waiting, ..item }));
         row.known_to.retain(|known| *known == id);
         self.processes.get_mut(&id).unwrap().turns.insert(session, entry);
         self.tell(id, Event::Started(session));
@@ -104,7 +143,8 @@ impl Shared {
 
     fn settle(&mut self, id: usize, session: SessionId, entry: EntryId, end: &Settlement) {
         let row = self.rows.get_mut(&session).unwrap();
-        let waiting = row.running.take().unwrap();
+        let item = row.running.take().unwrap();
+        let waiting = item.waiting;
         assert_eq!((waiting.entry, row.lease), (entry, Some(id)));
         match end {
             Settlement::Complete
@@ -117,11 +157,16 @@ impl Shared {
             }
             Settlement::Retry { not_before, continues, .. } => {
                 let again = Waiting { not_before: Some(*not_before), continues: *continues, ..waiting };
-                row.pending.insert(entry, again);
+                row.pending.insert(entry, Item { waiting: again, ..item });
+            }
+            Settlement::Requeue { continues: false, cause: Cause::Quit } => {
+                let waiting = Waiting { held: true, ..waiting };
+                row.pending.insert(entry, Item { waiting, owner: None, set_aside: true, unanswered: true, ..item });
             }
             Settlement::Requeue { continues, .. } | Settlement::Paused { continues } => {
                 let attempts = waiting.attempts - 1;
-                row.pending.insert(entry, Waiting { attempts, continues: *continues, not_before: None, ..waiting });
+                let waiting = Waiting { attempts, continues: *continues, not_before: None, ..waiting };
+                row.pending.insert(entry, Item { waiting, ..item });
             }
         }
         row.give_back();
@@ -134,15 +179,20 @@ impl Shared {
         let row = self.rows.get_mut(&session).unwrap();
         row.known_to.insert(id);
         let lease = match row.lease.filter(|holder| *holder != id) {
-            Some(_) => Lease::Elsewhere(row.running.as_ref().map(|running| running.entry)),
+            Some(_) => Lease::Elsewhere(row.running.as_ref().map(|running| running.waiting.entry)),
             None => Lease::Here,
         };
-        let waiting = row.pending.values().copied().collect();
+        let waiting = row.pending.values().map(|item| item.waiting).collect();
         self.tell(id, Event::Reread { session, waiting, lease });
     }
 
     fn enqueue(&mut self, id: usize, session: SessionId) {
         if self.processes.get_mut(&id).unwrap().queue.reserve(session).is_err() {
+            let elsewhere = self.rows[&session].lease.is_some_and(|holder| holder != id);
+            if self.let_go != LetGo::Nothing && !elsewhere {
+                self.release(id, session);
+                self.look(id, session);
+            }
             return;
         }
         self.accepted += 1;
@@ -159,7 +209,8 @@ impl Shared {
             since: self.now,
         };
         let row = self.rows.get_mut(&session).unwrap();
-        row.pending.insert(waiting.entry, waiting);
+        let item = Item { waiting, owner: Some(id), set_aside: false, unanswered: false, granted: 0 };
+        row.pending.insert(waiting.entry, item);
         row.lease.get_or_insert(id);
         row.known_to.retain(|known| *known == id);
         self.tell(id, Event::Enqueued { session, waiting });
@@ -182,25 +233,100 @@ impl Shared {
         self.tell(id, Event::Ended { session, outcome, came, news, roll: 0.5 });
     }
 
-    /// It is killed; another takes over what it had, and holds it. A new one is started.
+    /// It is killed; another takes over what it had. Perhaps between a request and the first text of its answer.
     fn kill(&mut self, id: usize) {
         self.processes.remove(&id);
-        for row in self.rows.values_mut().filter(|row| row.lease == Some(id)) {
-            row.lease = None;
-            row.pending.extend(row.running.take().map(|running| (running.entry, running)));
-            row.pending.values_mut().for_each(|waiting| waiting.held = true);
-            row.known_to.clear();
+        let left = self.leave(id);
+        let ids: Vec<usize> = self.processes.keys().copied().collect();
+        let heir = ids.get(self.rng.index(ids.len().max(1)));
+        if let Some(&heir) = heir.filter(|_| self.let_go != LetGo::Nothing) {
+            for session in left {
+                if self.rows[&session].lease.is_none() {
+                    self.release(heir, session);
+                    self.look(heir, session);
+                }
+            }
         }
-        self.begin();
+        self.begin_if_few();
     }
 
-    /// A person lets go on what is held.
+    /// It ends in good order: its turns end, and what waits in its sessions is set aside, whoever else has work there.
+    fn quit(&mut self, id: usize) {
+        self.tell(id, Event::Quit);
+        for session in self.processes[&id].turns.keys().copied().collect::<Vec<_>>() {
+            let came = if self.rng.chance(50) { Came::Nothing } else { Came::Text };
+            let news = came != Came::Nothing;
+            self.tell(id, Event::Ended { session, outcome: Outcome::Stopped, came, news, roll: 0.5 });
+        }
+        self.processes.remove(&id);
+        self.leave(id);
+        self.begin_if_few();
+    }
+
+    fn begin_if_few(&mut self) {
+        if self.processes.len() < 2 || self.rng.chance(30) {
+            self.begin();
+        }
+    }
+
+    /// What it had is without a lease, or goes to who has something to run there. Gives its sessions.
+    fn leave(&mut self, id: usize) -> Vec<SessionId> {
+        let alive: BTreeSet<usize> = self.processes.keys().copied().collect();
+        let lives = |item: &Item| item.owner.is_some_and(|owner| alive.contains(&owner));
+        let mut left = Vec::new();
+        for (session, row) in self.rows.iter_mut().filter(|(_, row)| row.lease == Some(id)) {
+            left.push(*session);
+            if let Some(running) = row.running.take() {
+                let item = Item { owner: None, unanswered: true, ..running };
+                row.pending.insert(item.waiting.entry, item);
+            }
+            for item in row.pending.values_mut().filter(|item| !item.waiting.held && !lives(item)) {
+                (item.waiting.held, item.set_aside) = (true, true);
+            }
+            let open = row.pending.values().filter(|item| !item.waiting.held);
+            row.lease = open.filter_map(|item| item.owner).min();
+            row.known_to.clear();
+        }
+        left
+    }
+
+    /// What was set aside in a session goes on, as far as that is wished, and is this process's then.
+    fn release(&mut self, id: usize, session: SessionId) {
+        let (let_go, row) = (self.let_go, self.rows.get_mut(&session).unwrap());
+        for (entry, mut item) in row.pending.clone().into_iter().filter(|(_, item)| item.set_aside) {
+            match let_go.fate(item.unanswered, item.waiting.attempts) {
+                Fate::StaysHeld => continue,
+                Fate::Dead => {
+                    assert!(item.waiting.attempts >= MAX_ATTEMPTS, "given up too early");
+                    assert!(self.ended.insert(entry), "an entry ended twice");
+                    row.pending.remove(&entry);
+                    continue;
+                }
+                Fate::SentAgain => {
+                    assert!(matches!(let_go, LetGo::All { .. }), "sent again unasked");
+                    item.unanswered = false;
+                }
+                Fate::Waits => {}
+            }
+            (item.waiting.held, item.set_aside, item.owner) = (false, false, Some(id));
+            row.pending.insert(entry, item);
+        }
+        row.known_to.clear();
+        if row.pending.values().any(|item| !item.waiting.held) {
+            row.lease.get_or_insert(id);
+        }
+    }
+
+    /// A person lets go what is held.
     fn resume(&mut self, id: usize, session: SessionId) {
         let row = self.rows.get_mut(&session).unwrap();
-        if row.pending.values().all(|waiting| !waiting.held) {
+        if row.pending.values().all(|item| !item.waiting.held) {
             return;
         }
-        row.pending.values_mut().for_each(|waiting| waiting.held = false);
+        for item in row.pending.values_mut().filter(|item| item.waiting.held) {
+            item.granted += u32::from(item.unanswered);
+            (item.waiting.held, item.set_aside, item.unanswered, item.owner) = (false, false, false, Some(id));
+        }
         row.lease.get_or_insert(id);
         row.known_to.clear();
         self.look(id, session);
@@ -222,13 +348,16 @@ impl Shared {
                 self.now.0 += 500;
                 self.tell(id, Event::Tick);
             }
-            18 => self.resume(id, session),
+            18 if self.let_go == LetGo::Nothing => self.resume(id, session),
             _ if self.rng.below(4) == 0 => self.kill(id),
+            _ if self.rng.below(4) == 0 => self.quit(id),
             _ => {}
         }
     }
 
+    /// Nothing fails any more. Where nothing waits for a person's word, the next start suffices for all to end.
     fn come_to_rest(&mut self) {
+        self.begin();
         for _ in 0..10_000 {
             if self.rows.values().all(|row| row.pending.is_empty() && row.running.is_none()) {
                 break;
@@ -237,7 +366,9 @@ impl Shared {
             for (id, session) in
                 self.processes.keys().flat_map(|id| (1..=SESSIONS).map(|s| (*id, SessionId(s)))).collect::<Vec<_>>()
             {
-                self.resume(id, session);
+                if self.let_go == LetGo::Nothing {
+                    self.resume(id, session);
+                }
                 self.look(id, session);
                 self.tell(id, Event::Tick);
                 self.end_turn(id);
@@ -253,7 +384,7 @@ impl Shared {
 
 impl Row {
     fn give_back(&mut self) {
-        if self.running.is_none() && self.pending.values().all(|waiting| waiting.held) {
+        if self.running.is_none() && self.pending.values().all(|item| item.waiting.held) {
             self.lease = None;
         }
     }

@@ -27,8 +27,12 @@ pub(super) struct Item {
     pub(super) paused: u32,
     /// Where its last failure found something that could not be decoded, since the queue was built.
     pub(super) undecoded: Option<u64>,
-    /// Attempts that ended with the process: they count, and nobody could judge them.
-    pub(super) crashed: u32,
+    /// It was sent, and its process ended before any text of the answer; nobody has let it go since.
+    pub(super) unanswered: bool,
+    /// It is held because its process ended, and not because a person held it.
+    pub(super) set_aside: bool,
+    /// Attempts that a person allowed, by letting it go after that.
+    pub(super) granted: u32,
     /// Which auto-reply loop made it.
     pub(super) of_loop: Option<u32>,
     /// Text that is kept of an earlier attempt.
@@ -227,6 +231,14 @@ impl World {
     pub(super) fn due(&self, at: Option<Timestamp>) -> Option<i64> {
         let longest = self.settings.retry.longest().as_millis() as i64;
         at.map(|at| self.own + (at.0 - self.now.0).clamp(0, longest))
+    }
+
+    /// Each of these entries of `session` is let go by a person.
+    pub(super) fn grant(&mut self, session: SessionId, which: impl Fn(&Item) -> bool) {
+        for item in self.at_mut(session).pending.iter_mut().filter(|item| which(item)) {
+            item.granted += u32::from(item.unanswered);
+            (item.unanswered, item.set_aside) = (false, false);
+        }
     }
 
     /// Tells the machine that an entry waits.

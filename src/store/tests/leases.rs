@@ -1,6 +1,7 @@
 //! Who may run what, of several that have the database open.
 
 use super::*;
+use crate::domain::LetGo;
 
 /// Another process, as far as the store can tell: opened beside the first, in the same test.
 struct Beside {
@@ -20,7 +21,7 @@ impl Beside {
     }
 
     fn survey(&self, since: i64) -> Surveyed {
-        self.store.read_blocking(Survey { process: self.process, since, orphans: Some(false) }).unwrap()
+        self.store.read_blocking(Survey { process: self.process, since, orphans: Some(LetGo::Nothing) }).unwrap()
     }
 }
 
@@ -100,7 +101,7 @@ fn a_start_is_refused_while_a_change_of_another_is_not_known() {
     let known = fresh.read(LastChange);
     let other = Beside::of(&fresh);
     other.write(enqueue(session, "now"));
-    let known_start = |known| StartKnown { start: start(entry), session, known };
+    let known_start = |known| StartKnown { start: start(entry), session, known, takes_along: true };
     assert_eq!(fresh.fails(known_start(known)), StoreError::Changed(session));
     let known = fresh.read(LastChange);
     fresh.write(known_start(known));
@@ -130,7 +131,7 @@ fn who_falls_silent_is_taken_over_once_and_registered_again_when_it_wakes() {
     fresh.write(Beat);
     assert_eq!(other.survey(0).others[0].process, first.process);
     let since = 0;
-    let found = fresh.read(Survey { process: first.process, since, orphans: Some(false) });
+    let found = fresh.read(Survey { process: first.process, since, orphans: Some(LetGo::Nothing) });
     assert!(found.missed, "what was changed meanwhile nobody has told it");
 }
 
@@ -149,9 +150,11 @@ fn who_leaves_sets_aside_what_waits_and_who_adopts_lets_it_go_on() {
         all.into_iter().map(|entry| entry.held).collect::<Vec<_>>()
     };
     assert_eq!(waiting(&other.store), [true, true]);
-    assert_eq!(other.write(Adopt { set_aside: false, only: None }), []);
-    assert_eq!(other.write(Adopt { set_aside: true, only: Some(Vec::new()) }), []);
-    assert_eq!(other.write(Adopt { set_aside: true, only: None }), [session]);
+    let adopt = |set_aside, only| Adopt { set_aside, only, now: NOW };
+    assert_eq!(other.write(adopt(LetGo::Nothing, None)), Released::default());
+    assert_eq!(other.write(adopt(LetGo::NeverSent, Some(Vec::new()))), Released::default());
+    let released = Released { sessions: vec![session], ..Released::default() };
+    assert_eq!(other.write(adopt(LetGo::NeverSent, None)), released);
     assert_eq!(waiting(&other.store), [false, true], "what a person held stays so");
     drop(folder);
 }

@@ -15,6 +15,7 @@ mod places;
 mod recovery;
 mod rescue;
 mod sessions;
+mod set_aside;
 mod stats;
 mod turns;
 mod typed;
@@ -134,6 +135,7 @@ fn completed(turn: &Turn) -> EndTurn {
         usage: Usage { input: Some(9), output: Some(12) },
         error: None,
         counts: true,
+        unanswered: false,
         gave_way: false,
         not_before: None,
         first_at: Some(NOW),
