@@ -58,8 +58,9 @@ impl Notifier {
         let flag = Arc::clone(&concerns);
         conn.update_hook(Some(move |action, _: &str, table: &str, _| {
             // A beat is an update of its process, and for nobody who sleeps.
-            let concerns = match (action, table) {
-                (Action::SQLITE_INSERT, "changes" | "processes") | (Action::SQLITE_DELETE, "processes") => true,
+            let concerns = match action {
+                Action::SQLITE_INSERT => matches!(table, "changes" | "processes"),
+                Action::SQLITE_DELETE => table == "processes",
                 _ => false,
             };
             if concerns {
