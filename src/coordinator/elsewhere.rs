@@ -32,8 +32,9 @@ use crate::store::{
 /// Between two looks while another process answers: with a checkpoint ([`crate::domain::limits::CHECKPOINT_INTERVAL`]) before it and a
 /// commit between them, what is shown here is at most 200 ms behind.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(60);
-/// Between two looks that others asked for by telling something, however often they do: 50 a second at most.
-const TOLD_INTERVAL: Duration = Duration::from_millis(20);
+/// Between two looks that others asked for by telling something, however often they do. Where nobody looked lately, it is at once; else
+/// they cost hardly more than following an answer does.
+const TOLD_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How other processes are watched (`[lease]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
