@@ -34,7 +34,7 @@
 //! ## Several processes
 //!
 //! ```text
-//!  chatmux A ──leases, beats, changes──► SQLite ◄──looks every 100 ms── chatmux B
+//!  chatmux A ──leases, beats, changes──► SQLite ◄──looks, when A says so── chatmux B
 //!     └ the turns of its sessions            └ rows of chunks ──► B's replay buffers, as if it happened there
 //! ```
 //!
@@ -42,7 +42,8 @@
 //!   is left: at no time do two processes run one session, and a lease costs no commit.
 //! - Nobody talks to anybody but through the database. What one changes of what others keep in memory is a row in `changes`, written
 //!   only while there are others; each reads those rows, looks at the sessions, and mirrors what another process answers
-//!   ([`coordinator`], `elsewhere.rs` and `mirror.rs`).
+//!   ([`coordinator`], `elsewhere.rs` and `mirror.rs`). A byte in the lock's file wakes them ([`store::Listener`]): while somebody works
+//!   they also look every 100 ms, and where nobody works, nobody looks.
 //! - A dead one is known by the operating system and by a beat that grows no more; another repairs what it left, exactly as a start
 //!   does that finds itself alone. What one writes that was taken for dead is refused, for its lease is gone.
 //! - The prompt has a *guardian*, for whom the shell waits: so `/detach` leaves the terminal, and takes no answer from its stream
@@ -71,7 +72,7 @@
 //! | 0 | [`domain`]: ids, words, messages, events, the replay buffer, time, limits | serde, thiserror, unicode-normalization |
 //! | 1 | [`command`]: slash commands | clap |
 //! | 1 | [`queue`]: the message queue, retries, slots: pure | nothing |
-//! | 1 | [`store`]: SQLite | rusqlite and its migrations, hdrhistogram |
+//! | 1 | [`store`]: SQLite | rusqlite and its migrations, hdrhistogram, nix |
 //! | 1 | [`provider`]: the ways to the models, and the embedded demo | hyper-util, nix, reqwest, rustls |
 //! | 2 | [`worker`]: one turn, its checkpoints, its cancellation | tokio |
 //! | 3 | [`coordinator`]: the loop that owns everything, and the effects of the queue | tokio |

@@ -1,7 +1,8 @@
 //! Other processes on the same database: who lives, what they have changed, and what becomes of the work of one that is gone.
 //!
 //! ```text
-//!  every check_interval (every heartbeat while this process is alone, FOLLOW_INTERVAL while another one answers):
+//!  when another process tells something (Listener); while anybody works also every check_interval, FOLLOW_INTERVAL while another
+//!  one answers; where others are not heard, every check_interval, or every heartbeat while this process is alone:
 //!    Survey ──► others ──► a beat that grows no more: quiet_period and certainly gone, or max_wait: TakeOver
 //!           ├─► changed sessions ──► look_at (mirror.rs)
 //!           └─► what nobody runs ──► Adopt, where that is this process's business (`chatmux work`)
@@ -9,21 +10,30 @@
 //!  every heartbeat, while there are others and this process has something to run: Beat
 //! ```
 //!
+//! Where nobody works, nobody looks at anything until somebody tells something: who takes a lease does, so whoever works is watched from
+//! then on. One that ends or dies meanwhile had nothing to run, and is found when something happens.
+//!
 //! Time is measured here with the monotonic clock, which neither a person nor sleep moves: a machine that slept has nobody's lease
 //! taken over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Coordinator, notices};
 use crate::domain::{EntryId, LetGo, ProcessId, SessionId};
-use crate::store::{Adopt, AskToCancel, Beat, Other, Recovery, Sessions, StoreError, Survey, Surveyed, TakeOver};
+use crate::store::{
+    Adopt, AskToCancel, Beat, Listener, Other, Recovery, Sessions, Store, StoreError, Survey, Surveyed, TakeOver,
+};
 
 /// Between two looks while another process answers: with a checkpoint ([`crate::domain::limits::CHECKPOINT_INTERVAL`]) before it and a
 /// commit between them, what is shown here is at most 200 ms behind.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(60);
+/// Between two looks that others asked for by telling something, however often they do. Where nobody looked lately, it is at once; else
+/// they cost hardly more than following an answer does.
+const TOLD_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How other processes are watched (`[lease]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +58,42 @@ pub struct Watch {
     pub adopts: bool,
 }
 
+/// What goes on in this process and the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bustle {
+    /// There are no others.
+    Alone,
+    /// Nobody has anything to run.
+    Nothing,
+    /// Somebody has.
+    Work,
+    /// Another one answers.
+    Answer,
+}
+
+impl Watch {
+    /// Between two surveys that nobody asks for; `None`: there are none. `is_told`: the others are heard ([`Listener::is_told`]).
+    fn pause(&self, bustle: Bustle, is_told: bool) -> Option<Duration> {
+        match (bustle, is_told) {
+            (Bustle::Alone | Bustle::Nothing, true) => None,
+            (Bustle::Alone, false) => Some(self.heartbeat),
+            (Bustle::Nothing, false) | (Bustle::Work, _) => Some(self.check_interval),
+            (Bustle::Answer, _) => Some(self.check_interval.min(FOLLOW_INTERVAL)),
+        }
+    }
+}
+
 /// What is known of the others.
 pub(super) struct Watching {
     watch: Watch,
     /// The last change that was looked at.
     last: i64,
     others: BTreeMap<ProcessId, Seen>,
-    next_survey: Instant,
+    listener: Listener,
+    /// Others have told something since the last survey was asked for.
+    told: bool,
+    /// `None`: when others tell something.
+    next_survey: Option<Instant>,
     next_beat: Instant,
     /// A survey is under way.
     asked: bool,
@@ -76,13 +115,16 @@ struct Seen {
 }
 
 impl Watching {
-    pub(super) fn new(watch: Watch) -> Self {
+    /// Must be called within the runtime.
+    pub(super) fn new(watch: Watch, store: &Store) -> Self {
         let (now, last) = (Instant::now(), watch.since);
         Self {
             watch,
             last,
             others: BTreeMap::new(),
-            next_survey: now,
+            listener: store.listen(),
+            told: false,
+            next_survey: Some(now),
             next_beat: now,
             asked: false,
             looked: now,
@@ -98,6 +140,20 @@ impl Watching {
     /// What goes on by itself of what a process left, and whether that is so in sessions whose lease this process has anyway.
     pub(super) const fn set_aside(&self) -> (LetGo, bool) {
         (self.watch.set_aside, self.watch.takes_along)
+    }
+
+    /// `works`: this process has something to run; `follows`: another one answers.
+    fn bustle(&self, works: bool, follows: bool) -> Bustle {
+        match () {
+            () if self.others.is_empty() => Bustle::Alone,
+            () if follows => Bustle::Answer,
+            () if works || self.others.values().any(|other| other.works) => Bustle::Work,
+            () => Bustle::Nothing,
+        }
+    }
+
+    fn survey_by(&mut self, due: Instant) {
+        self.next_survey = Some(self.next_survey.map_or(due, |next| next.min(due)));
     }
 
     /// Takes in who is registered; gives those whose work is to be taken over, and whether each is certainly gone.
@@ -130,10 +186,19 @@ impl Watching {
 impl Coordinator {
     /// When the others are to be looked at next.
     pub(super) fn next_survey(&self) -> Option<Instant> {
-        self.watching
-            .as_ref()
-            .filter(|watching| !watching.asked && !self.quit_begun)
-            .map(|watching| watching.next_survey)
+        let watching = self.watching.as_ref().filter(|watching| !watching.asked && !self.quit_begun)?;
+        // Who runs something is watched, and has to show that it lives, whether or not its own word was heard here.
+        let runs = self.queue.running_total() > 0 && !watching.others.is_empty();
+        let while_running = || runs.then(|| watching.looked + watching.watch.check_interval);
+        watching.next_survey.or_else(while_running)
+    }
+
+    /// Others have told something.
+    pub(super) fn told_by_others(&mut self) {
+        if let Some(watching) = &mut self.watching {
+            watching.told = true;
+            watching.survey_by(watching.looked + TOLD_INTERVAL.min(watching.watch.check_interval));
+        }
     }
 
     /// The last change of another process that was looked at.
@@ -144,18 +209,21 @@ impl Coordinator {
     /// There is something to be looked at.
     pub(super) fn survey_now(&mut self) {
         if let Some(watching) = &mut self.watching {
-            watching.next_survey = Instant::now();
+            watching.next_survey = Some(Instant::now());
         }
     }
 
+    /// Whether this process has something to run. Who has not has no lease, and nothing that could be taken over.
+    fn works(&self) -> bool {
+        self.sessions.keys().any(|&id| self.queue.is_busy(id) && !self.queue.is_elsewhere(id))
+    }
+
     pub(super) fn survey(&mut self) {
-        // Who has nothing to run has no lease, and nothing that could be taken over.
-        let works = || self.sessions.keys().any(|&id| self.queue.is_busy(id) && !self.queue.is_elsewhere(id));
         let now = Instant::now();
         let is_due = |w: &Watching| now >= w.next_beat && !w.others.is_empty() && w.beating.is_none();
-        let beats = self.watching.as_ref().is_some_and(is_due) && works();
+        let beats = self.watching.as_ref().is_some_and(is_due) && self.works();
         let Some(watching) = &mut self.watching else { return };
-        watching.asked = true;
+        (watching.asked, watching.told) = (true, false);
         let (process, since) = (watching.watch.process, watching.last);
         let orphans = watching.adopts();
         if beats {
@@ -178,23 +246,19 @@ impl Coordinator {
     fn surveyed(&mut self, found: Result<Surveyed, StoreError>) {
         let follows =
             self.sessions.values().any(|live| live.elsewhere.is_some_and(|elsewhere| elsewhere.running.is_some()));
+        let works = self.works();
         let Some(watching) = &mut self.watching else { return };
         let now = Instant::now();
         watching.asked = false;
         let Ok(found) = found.inspect_err(|error| tracing::warn!(%error, "the others could not be looked at")) else {
-            watching.next_survey = now + watching.watch.heartbeat;
+            watching.next_survey = Some(now + watching.watch.heartbeat);
             return;
         };
         watching.last = found.last;
         let lost = watching.note(found.others, now);
-        let Watch { heartbeat, check_interval, .. } = watching.watch;
-        let pause = match (watching.others.is_empty(), follows) {
-            (true, _) => heartbeat,
-            (false, true) => check_interval.min(FOLLOW_INTERVAL),
-            (false, false) => check_interval,
-        };
         let adopts = watching.adopts();
-        watching.next_survey = now + pause;
+        let pause = watching.watch.pause(watching.bustle(works, follows), watching.listener.is_told());
+        watching.next_survey = pause.map(|pause| now + pause);
         let lives = |process: &ProcessId| watching.others.contains_key(process);
         let is_left = |live: &&super::Live| live.elsewhere.is_some_and(|elsewhere| !lives(&elsewhere.process));
         let left: Vec<SessionId> = self.sessions.values().filter(is_left).map(|live| live.session.id).collect();
@@ -218,8 +282,7 @@ impl Coordinator {
     /// Another process has the lease of a session: this one is not alone, whatever the last survey said.
     pub(super) fn expect_others(&mut self) {
         if let Some(watching) = &mut self.watching {
-            let soon = Instant::now() + watching.watch.check_interval;
-            watching.next_survey = watching.next_survey.min(soon);
+            watching.survey_by(Instant::now() + watching.watch.check_interval);
         }
     }
 
@@ -276,6 +339,15 @@ impl Coordinator {
     }
 }
 
+/// Waits until others tell something; never, while that would change nothing. Until it is waited for, what they tell is one event, however
+/// much it is, and wakes nobody.
+pub(super) async fn until_told(watching: &mut Option<Watching>, wanted: bool) {
+    match watching {
+        Some(watching) if wanted && !watching.asked && !watching.told => watching.listener.heard().await,
+        Some(_) | None => pending().await,
+    }
+}
+
 /// What another process has left that is gone, in a few lines: its answers that were cut, and, where that is `held`, what waits.
 /// `is_gone`: it has certainly ended; else it was only silent. `name`: a session as `2 docs`.
 pub fn gone(recovery: &Recovery, is_gone: bool, held: bool, name: impl Fn(SessionId) -> String) -> Vec<String> {
@@ -295,4 +367,34 @@ pub fn gone(recovery: &Recovery, is_gone: bool, held: bool, name: impl Fn(Sessio
         lines.push(notices::held(count, &names, &unanswered));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nobody_works_nobody_looks_unless_others_cannot_be_heard() {
+        let (heartbeat, check_interval) = (Duration::from_secs(1), Duration::from_millis(100));
+        let watch = Watch {
+            process: ProcessId(1),
+            since: 0,
+            heartbeat,
+            quiet_period: heartbeat,
+            max_wait: heartbeat,
+            check_interval,
+            set_aside: crate::domain::LetGo::Nothing,
+            takes_along: false,
+            adopts: false,
+        };
+        let check = |bustle, told, untold| {
+            assert_eq!((watch.pause(bustle, true), watch.pause(bustle, false)), (told, untold), "{bustle:?}");
+        };
+        check(Bustle::Alone, None, Some(heartbeat));
+        check(Bustle::Nothing, None, Some(check_interval));
+        check(Bustle::Work, Some(check_interval), Some(check_interval));
+        check(Bustle::Answer, Some(FOLLOW_INTERVAL), Some(FOLLOW_INTERVAL));
+        let slow = Watch { check_interval: Duration::from_millis(10), ..watch };
+        assert_eq!(slow.pause(Bustle::Answer, true), Some(slow.check_interval), "never rarer than it is told to");
+    }
 }

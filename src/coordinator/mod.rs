@@ -253,6 +253,7 @@ impl Coordinator {
     fn new(setup: Setup) -> Self {
         let (reports, report_receiver) = mpsc::channel(crate::worker::REPORTS);
         let ends: BTreeMap<_, _> = setup.ends.into_iter().collect();
+        let watching = setup.watch.map(|watch| elsewhere::Watching::new(watch, &setup.store));
         let mut coordinator = Self {
             store: setup.store,
             providers: setup.providers,
@@ -278,7 +279,7 @@ impl Coordinator {
             worker_sessions: BTreeMap::new(),
             reports,
             report_receiver: Some(report_receiver),
-            watching: setup.watch.map(elsewhere::Watching::new),
+            watching,
             looks: BTreeMap::new(),
             asked: 0,
             leaving: None,

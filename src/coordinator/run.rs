@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::elsewhere::until_told;
 use super::request::{Error, Request};
 use super::{Coordinator, Front, Which};
 use crate::domain::{ErrorKind, ProviderError, Usage};
@@ -25,6 +26,7 @@ enum Woken {
     Then(super::Then),
     Tick,
     Survey,
+    Told,
     Worker(Result<(tokio::task::Id, ()), tokio::task::JoinError>),
     Frame,
     Items(mpsc::OwnedPermit<Vec<super::ScriptItem>>),
@@ -46,6 +48,7 @@ impl Coordinator {
             let (wakeup, survey) = (self.until_wakeup(), self.next_survey());
             // At the end what is under way is taken in whatever waits: it is bounded by the reports that can wait.
             let saturated = !self.quit_begun && self.front.is_saturated();
+            let listens = !self.quit_begun;
             let woken = tokio::select! {
                 biased;
                 Some(then) = self.commits.next() => Woken::Then(then),
@@ -56,6 +59,7 @@ impl Coordinator {
                 Some(ended) = self.workers.join_next_with_id() => Woken::Worker(ended),
                 () = wait_until(wakeup) => Woken::Tick,
                 () = until(survey) => Woken::Survey,
+                () = until_told(&mut self.watching, listens) => Woken::Told,
             };
             match woken {
                 Woken::Then(then) => then(&mut self),
@@ -67,6 +71,7 @@ impl Coordinator {
                 }
                 Woken::Tick => self.tell(Event::Tick),
                 Woken::Survey => self.survey(),
+                Woken::Told => self.told_by_others(),
                 Woken::Worker(ended) => self.worker_gone(ended, &mut reports),
                 Woken::Frame => {
                     let frame = self.take_frame();

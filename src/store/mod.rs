@@ -34,8 +34,8 @@
 //!
 //! Several processes work on one database: who runs the turns of which session is a lease (`leases`), which each operation that
 //! gives a session something to run takes, if it is free. That a process is alone is known by a lock on `<db>.lock`, which the
-//! operating system takes from the dead. [`Store::visit`] takes no part in that. An older schema is upgraded only by who is alone
-//! ([`Upgrade`]): a living chatmux knows the older one only.
+//! operating system takes from the dead; processes wake each other by a byte in that file (`notify`). [`Store::visit`] takes no part in
+//! that. An older schema is upgraded only by who is alone ([`Upgrade`]): a living chatmux knows the older one only.
 
 mod attachments;
 mod auto_replies;
@@ -52,6 +52,7 @@ mod lane;
 mod leases;
 mod listing;
 mod look;
+mod notify;
 mod open;
 mod output;
 mod process;
@@ -104,6 +105,7 @@ pub use leases::{
 };
 pub use listing::{AnswerText, DeadEntries, LastTurn, Listed, Listing, QueueListing, QueueNow};
 pub use look::{BeforeRunning, EndedEntry, Lease, LookAt, Looked};
+pub use notify::Listener;
 pub use output::{Behind, OutputSince};
 pub use process::Identity;
 pub use recover::{Interrupted, Recovery};
@@ -182,6 +184,8 @@ pub struct Store {
     reader: Lane,
     counters: Arc<writer::Counters>,
     losses: watch::Receiver<Option<StoreError>>,
+    /// Others may have committed something without a word.
+    found_by_looks: watch::Receiver<()>,
     path: Arc<Path>,
     upgraded: Option<Arc<Upgrade>>,
 }
@@ -196,14 +200,28 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unusable`], which names the path and the remedy.
     pub fn open(path: &Path, now: Timestamp) -> Result<(Self, Opening), StoreError> {
+        Self::open_looking_every(writer::LOOK, path, now)
+    }
+
+    /// [`Store::open`]; it looks this often at its files, and whether others have written. For tests.
+    pub(crate) fn open_looking_every(
+        look: Duration,
+        path: &Path,
+        now: Timestamp,
+    ) -> Result<(Self, Opening), StoreError> {
         let mut found = open::open(path)?;
         let (process, recovery) = recover::enter(&mut found.conn, found.sole, now).map_err(|e| e.at(&found.path))?;
         found.process = Some(process);
         if let Some(presence) = &found.presence {
             presence.share(&found.path)?;
+            if !found.sole
+                && let Err(error) = presence.wake_others()
+            {
+                tracing::debug!(%error, "the others could not be woken");
+            }
         }
         let opening = Opening { sole: found.sole, created: found.created, process, recovery };
-        Ok((Self::start(found)?, opening))
+        Ok((Self::start(found, look)?, opening))
     }
 
     /// Opens or creates the database for a process that runs no turn (`chatmux sessions`): it repairs nothing, and does
@@ -212,16 +230,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unusable`], which names the path and the remedy.
     pub fn visit(path: &Path) -> Result<Self, StoreError> {
-        Self::start(open::visit(path)?)
+        Self::start(open::visit(path)?, writer::LOOK)
     }
 
-    fn start(found: open::Opened) -> Result<Self, StoreError> {
+    fn start(found: open::Opened, look: Duration) -> Result<Self, StoreError> {
         let open::Opened { conn, path, presence, process, upgraded, .. } = found;
         let failed = |e: std::io::Error| StoreError::io(&path, &e);
         let files = files::Files::of(&path, presence.is_some()).map_err(failed)?;
         let reader = reader::Reader { conn: open::reader(&path)?, path: path.clone() };
         let reader = Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?;
         let counters = Arc::new(writer::Counters::default());
+        let notifier = notify::Notifier::new(&conn, &path, look)?;
+        let found_by_looks = notifier.finds();
         let (losses, lost) = watch::channel(None);
         let writer = writer::Writer {
             conn,
@@ -232,12 +252,13 @@ impl Store {
             last_error: None,
             losses,
             counters: Arc::clone(&counters),
+            notifier,
             presence,
             process,
         };
         let writer = Lane::start("chatmux-store", QUEUE_JOBS, move |mail| writer.run(&mail)).map_err(failed)?;
         let (path, upgraded) = (PathBuf::from(&path).into(), upgraded.map(Arc::new));
-        Ok(Self { writer, reader, counters, losses: lost, path, upgraded })
+        Ok(Self { writer, reader, counters, losses: lost, found_by_looks, path, upgraded })
     }
 
     /// The upgrade that this opening or visit did, if the schema was an older one.
@@ -330,6 +351,11 @@ impl Store {
     /// [`Store::lost`], if it is.
     pub fn is_lost(&self) -> Option<StoreError> {
         self.losses.borrow().clone().filter(StoreError::is_lost)
+    }
+
+    /// Listens to what other processes tell from now on. Must be called within a runtime that has I/O.
+    pub fn listen(&self) -> Listener {
+        Listener::new(&self.path, self.found_by_looks.clone())
     }
 
     /// What the writer did so far.

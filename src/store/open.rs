@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -97,6 +97,11 @@ impl Presence {
     pub(super) fn take_alone(db: &Path) -> Result<Option<Self>, StoreError> {
         let file = Self::file(db)?;
         Ok(try_lock(db, file.try_lock())?.then_some(Self(file)))
+    }
+
+    /// Writes a byte into the lock's file, which wakes those who watch it ([`notify`](super::notify)). What stands there means nothing.
+    pub(super) fn wake_others(&self) -> std::io::Result<()> {
+        self.0.write_all_at(b"\n", 0)
     }
 
     /// Lets others live too. Between the two locks another process may find itself alone; it can repair nothing

@@ -14,6 +14,7 @@ use super::StoreError;
 use super::checkpoint::Journal;
 use super::files::Files;
 use super::lane::{Job, Mail};
+use super::notify::Notifier;
 use super::open::Presence;
 use super::rescue::Rescue;
 use crate::domain::ProcessId;
@@ -21,8 +22,8 @@ use crate::domain::ProcessId;
 /// Operations in one transaction. More would only make the first of them wait longer.
 const BATCH_OPERATIONS: usize = 256;
 
-/// How often the files are looked at while nothing is written.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often the files are looked at while nothing is written, and whether others have written.
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// What the writer did so far, for tests, benches and `/stats`.
 #[derive(Debug, Default)]
@@ -47,6 +48,8 @@ pub(super) struct Writer {
     /// That the files are gone, for who listens.
     pub(super) losses: watch::Sender<Option<StoreError>>,
     pub(super) counters: Arc<Counters>,
+    /// Wakes other processes.
+    pub(super) notifier: Notifier,
     /// Says to other processes that this one lives; let go after the connection.
     pub(super) presence: Option<Presence>,
     /// As whom this process is registered, if it runs turns.
@@ -60,9 +63,12 @@ impl Writer {
         let mut journal = Journal::of(&self.path);
         while closing.is_none() {
             self.look();
+            if self.rescue.is_none() {
+                self.notifier.look(&self.conn);
+            }
             // Without its files nothing may be copied from the journal.
             let conn = self.rescue.is_none().then_some(&self.conn);
-            let first = match journal.receive(mail, conn, LOOK) {
+            let first = match journal.receive(mail, conn, self.notifier.until_look()) {
                 Ok(Some(first)) => first,
                 Ok(None) => continue,
                 Err(_) => break,
@@ -97,9 +103,12 @@ impl Writer {
     /// Says to the others that this process ends. Where that fails, they find out by themselves.
     fn leave(&self) {
         let outcome = self.execute("BEGIN IMMEDIATE").and_then(|()| super::leases::leave(&self.conn));
-        if let Err(error) = outcome.and_then(|()| self.execute("COMMIT")) {
-            tracing::warn!(%error, "the others could not be told that this process ends");
-            self.leave_transaction();
+        match outcome.and_then(|()| self.execute("COMMIT")) {
+            Ok(()) => self.notifier.committed(self.presence.as_ref()),
+            Err(error) => {
+                tracing::warn!(%error, "the others could not be told that this process ends");
+                self.leave_transaction();
+            }
         }
     }
 
@@ -148,7 +157,9 @@ impl Writer {
             outcome?;
         }
         let committed = self.execute("COMMIT").map_err(|e| e.at(&self.path));
-        if committed.is_err() {
+        if committed.is_ok() {
+            self.notifier.committed(self.presence.as_ref());
+        } else {
             self.leave_transaction();
             self.blot_out();
         }

@@ -228,17 +228,19 @@ impl Round {
         }
     }
 
-    /// Waits until nobody is registered any more who was killed: those who live have taken over.
+    /// Waits until nobody has a lease any more who was killed: those who live have taken over. One that had nothing to run may stay
+    /// registered until something happens: nobody looks for it.
     pub(crate) fn wait_for_takeover(&mut self, since: Instant) {
-        let dead = std::mem::take(&mut self.dead);
-        if dead.is_empty() {
+        if self.disk.registered().1.is_disjoint(&self.dead) {
             return;
         }
         let over = within(PATIENCE, || {
             self.reap();
-            self.alive.is_empty() || self.disk.registered().0.is_disjoint(&dead)
+            self.alive.is_empty() || self.disk.registered().1.is_disjoint(&self.dead)
         });
-        assert!(over, "nobody has taken over from {dead:?}");
+        assert!(over, "nobody has taken over from {:?}", self.dead);
+        let (registered, _) = self.disk.registered();
+        self.dead.retain(|pid| registered.contains(pid));
         if self.alive.is_empty() {
             return;
         }

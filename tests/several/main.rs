@@ -12,6 +12,7 @@ mod server;
 mod detaching;
 mod sharing;
 mod takeover;
+mod waking;
 mod working;
 
 use program::{Home, Program};

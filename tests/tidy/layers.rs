@@ -26,7 +26,17 @@ const MODULES: &[Module] = &[
     module(
         "store",
         1,
-        &["futures_util", "hdrhistogram", "jiff", "rusqlite", "rusqlite_migration", "thiserror", "tokio", "tracing"],
+        &[
+            "futures_util",
+            "hdrhistogram",
+            "jiff",
+            "nix",
+            "rusqlite",
+            "rusqlite_migration",
+            "thiserror",
+            "tokio",
+            "tracing",
+        ],
     ),
     module(
         "provider",

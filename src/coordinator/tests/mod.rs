@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod following;
+mod listening;
 mod loops;
 mod ordering;
 mod retrying;
@@ -23,7 +24,7 @@ use crate::domain::{
 };
 use crate::provider::{Piece, Pieces, Provider, Request};
 use crate::queue::{Limits, Queue, RetryPolicy, Settings};
-use crate::store::{CreateSession, Store};
+use crate::store::{CreateSession, Opening, Store};
 
 /// What a model was asked, and the way to answer it.
 struct Asked {
@@ -124,7 +125,20 @@ fn bench_with(
     watch: impl FnOnce(ProcessId) -> Option<Watch>,
 ) -> Bench {
     let folder = tempfile::tempdir().unwrap();
-    let (store, opening) = Store::open(&folder.path().join("db"), CLOCK.now()).unwrap();
+    let opened = Store::open(&folder.path().join("db"), CLOCK.now()).unwrap();
+    bench_on(folder, opened, sessions, slots, replay_bytes, front, watch)
+}
+
+/// On a database that was just made.
+fn bench_on(
+    folder: tempfile::TempDir,
+    (store, opening): (Store, Opening),
+    sessions: usize,
+    slots: usize,
+    replay_bytes: usize,
+    front: Front,
+    watch: impl FnOnce(ProcessId) -> Option<Watch>,
+) -> Bench {
     let create = |_| {
         let model = "played:m".parse().unwrap();
         store.write_blocking(CreateSession { name: None, model, system: String::new(), now: CLOCK.now() }).unwrap()

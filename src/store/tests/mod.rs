@@ -9,6 +9,7 @@ mod concurrency;
 mod continuing;
 mod entries;
 mod leases;
+mod notify;
 mod opening;
 mod outputs;
 mod places;
