@@ -150,7 +150,7 @@ mod tests {
         let impatient = RetryPolicy { max_retry_after: Duration::from_secs(1), ..policy };
         let longest = impatient.patience(Duration::ZERO, 20, 0.999_999);
         assert!(matches!(longest, Patience::Wait(wait) if wait <= impatient.longest_patience()), "{longest:?}");
-        assert_eq!(impatient.verdict(4, &overloaded(Some(0)), 0.3), Verdict::Again(Duration::from_millis(3_375)));
+        assert_eq!(impatient.verdict(4, &overloaded(Some(0)), 0.5), Verdict::Again(Duration::from_millis(3_375)));
     }
 
     #[test]

@@ -66,6 +66,7 @@ fn what_was_sent_is_held_when_it_is_taken_over() {
     let server = Server::start();
     let home = home(&server);
     let (gate, other) = (Gate::default(), home.start(&["--json"]));
+    other.wait_event("its session", |e| e["event"] == "session");
     server.once("pay", Reply::echo().gate_headers(&gate));
     let mut owner = home.start(&["--json"]);
     owner.send("/bg pay");
