@@ -121,7 +121,8 @@
 //! | beat | shows other processes that one lives | [`store::Beat`] |
 //! | takeover | the work of a process that is gone is set right by another | [`store::TakeOver`] |
 //! | elsewhere | in another process | [`queue::Lease::Elsewhere`] |
-//! | set aside | held because its process has ended, and not because a person held it | [`store::Adopt`] |
+//! | set aside | held because its process has ended, and not because a person held it | [`domain::LetGo`] |
+//! | unanswered | sent, and its process ended before any text of the answer | [`domain::ErrorKind::Unanswered`] |
 //! | guardian | the process that the shell waits for while the prompt is its child | |
 //! | idle event | the one event after which a session may start its next entry: its turn's end is committed | [`queue::Effect::Idle`] |
 //! | activity | why a background session wants attention: `~` streaming, `+` finished, `!` failed | [`domain::Activity`] |

@@ -386,6 +386,10 @@ pub(super) mod tests {
             true,
             ["1:main (openai:gpt-5.1)", "#7 1. normal user, 3 m 05 s old, held: /resume #7 goes on  q"],
         );
+        let mut sent = one.clone();
+        sent.entry.error = Some(StoredError::unanswered());
+        let held = "#7 1. normal user, 3 m 05 s old, held after chatmux ended while this was asked";
+        check(sent, true, ["1:main (openai:gpt-5.1)", held]);
         one.session_held = true;
         check(one, false, ["held: /resume 1 goes on", "#7 1. normal user, 3 m 05 s old, held  question"]);
         check(refused, false, ["held: /resume 1 goes on", "#9 1. normal user, 3 m 05 s old, held after 401 the key"]);

@@ -65,16 +65,18 @@ impl RetryPolicy {
         }
         match error.retry_after.map(|asked| self.patience(asked, attempts, roll)) {
             Some(Patience::TooLong(_)) => Verdict::Hold,
-            Some(Patience::Wait(wait)) => Verdict::Again(wait),
+            Some(Patience::Wait(wait)) => Verdict::Again(wait.max(self.delay(attempts, roll))),
             None => Verdict::Again(self.delay(attempts, roll)),
         }
     }
 
     /// What a Retry-After of `asked` comes to after the `attempts`-th attempt: never earlier than the server asks, and never a shorter
     /// pause than without it. Servers send 0, and a date is past where the clocks differ. To what is asked the jitter only adds, so that
-    /// what the server turned away does not return at once.
+    /// what the server turned away does not return at once. A gate's own pause is cut to [`Self::longest_patience`], for a longer one
+    /// in the journal is a refusal.
     pub(super) fn patience(&self, asked: Duration, attempts: u32, roll: f64) -> Patience {
-        let wait = self.after_asked(asked, roll).max(self.delay(attempts, roll));
+        let own = self.delay(attempts, roll).min(self.longest_patience());
+        let wait = self.after_asked(asked, roll).max(own);
         if asked > self.max_retry_after { Patience::TooLong(wait) } else { Patience::Wait(wait) }
     }
 
@@ -84,12 +86,7 @@ impl RetryPolicy {
 
     /// The longest pause that a server's wish comes to without anyone being held.
     pub(super) fn longest_patience(&self) -> Duration {
-        self.after_asked(self.max_retry_after, 1.0).max(self.longest_delay())
-    }
-
-    /// The longest pause of this policy's own.
-    fn longest_delay(&self) -> Duration {
-        self.max_delay.mul_f64(1.0 + self.jitter)
+        self.after_asked(self.max_retry_after, 1.0)
     }
 
     /// The longest wait for another attempt that this policy begins.
@@ -153,6 +150,7 @@ mod tests {
         let impatient = RetryPolicy { max_retry_after: Duration::from_secs(1), ..policy };
         let longest = impatient.patience(Duration::ZERO, 20, 0.999_999);
         assert!(matches!(longest, Patience::Wait(wait) if wait <= impatient.longest_patience()), "{longest:?}");
+        assert_eq!(impatient.verdict(4, &overloaded(Some(0)), 0.5), Verdict::Again(Duration::from_millis(3_375)));
     }
 
     #[test]

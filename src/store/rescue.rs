@@ -98,13 +98,10 @@ impl Writer {
         }
     }
 
-    /// At a look while nothing is written: saves what an earlier attempt could not.
-    pub(super) fn look(&mut self) {
-        match &self.rescue {
-            Some(rescue) if rescue.is_over() => {}
-            Some(_) => drop(self.try_to_save()),
-            // What is the matter is said to who listens.
-            None => drop(self.check_files()),
+    /// At each look: saves what an earlier attempt could not.
+    pub(super) fn try_again_to_save(&mut self) {
+        if self.rescue.as_ref().is_some_and(|rescue| !rescue.is_over()) {
+            self.try_to_save();
         }
     }
 

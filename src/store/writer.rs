@@ -62,11 +62,12 @@ impl Writer {
         let mut closing = None;
         let mut journal = Journal::of(&self.path);
         while closing.is_none() {
-            self.look();
-            if self.rescue.is_none() {
+            // Without its files nothing may be copied from the journal.
+            let _ = self.check_files();
+            if self.notifier.until_look().is_zero() {
+                self.try_again_to_save();
                 self.notifier.look(&self.conn);
             }
-            // Without its files nothing may be copied from the journal.
             let conn = self.rescue.is_none().then_some(&self.conn);
             let first = match journal.receive(mail, conn, self.notifier.until_look()) {
                 Ok(Some(first)) => first,
@@ -89,7 +90,7 @@ impl Writer {
             self.commit_all(batch);
         }
         // The last chance for what was removed.
-        self.look();
+        let _ = self.check_files();
         self.end_rescue();
         if self.process.is_some() && self.rescue.is_none() {
             self.leave();

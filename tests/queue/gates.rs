@@ -47,6 +47,34 @@ fn one_is_refused_and_all_wait() {
     }
 }
 
+/// From each request to the next, of those that asked this.
+fn pauses(server: &Server, question: &str) -> Vec<Duration> {
+    let log: Vec<_> = server.requests().into_iter().filter(|request| request.last_user() == question).collect();
+    log.windows(2).map(|two| two[1].at.saturating_sub(two[0].began.unwrap())).collect()
+}
+
+#[test]
+fn a_wish_for_no_patience_at_all_does_not_shorten_the_growing_pauses() {
+    let retry = "[retry]\ninitial_delay = \"100ms\"\nmultiplier = 2.0\njitter = 0.0\nmax_attempts = 4\n";
+    for (status, wish) in [(429, "0"), (503, "0.001"), (429, "Thu, 01 Jan 1970 00:00:00 GMT")] {
+        let server = Server::start();
+        server.on("limited", Reply::status(status, "{}").header("retry-after", wish));
+        let home = Home::configured(&server, Format::OpenAi, "", retry);
+        let outcome = home.run(&["--json"], "limited\n").code(1);
+        let waits: Vec<_> = outcome.named("retry").iter().map(|event| event["in_ms"].as_u64().unwrap()).collect();
+        assert_eq!(waits.len(), 3, "{wish}");
+        let least = [100, 200, 400].map(|ms| Duration::from_millis(ms) - GRAIN);
+        let pauses = pauses(&server, "limited");
+        assert!(
+            pauses.len() == 3 && pauses.iter().zip(least).all(|(pause, least)| *pause >= least),
+            "{wish}: {pauses:?}"
+        );
+        // The others of that model wait as long as it does.
+        let outcome = home.run(&["--json"], "/bg limited\n/new two\n/bg limited too\n").code(1);
+        assert_eq!(outcome.named("retry").len(), 6, "{wish}");
+    }
+}
+
 #[test]
 fn another_provider_is_not_concerned() {
     let (server, free) = (Server::start(), Server::start());

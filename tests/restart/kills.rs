@@ -102,11 +102,101 @@ fn a_turn_without_a_word_waits_again() {
     program.wait_event("the second", |e| e["event"] == "queued" && e["entry"] == 2);
     server.wait_requests(1);
     program.kill().killed(Signal::SIGKILL);
-    home.run(&[], "/queue all\n").code(0).err(&["2 messages wait, held"]);
+    let queue = home.run(&[], "/queue all\n").code(0).err(&["2 messages wait, held", "#1 was sent before"]);
+    assert!(queue.out.contains("held after chatmux ended while this was asked"), "{}", queue.out);
     assert_eq!(server.requests().len(), 1);
     home.run(&[], "/resume all\n").code(0).out("echo: first\necho: second\n");
     let asked: Vec<_> = server.requests().iter().map(|r| r.last_user()).collect();
     assert_eq!(asked, ["first", "first", "second"]);
+}
+
+/// A program at its first request, with nothing of the answer.
+fn asking(home: &Home, server: &Server, gate: &Gate, question: &str) -> Program {
+    let asked = server.requests().len();
+    server.once(question, Reply::echo().gate_headers(gate));
+    let mut program = home.start(&["--json"]);
+    program.send(&format!("/bg {question}"));
+    server.wait_requests(asked + 1);
+    program
+}
+
+/// The first entry's state, whether it is held, its attempts and its reason.
+fn first(home: &Home) -> Vec<String> {
+    home.query("SELECT state, held, attempts, coalesce(error_kind, '') FROM entries WHERE id = 1").remove(0)
+}
+
+#[test]
+fn what_was_sent_is_not_sent_again_by_any_start() {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+        let (gate, server) = (Gate::default(), Server::start());
+        let home = Home::serving(&server, Format::OpenAi);
+        let mut program = asking(&home, &server, &gate, "pay");
+        program.send("/bg never sent");
+        program.wait_event("the second", |e| e["event"] == "queued" && e["entry"] == 2);
+        program.signal(signal);
+        let ended = program.end();
+        if signal == Signal::SIGTERM {
+            assert!(ended.out.contains("[1 main] #1 was sent, and no answer has come: it is held"), "{ended:?}");
+        }
+        home.run(&["work"], "").code(0).err(&["1 message waits, held", "#1 was sent before", "[1 main] done"]);
+        assert_eq!(first(&home), ["pending", "1", "1", "unanswered"], "{signal}");
+        home.run(&[], "").code(0).err(&["#1 was sent before"]);
+        home.run(&["ask", "-s", "main", "another"], "").code(0);
+        let listed = home.run(&["queue", "--json"], "").code(0).events();
+        assert_eq!(
+            (listed[0]["held"].as_bool(), listed[0]["error"]["kind"].as_str()),
+            (Some(true), Some("unanswered"))
+        );
+        let asked: Vec<_> = server.requests().iter().map(server::Logged::last_user).collect();
+        assert_eq!(asked, ["pay", "never sent", "another"], "{signal}");
+        home.run(&[], "/resume #1\n").code(0);
+        assert_eq!(server.requests().len(), 4);
+        assert_eq!(first(&home), ["done", "0", "2", ""]);
+        home.assert_sound();
+    }
+}
+
+#[test]
+fn a_person_who_tries_again_means_what_was_sent() {
+    let (gate, server) = (Gate::default(), Server::start());
+    let home = Home::serving(&server, Format::OpenAi);
+    asking(&home, &server, &gate, "pay").kill();
+    home.run(&[], "/retry\n").code(0).err(&["#1 was sent before"]);
+    assert_eq!(server.requests().len(), 2);
+    assert_eq!(first(&home), ["done", "0", "2", ""]);
+}
+
+#[test]
+fn where_it_is_sent_again_that_is_said_and_its_attempts_end() {
+    let (gate, server) = (Gate::default(), Server::start());
+    let home = Home::configured(&server, Format::OpenAi, "", "[retry]\nmax_attempts = 3\n");
+    let config = std::fs::read_to_string(home.path("config/chatmux/config.toml")).unwrap();
+    home.configure(&format!("on_start = \"resume\"\n{config}"));
+    let mut program = asking(&home, &server, &gate, "brings it down");
+    program.send("/bg behind it");
+    program.wait_event("the second", |e| e["event"] == "queued" && e["entry"] == 2);
+    program.kill();
+    // With each kind of a start, and with a crash and an exit.
+    let starts: [(usize, &[&str], Signal); 2] = [(2, &["work", "--watch"], Signal::SIGKILL), (3, &[], Signal::SIGTERM)];
+    for (attempt, args, signal) in starts {
+        server.once("brings it down", Reply::echo().gate_headers(&gate));
+        let program = home.start(args);
+        let again = format!("the server may have answered: it is sent again ({attempt} of 3)");
+        program.wait_err(&format!("[1 main] #1 was sent before chatmux ended, and {again}"));
+        server.wait_requests(attempt);
+        program.signal(signal);
+        program.end();
+        assert_eq!(first(&home)[2], attempt.to_string());
+    }
+    home.run(&["work"], "").code(0).err(&["#1 is not sent again: chatmux ended while this was asked (attempt 3 of 3)"]);
+    assert_eq!(first(&home), ["dead", "0", "3", "unanswered"]);
+    let asked: Vec<_> = server.requests().iter().map(server::Logged::last_user).collect();
+    assert_eq!(asked, ["brings it down", "brings it down", "brings it down", "behind it"]);
+    let dead = home.run(&[], "/dead\n").code(0).out;
+    assert!(dead.contains("chatmux ended while this was asked (attempt 3 of 3)"), "{dead}");
+    home.run(&[], "/requeue 1\n").code(0);
+    assert_eq!(first(&home), ["done", "0", "1", ""]);
+    home.assert_sound();
 }
 
 #[test]

@@ -54,6 +54,113 @@ fn what_waits_goes_on_by_itself_where_that_is_wished() {
     assert_eq!(asked(&server), ["long", "waits"]);
 }
 
+fn resuming(server: &Server, sections: &str) -> Home {
+    let home = Home::configured(server, Format::OpenAi, "", &format!("{QUICK}{sections}"));
+    let config = std::fs::read_to_string(home.path("config/chatmux/config.toml")).unwrap();
+    home.configure(&format!("on_start = \"resume\"\n{config}"));
+    home
+}
+
+#[test]
+fn what_was_sent_is_held_when_it_is_taken_over() {
+    let server = Server::start();
+    let home = home(&server);
+    let (gate, other) = (Gate::default(), home.start(&["--json"]));
+    other.wait_event("its session", |e| e["event"] == "session");
+    server.once("pay", Reply::echo().gate_headers(&gate));
+    let mut owner = home.start(&["--json"]);
+    owner.send("/bg pay");
+    server.wait_requests(1);
+    owner.kill();
+    wait_said(&other, "1 message waits, held (1 main): /resume all sends it, /queue all lists it; #1 was sent before");
+    assert_eq!(home.query("SELECT state, held, error_kind FROM entries"), [["pending", "1", "unanswered"]]);
+    other.finish().code(0);
+    assert_eq!(asked(&server), ["pay"]);
+}
+
+#[test]
+fn what_was_sent_is_sent_again_by_who_takes_over_until_it_is_out_of_attempts() {
+    let server = Server::start();
+    let home = resuming(&server, "[retry]\nmax_attempts = 2\n");
+    let gate = Gate::default();
+    let mut programs: Vec<Program> = Vec::new();
+    server.on("pay", Reply::echo().gate_headers(&gate));
+    for attempt in 1..=2 {
+        if attempt == 1 {
+            programs.push(home.start(&["--json"]));
+            programs[0].send("/bg pay");
+            server.wait_requests(1);
+        }
+        let heir = home.start(&["--json"]);
+        wait_said(&heir, "another chatmux is at work");
+        programs.pop().unwrap().kill();
+        if attempt == 1 {
+            wait_said(&heir, "[1 main] #1 was sent before chatmux ended, and the server may have answered");
+            server.wait_requests(2);
+        } else {
+            wait_said(&heir, "[1 main] #1 is not sent again: chatmux ended while this was asked (attempt 2 of 2)");
+        }
+        programs.push(heir);
+    }
+    programs.pop().unwrap().finish().code(0);
+    assert_eq!(home.query("SELECT state, attempts FROM entries"), [["dead", "2"]]);
+    assert_eq!(asked(&server), ["pay", "pay"]);
+    assert_nobody_is_left(&home);
+}
+
+#[test]
+fn what_one_has_set_aside_goes_before_what_another_queues_there_later() {
+    let server = Server::start();
+    let home = resuming(&server, "");
+    let gate = gated(&server, "long", &["one", " two"]);
+    let mut owner = home.start(&["--json"]);
+    ["/bg long", "/bg left one", "/bg left two"].iter().for_each(|line| owner.send(line));
+    wait_of(&owner, 3, "queued");
+    gate.release(1);
+    owner.wait_text(1, "one");
+    let mut other = home.start(&["--json"]);
+    wait_said(&other, "another chatmux is at work");
+    // It has something to run there too, so the lease is its when the owner ends.
+    other.send("/bg mine");
+    wait_of(&other, 4, "queued");
+    owner.signal(Signal::SIGTERM);
+    owner.end().code(143);
+    home.wait_query("SELECT count(*) FROM entries WHERE state = 'done'", "4");
+    other.send("/bg later");
+    other.finish().code(0);
+    assert_eq!(asked(&server), ["long", "left one", "left two", "mine", "later"]);
+    assert_nobody_is_left(&home);
+}
+
+#[test]
+fn what_was_set_aside_fills_no_queue_for_ever() {
+    let server = Server::start();
+    let home = resuming(&server, "[queue]\nmax_pending = 2\n");
+    let mut other = home.start(&["--json"]);
+    other.wait_event("its session", |e| e["event"] == "session");
+    let gate = gated(&server, "long", &["one", " two"]);
+    let mut owner = home.start(&["--json"]);
+    ["/bg long", "/bg left one", "/bg left two"].iter().for_each(|line| owner.send(line));
+    wait_of(&owner, 3, "queued");
+    gate.release(1);
+    owner.wait_text(1, "one");
+    owner.signal(Signal::SIGTERM);
+    owner.end().code(143);
+    home.wait_query("SELECT count(*) FROM leases", "0");
+    // Nobody runs them, and there is no room for another: the refusal sets them going.
+    loop {
+        other.send("/bg mine");
+        other.send("/queue");
+        if home.query("SELECT count(*) FROM entries WHERE set_aside = 1") == [["0"]] {
+            break;
+        }
+    }
+    home.wait_query("SELECT count(*) FROM entries WHERE id <= 3 AND state = 'done'", "3");
+    other.finish();
+    assert_eq!(asked(&server)[..3], ["long", "left one", "left two"]);
+    assert_nobody_is_left(&home);
+}
+
 #[test]
 fn one_that_was_stopped_finds_its_session_taken_over_and_writes_nothing_there() {
     let server = Server::start();

@@ -21,11 +21,12 @@ fn what_the_last_exit_left_is_answered_and_what_a_person_held_is_not() {
     let before = seen();
     let outcome = home.run(&["work"], "").code(0).out("");
     assert!(outcome.err.contains("[1 main] done"), "{}", outcome.err);
+    assert_eq!(states(&home)[0], ["1", "pending"], "it was sent");
     assert_eq!(states(&home)[1], ["2", "done"]);
     assert_eq!(states(&home)[3], ["4", "pending"], "its queue is held");
     // Nobody has seen what came.
     assert_eq!(seen(), before);
-    home.run(&["work"], "").code(0).out("").quiet();
+    home.run(&["work"], "").code(0).out("").err(&["2 messages wait, held", "#1 was sent before"]);
     assert_nobody_is_left(&home);
 }
 
@@ -36,15 +37,15 @@ fn a_failure_is_told_by_the_exit_code_and_json_has_the_events() {
     server.on("bad", Reply::status(400, "{}"));
     let gate = gated(&server, "first", &["one"]);
     let mut script = home.start(&["--json"]);
-    ["/bg first", "/bg bad"].iter().for_each(|line| script.send(line));
+    ["/bg first", "/bg bad", "/bg good"].iter().for_each(|line| script.send(line));
     server.wait_open(1);
-    wait_of(&script, 2, "queued");
+    wait_of(&script, 3, "queued");
     script.send("/quit");
     script.end().code(0);
     drop(gate);
     let outcome = home.run(&["work", "--json"], "").code(1);
     let states: Vec<_> = outcome.named("finished").iter().map(|e| e["state"].clone()).collect();
-    assert_eq!(states, ["complete", "failed"]);
+    assert_eq!(states, ["failed", "complete"], "what was sent stays held");
     assert_nobody_is_left(&home);
 }
 

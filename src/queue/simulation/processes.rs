@@ -358,7 +358,7 @@ impl Shared {
     /// Nothing fails any more. Where nothing waits for a person's word, the next start suffices for all to end.
     fn come_to_rest(&mut self) {
         self.begin();
-        for _ in 0..10_000 {
+        for _ in 0..1_000 {
             if self.rows.values().all(|row| row.pending.is_empty() && row.running.is_none()) {
                 break;
             }

@@ -124,7 +124,7 @@ fn a_folder_that_is_removed_leaves_the_refuge() {
     let said = lost(&fresh.fails(enqueue(session, "refused")));
     assert!(said.without_folder && said.to_string().contains("mkdir -p"), "{said}");
     let saved = said.saved.unwrap();
-    assert_eq!(rescued(&fresh.path(), Some(&folder)), [saved.clone()]);
+    assert_eq!(rescued(&fresh.path(), Some(&folder)), std::slice::from_ref(&saved));
     fresh.store.close();
     assert_eq!(waits_in(&saved), ["kept"]);
 }
