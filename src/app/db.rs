@@ -111,7 +111,10 @@ fn check_text(found: &Checkup) -> String {
         lines.push("sound".to_owned());
     } else {
         lines.extend(found.faults.iter().map(|fault| format!("damaged: {fault}")));
-        lines.push("restore it from a backup, or use another with --db".to_owned());
+        lines.push(
+            "restore it from a backup, save what can be read of it (chatmux db salvage FILE NEW), or use another with --db"
+                .to_owned(),
+        );
     }
     lines.iter().map(|line| format!("{}\n", visible(line))).collect()
 }

@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::checkpoint::truncate;
 use super::open::{Presence, SCHEMA, has_one_name, may_be_written, sibling, version};
 use super::snapshot::{self, CopyError, PutError};
-use super::{BUSY_TIMEOUT, StoreError, Trouble};
+use super::{BUSY_TIMEOUT, Read, StoreError, Trouble, foreign};
 use crate::domain::EntryState;
 
 /// Faults that are told at most.
@@ -81,15 +81,7 @@ fn examine(conn: &Connection, path: &Path) -> Result<Checkup, StoreError> {
     let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     // All of one moment.
     let snapshot = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
-    let mut faults = faults(&snapshot).or_else(damage)?;
-    let counts = match counts(&snapshot) {
-        Ok(counts) => Some(counts),
-        Err(error) => {
-            faults.extend(damage(error)?);
-            None
-        }
-    };
-    faults.truncate(MAX_FAULTS);
+    let (faults, counts) = inside(&snapshot)?;
     Ok(Checkup {
         path: path.to_owned(),
         application_id: number("application_id")?,
@@ -101,6 +93,27 @@ fn examine(conn: &Connection, path: &Path) -> Result<Checkup, StoreError> {
         counts,
         faults,
     })
+}
+
+/// What is wrong in it, and what is in it. Where SQLite would run what no migration made, only that is said, for a look would run it.
+fn inside(conn: &Connection) -> Result<(Vec<String>, Option<Counts>), StoreError> {
+    let foreign: Vec<_> = match foreign::foreign(conn) {
+        Ok(objects) => objects.iter().map(|object| format!("{} was made by no chatmux", object.title())).collect(),
+        Err(error) => damage(error)?,
+    };
+    if !foreign.is_empty() {
+        return Ok((foreign.into_iter().take(MAX_FAULTS).collect(), None));
+    }
+    let mut faults = faults(conn).or_else(damage)?;
+    let counts = match counts(conn) {
+        Ok(counts) => Some(counts),
+        Err(error) => {
+            faults.extend(damage(error)?);
+            None
+        }
+    };
+    faults.truncate(MAX_FAULTS);
+    Ok((faults, counts))
 }
 
 /// Damage that ended a look is what the look found.
@@ -337,6 +350,44 @@ fn look<T>(path: &Path, look: impl Fn(&Connection, &Path) -> Result<T, StoreErro
         }
         other => at(other),
     })
+}
+
+/// A database that is only read, where nothing can be written: a read-only file system, a folder or a file without the right.
+#[derive(Debug)]
+pub struct ReadOnly {
+    path: PathBuf,
+}
+
+impl ReadOnly {
+    /// For the database that [`Store::visit`](super::Store::visit) refused with `refusal`; gives that back where it is about something else.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn instead(path: &Path, refusal: StoreError) -> Result<Self, StoreError> {
+        let StoreError::Unusable { trouble, .. } = &refusal else { return Err(refusal) };
+        match trouble {
+            Trouble::ReadOnly | Trouble::FolderReadOnly | Trouble::ReadOnlySystem => Ok(Self { path: path.to_owned() }),
+            _ => Err(refusal),
+        }
+    }
+
+    /// Runs `operation` in a snapshot. It changes nothing, not even beside the database.
+    ///
+    /// # Errors
+    /// The operation's; [`Trouble::OlderReadOnly`], and what else makes the database unusable.
+    pub fn read<R: Read + Clone>(&self, operation: &R) -> Result<R::Reply, StoreError> {
+        look(&self.path, |conn, path| {
+            let found = version(conn, path)?;
+            match found {
+                0 => return Err(StoreError::unusable(path, Trouble::Missing)),
+                SCHEMA => {}
+                _ => return Err(StoreError::unusable(path, Trouble::OlderReadOnly { found, known: SCHEMA })),
+            }
+            foreign::refuse(conn, path)?;
+            let snapshot = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
+            operation.clone().fetch(&snapshot)
+        })
+    }
 }
 
 fn has_journal(path: &Path) -> bool {

@@ -46,6 +46,7 @@ mod ends;
 mod entries;
 mod error;
 mod files;
+mod foreign;
 mod gates;
 mod history;
 mod lane;
@@ -87,7 +88,7 @@ pub use attachments::{AttachFiles, Attached, Attachments, DropAttachments, Enque
 pub use auto_replies::{
     AutoReplies, AutoRepliesEnded, AutoReplyBegun, BeginAutoReply, EndAutoReplies, Follow, FollowUp, QueueAutoReply,
 };
-pub use care::{BackupError, Checkup, Counts, Vacuumed, back_up, check, vacuum};
+pub use care::{BackupError, Checkup, Counts, ReadOnly, Vacuumed, back_up, check, vacuum};
 pub use chunks::{Chunk, Chunks, ChunksSince, Stream};
 pub use ends::{EndTurn, TurnEnd};
 pub use entries::{

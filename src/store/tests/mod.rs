@@ -8,6 +8,7 @@ mod chunks;
 mod concurrency;
 mod continuing;
 mod entries;
+mod foreign_objects;
 mod leases;
 mod mending;
 mod opening;
