@@ -11,11 +11,11 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
-use thiserror::Error;
 
 use super::checkpoint::truncate;
 use super::open::{Presence, SCHEMA, has_one_name, may_be_written, sibling, version};
-use super::snapshot::{self, CopyError, PutError};
+use super::snapshot::{self, CopyError};
+use super::target::{BackupError, Target};
 use super::{BUSY_TIMEOUT, Read, StoreError, Trouble, foreign};
 use crate::domain::EntryState;
 
@@ -25,8 +25,6 @@ const MAX_FAULTS: usize = 20;
 const REWRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the end of a rewrite waits for who reads what was before.
 const READER_WAIT: Duration = Duration::from_secs(2);
-/// What stands beside a database under its name; no copy may get such a name.
-const SIBLINGS: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 
 /// What a look at a database found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,92 +151,27 @@ fn counts(conn: &Connection) -> Result<Counts, StoreError> {
     })
 }
 
-/// Why there is no backup.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BackupError {
-    /// The database cannot be read.
-    #[error(transparent)]
-    Database(#[from] StoreError),
-    /// Something has that name.
-    #[error("{} exists already, and a backup overwrites nothing: name another file, or remove that one first", .0.display())]
-    Exists(PathBuf),
-    /// It is the database, or SQLite's name for something beside it.
-    #[error("{} is the database's own: name another file", .0.display())]
-    Own(PathBuf),
-    /// It is no name of a file.
-    #[error("{} is no file's name: name one", .0.display())]
-    NotAFile(PathBuf),
-    /// It could not be written; nothing of it is left.
-    #[error("the backup {} could not be written: {why}, or name another file", place.display())]
-    Unwritable {
-        /// What was to be written.
-        place: PathBuf,
-        /// What was in the way, and the remedy.
-        why: String,
-    },
-}
-
 /// Writes a copy of the database `path`, as it is at this moment, to the new file `place`, 0600; the bytes that it has. It is
 /// a database as this one, whoever writes meanwhile.
 ///
 /// # Errors
 /// The database cannot be read, or the copy not be written; then nothing is there.
 pub fn back_up(path: &Path, place: &Path) -> Result<u64, BackupError> {
-    let place = &std::path::absolute(place).map_err(|_| BackupError::NotAFile(place.to_owned()))?;
-    let Some(name) = place.file_name() else { return Err(BackupError::NotAFile(place.clone())) };
-    if is_own(path, place) {
-        return Err(BackupError::Own(place.clone()));
-    }
-    if fs::symlink_metadata(place).is_ok() {
-        return Err(BackupError::Exists(place.clone()));
-    }
-    let mut part = std::ffi::OsString::from(".");
-    part.push(name);
-    part.push(format!(".{}.part", std::process::id()));
-    let temporary = place.with_file_name(part);
-    let unwritable = |why| BackupError::Unwritable { place: place.clone(), why };
+    let target = Target::new(path, place)?;
     let written = look(path, |conn, path| {
         if version(conn, path)? == 0 {
             return Err(StoreError::unusable(path, Trouble::Missing));
         }
-        match snapshot::write(conn, &temporary) {
+        match snapshot::write(conn, &target.temporary) {
             Ok(bytes) => Ok(Ok(bytes)),
             Err(CopyError::Target(why)) => Ok(Err(why)),
             Err(CopyError::Source(error)) => Err(error),
         }
     });
-    let bytes = match written {
-        Ok(written) => written.map_err(unwritable)?,
-        Err(error) => {
-            // A copy may stand there from a look that was in vain.
-            let _ = fs::remove_file(&temporary);
-            return Err(error.into());
-        }
-    };
-    let put = snapshot::put(&temporary, place);
-    if put.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    match put {
-        Ok(()) => Ok(bytes),
-        Err(PutError::Taken) => Err(BackupError::Exists(place.clone())),
-        Err(PutError::Failed(why)) => Err(unwritable(why)),
-    }
-}
-
-/// Whether `place` is the database or has a name that SQLite or chatmux gives to what stands beside it.
-fn is_own(path: &Path, place: &Path) -> bool {
-    let real = |path: &Path| {
-        let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok())?;
-        Some(folder.join(path.file_name()?))
-    };
-    // The name that was given, and where links lead from there.
-    let databases = [std::path::absolute(path).ok().and_then(|path| real(&path)), fs::canonicalize(path).ok()];
-    let places = [real(place), fs::canonicalize(place).ok()];
-    databases.iter().flatten().any(|database| {
-        let own = SIBLINGS.iter().map(|end| sibling(database, end)).chain([database.clone()]);
-        own.into_iter().any(|own| places.iter().flatten().any(|place| *place == own))
-    })
+    // After an error a copy may stand there from a look that was in vain.
+    let bytes = written.inspect_err(|_| target.remove())?.map_err(|why| target.unwritable(why))?;
+    target.put()?;
+    Ok(bytes)
 }
 
 /// What a rewrite gained.

@@ -15,6 +15,7 @@ mod opening;
 mod outputs;
 mod places;
 mod recovery;
+mod salvage;
 mod sessions;
 mod stats;
 mod turns;
