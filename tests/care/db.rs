@@ -182,3 +182,31 @@ fn a_trigger_that_no_chatmux_made_is_refused_by_name() {
     let text = home.run(&["db", "check"], "").code(3).quiet().out;
     assert!(text.contains("\ndamaged: trigger evil was made by no chatmux\n"), "{text}");
 }
+
+#[test]
+fn a_damaged_database_is_salvaged() {
+    let home = used();
+    let mut bytes = fs::read(home.database()).unwrap();
+    bytes[..4_096].fill(0);
+    fs::write(home.database(), &bytes).unwrap();
+    home.run(&["sessions"], "").code(3).err(&["chatmux db salvage FILE NEW"]);
+    let file = home.database().to_str().unwrap().to_owned();
+    let text = home.run(&["db", "salvage", &file, "new.db"], "").code(1).quiet().out;
+    assert!(text.starts_with("2 sessions, 2 entries, 4 messages, "), "{text}");
+    assert!(text.contains("\nthe first page is lost: "), "{text}");
+    assert_eq!(fs::read(home.database()).unwrap(), bytes);
+    let history = home.run(&["--db", "new.db", "--json", "-s", "main"], "/history\n").code(0).result("history");
+    assert_eq!((&history[0]["text"], &history[1]["text"]), (&json!("hello"), &json!("hello")));
+    home.run(&["db", "salvage", &file, "new.db"], "").code(2).out("").err(&["exists already"]);
+
+    let sound = home.path("new.db");
+    let data = home
+        .run(&["db", "salvage", sound.to_str().unwrap(), "again.db", "--json"], "")
+        .code(0)
+        .quiet()
+        .result("db salvage");
+    assert_eq!((&data["complete"], &data["found"]["messages"]), (&json!(true), &json!(4)));
+    home.run(&["db", "salvage", "nowhere.db", "x.db"], "").code(3).out("").err(&["does not exist"]);
+    fs::write(home.path("notes.txt"), "dear diary").unwrap();
+    home.run(&["db", "salvage", "notes.txt", "x.db"], "").code(3).out("").err(&["nothing of a chatmux database"]);
+}
