@@ -42,7 +42,7 @@ Register-ArgumentCompleter -Native -CommandName 'chatmux' -ScriptBlock {
             [CompletionResult]::new('stats', 'stats', [CompletionResultType]::ParameterValue, 'Show counts, times and tokens, of all sessions or of one')
             [CompletionResult]::new('work', 'work', [CompletionResultType]::ParameterValue, 'Answer what is queued, without a prompt, until nothing is left')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show, check or make the configuration')
-            [CompletionResult]::new('db', 'db', [CompletionResultType]::ParameterValue, 'Find, check, back up or shrink the database')
+            [CompletionResult]::new('db', 'db', [CompletionResultType]::ParameterValue, 'Find, check, back up, shrink or salvage the database')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completions for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the man page, as roff')
             break
@@ -209,6 +209,7 @@ Register-ArgumentCompleter -Native -CommandName 'chatmux' -ScriptBlock {
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check it, and count what is in it; nothing is changed')
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Write a copy of it to a new file, whoever works on it meanwhile')
             [CompletionResult]::new('vacuum', 'vacuum', [CompletionResultType]::ParameterValue, 'Give unused space back')
+            [CompletionResult]::new('salvage', 'salvage', [CompletionResultType]::ParameterValue, 'Write what can be read of a damaged database to a new one')
             break
         }
         'chatmux;db;path' {
@@ -254,6 +255,20 @@ Register-ArgumentCompleter -Native -CommandName 'chatmux' -ScriptBlock {
             break
         }
         'chatmux;db;vacuum' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')
+            [CompletionResult]::new('--db', '--db', [CompletionResultType]::ParameterName, 'The database')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration')
+            [CompletionResult]::new('--record', '--record', [CompletionResultType]::ParameterName, 'Write what the servers reply to FILE, without keys, for a bug report')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object a line on stdout')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'chatmux;db;salvage' {
             [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
             [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Start in that session; a NAME not known yet is created')
             [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Model for sessions created from now on')

@@ -39,7 +39,7 @@ set edit:completion:arg-completer[chatmux] = {|@words|
             cand stats 'Show counts, times and tokens, of all sessions or of one'
             cand work 'Answer what is queued, without a prompt, until nothing is left'
             cand config 'Show, check or make the configuration'
-            cand db 'Find, check, back up or shrink the database'
+            cand db 'Find, check, back up, shrink or salvage the database'
             cand completions 'Print the completions for a shell'
             cand man 'Print the man page, as roff'
         }
@@ -195,6 +195,7 @@ set edit:completion:arg-completer[chatmux] = {|@words|
             cand check 'Check it, and count what is in it; nothing is changed'
             cand backup 'Write a copy of it to a new file, whoever works on it meanwhile'
             cand vacuum 'Give unused space back'
+            cand salvage 'Write what can be read of a damaged database to a new one'
         }
         &'chatmux;db;path'= {
             cand -s 'Start in that session; a NAME not known yet is created'
@@ -236,6 +237,19 @@ set edit:completion:arg-completer[chatmux] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'chatmux;db;vacuum'= {
+            cand -s 'Start in that session; a NAME not known yet is created'
+            cand --session 'Start in that session; a NAME not known yet is created'
+            cand -m 'Model for sessions created from now on'
+            cand --model 'Model for sessions created from now on'
+            cand --db 'The database'
+            cand --config 'The configuration'
+            cand --record 'Write what the servers reply to FILE, without keys, for a bug report'
+            cand --color 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured'
+            cand --json 'One JSON object a line on stdout'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'chatmux;db;salvage'= {
             cand -s 'Start in that session; a NAME not known yet is created'
             cand --session 'Start in that session; a NAME not known yet is created'
             cand -m 'Model for sessions created from now on'

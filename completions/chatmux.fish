@@ -43,7 +43,7 @@ complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "queue" -d 'Show wha
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "stats" -d 'Show counts, times and tokens, of all sessions or of one'
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "work" -d 'Answer what is queued, without a prompt, until nothing is left'
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "config" -d 'Show, check or make the configuration'
-complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "db" -d 'Find, check, back up or shrink the database'
+complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "db" -d 'Find, check, back up, shrink or salvage the database'
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "completions" -d 'Print the completions for a shell'
 complete -c chatmux -n "__fish_chatmux_needs_command" -f -a "man" -d 'Print the man page, as roff'
 complete -c chatmux -n "__fish_chatmux_using_subcommand ask" -s s -l session -d 'Start in that session; a NAME not known yet is created' -r
@@ -152,20 +152,21 @@ always\t'Always'
 never\t'Never'"
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'One JSON object a line on stdout'
 complete -c chatmux -n "__fish_chatmux_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -s s -l session -d 'Start in that session; a NAME not known yet is created' -r
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -s m -l model -d 'Model for sessions created from now on' -r
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -l db -d 'The database' -r -F
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -l config -d 'The configuration' -r -F
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -s s -l session -d 'Start in that session; a NAME not known yet is created' -r
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -s m -l model -d 'Model for sessions created from now on' -r
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -l db -d 'The database' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
 always\t'Always'
 never\t'Never'"
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -l json -d 'One JSON object a line on stdout'
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -f -a "path" -d 'Print where the database is'
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -f -a "check" -d 'Check it, and count what is in it; nothing is changed'
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -f -a "backup" -d 'Write a copy of it to a new file, whoever works on it meanwhile'
-complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum" -f -a "vacuum" -d 'Give unused space back'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -l json -d 'One JSON object a line on stdout'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -f -a "path" -d 'Print where the database is'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -f -a "check" -d 'Check it, and count what is in it; nothing is changed'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -f -a "backup" -d 'Write a copy of it to a new file, whoever works on it meanwhile'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -f -a "vacuum" -d 'Give unused space back'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and not __fish_seen_subcommand_from path check backup vacuum salvage" -f -a "salvage" -d 'Write what can be read of a damaged database to a new one'
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from path" -s s -l session -d 'Start in that session; a NAME not known yet is created' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from path" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from path" -l db -d 'The database' -r -F
@@ -206,6 +207,16 @@ always\t'Always'
 never\t'Never'"
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from vacuum" -l json -d 'One JSON object a line on stdout'
 complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from vacuum" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from salvage" -s s -l session -d 'Start in that session; a NAME not known yet is created' -r
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from salvage" -s m -l model -d 'Model for sessions created from now on' -r
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from salvage" -l db -d 'The database' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from salvage" -l config -d 'The configuration' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from salvage" -l record -d 'Write what the servers reply to FILE, without keys, for a bug report' -r -F
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from salvage" -l color -d 'When to colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t'On a terminal that can'
+always\t'Always'
+never\t'Never'"
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from salvage" -l json -d 'One JSON object a line on stdout'
+complete -c chatmux -n "__fish_chatmux_using_subcommand db; and __fish_seen_subcommand_from salvage" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c chatmux -n "__fish_chatmux_using_subcommand completions" -s s -l session -d 'Start in that session; a NAME not known yet is created' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand completions" -s m -l model -d 'Model for sessions created from now on' -r
 complete -c chatmux -n "__fish_chatmux_using_subcommand completions" -l db -d 'The database' -r -F

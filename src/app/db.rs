@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use serde_json::{Value, json};
 
 use super::exit::{DATABASE, Failed, OK};
-use super::{open, print};
+use super::{open, print, salvage};
 use crate::cli::args::{Args, DbAction};
 use crate::config::Places;
 use crate::domain::text::{count, size, visible};
@@ -55,6 +55,7 @@ pub(super) fn run(action: &DbAction, args: &Args, places: &Places) -> Result<u8,
             };
             say(&format!("{} before, {} now{rest}", size(before), size(after)))
         }
+        DbAction::Salvage { file, new } => salvage::run(file, new, args.json),
     }
 }
 
@@ -62,7 +63,7 @@ fn say(line: &str) -> Result<u8, Failed> {
     print(format!("{}\n", visible(line)).as_bytes())
 }
 
-fn show(command: &str, data: Value) -> Result<u8, Failed> {
+pub(super) fn show(command: &str, data: Value) -> Result<u8, Failed> {
     let event = Event::Result { command: command.to_owned(), data };
     let line = serde_json::to_string(&event).map_err(anyhow::Error::new)?;
     print(format!("{line}\n").as_bytes())
@@ -111,7 +112,10 @@ fn check_text(found: &Checkup) -> String {
         lines.push("sound".to_owned());
     } else {
         lines.extend(found.faults.iter().map(|fault| format!("damaged: {fault}")));
-        lines.push("restore it from a backup, or use another with --db".to_owned());
+        lines.push(
+            "restore it from a backup, save what can be read of it (chatmux db salvage FILE NEW), or use another with --db"
+                .to_owned(),
+        );
     }
     lines.iter().map(|line| format!("{}\n", visible(line))).collect()
 }

@@ -61,7 +61,7 @@ impl From<BackupError> for Failed {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::Database(error) => Self::Database(error),
-            BackupError::Unwritable { .. } => Self::Backup(error.to_string()),
+            BackupError::Unwritable { .. } | BackupError::Nothing(_) => Self::Backup(error.to_string()),
             BackupError::Exists(_) | BackupError::Own(_) | BackupError::NotAFile(_) => Self::Usage(error.to_string()),
         }
     }

@@ -13,29 +13,51 @@ use crate::config::{Config, Places};
 use crate::domain::text::visible;
 use crate::domain::{Session, Stats};
 use crate::execute::{Answer, View, all_stats, dead_answer, queue_answer, session_stats, table};
-use crate::store::{AllStats, FindSession, Listing, SessionSummaries, SessionSummary, StatsOf, Store};
+use crate::store::{
+    AllStats, FindSession, Listing, Read, ReadOnly, SessionSummaries, SessionSummary, StatsOf, Store, StoreError,
+};
 use crate::ui;
 
 /// Columns of a list where there is no terminal to ask.
 const COLUMNS: usize = 100;
 
-/// The store if there is one: a listing makes no database.
-fn visit(path: &Path) -> Result<Option<Store>, Failed> {
+/// What a listing reads from.
+enum Source {
+    /// Its schema is the newest one, upgraded perhaps.
+    Store(Store),
+    /// Nothing can be written there, and a listing writes nothing.
+    ReadOnly(ReadOnly),
+}
+
+impl Source {
+    fn read<R: Read + Clone>(&self, operation: R) -> Result<R::Reply, StoreError> {
+        match self {
+            Self::Store(store) => store.read_blocking(operation),
+            Self::ReadOnly(database) => database.read(&operation),
+        }
+    }
+}
+
+/// The database if there is one: a listing makes none.
+fn visit(path: &Path) -> Result<Option<Source>, Failed> {
     if !path.exists() {
         return Ok(None);
     }
-    let store = Store::visit(path)?;
+    let store = match Store::visit(path) {
+        Ok(store) => store,
+        Err(refusal) => return Ok(Some(Source::ReadOnly(ReadOnly::instead(path, refusal)?))),
+    };
     if let Some(upgrade) = store.upgraded() {
         // A closed stderr is no reason not to list.
         let _ = writeln!(io::stderr(), "chatmux: {}", visible(&open::upgrade_report(upgrade)));
     }
-    Ok(Some(store))
+    Ok(Some(Source::Store(store)))
 }
 
 pub(super) fn sessions(args: &Args, places: &Places) -> Result<u8, Failed> {
     let store = visit(&open::database_path(args, places)?)?;
     let summaries = match store {
-        Some(store) => store.read_blocking(SessionSummaries { closed: false })?,
+        Some(store) => store.read(SessionSummaries { closed: false })?,
         None => Vec::new(),
     };
     let data: Vec<Value> = summaries.iter().map(summary_data).collect();
@@ -59,9 +81,9 @@ fn view(config: &Config) -> View {
 }
 
 /// The session that `-s` names, where there is a database.
-fn session(args: &Args, store: &Store) -> Result<Option<Session>, Failed> {
+fn session(args: &Args, store: &Source) -> Result<Option<Session>, Failed> {
     let Some(session) = &args.session else { return Ok(None) };
-    let found = store.read_blocking(FindSession(session.clone()))?;
+    let found = store.read(FindSession(session.clone()))?;
     let unknown = || Failed::Usage(format!("there is no session {session}: chatmux sessions lists them"));
     found.ok_or_else(unknown).map(Some)
 }
@@ -72,7 +94,7 @@ pub(super) fn queue(args: &Args, config: &Config, places: &Places, dead: bool) -
         None => None,
         Some(store) => {
             let session = session(args, &store)?.map(|session| session.id);
-            Some(store.read_blocking(Listing {
+            Some(store.read(Listing {
                 session,
                 dead_only: dead,
                 auto_before_normal: open::auto_before_normal(config),
@@ -92,10 +114,10 @@ pub(super) fn stats(args: &Args, config: &Config, places: &Places) -> Result<u8,
         return answer(args, all_stats(&Stats::default(), &[], view));
     };
     if let Some(session) = session(args, &store)? {
-        let stats = store.read_blocking(StatsOf { session: Some(session.id) })?;
+        let stats = store.read(StatsOf { session: Some(session.id) })?;
         return answer(args, session_stats(&session, &stats, view));
     }
-    let (all, sessions) = store.read_blocking(AllStats)?;
+    let (all, sessions) = store.read(AllStats)?;
     answer(args, all_stats(&all, &sessions, view))
 }
 

@@ -8,6 +8,7 @@ mod guardian;
 mod listing;
 mod open;
 mod prompt;
+mod salvage;
 mod script;
 mod signals;
 mod time_of_day;

@@ -152,7 +152,7 @@ pub enum Sub {
         #[command(subcommand)]
         action: ConfigAction,
     },
-    /// Find, check, back up or shrink the database
+    /// Find, check, back up, shrink or salvage the database
     #[command(disable_help_subcommand = true)]
     Db {
         /// What to do with it.
@@ -197,6 +197,18 @@ pub enum DbAction {
     },
     /// Give unused space back
     Vacuum,
+    /// Write what can be read of a damaged database to a new one
+    ///
+    /// FILE is only read, and so is its journal (FILE-wal). What waits is held in NEW, and nothing of it is sent. The exit code is 0 when all
+    /// was read, 1 when something is known to be lost, 3 when nothing could be read.
+    Salvage {
+        /// The damaged database
+        #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        file: PathBuf,
+        /// The new one
+        #[arg(value_name = "NEW", value_hint = clap::ValueHint::FilePath)]
+        new: PathBuf,
+    },
 }
 
 /// The definition, for generators.
@@ -310,6 +322,8 @@ mod tests {
         check("chatmux db check --json", Some(Sub::Db { action: DbAction::Check }));
         check("chatmux db backup a", Some(Sub::Db { action: DbAction::Backup { file: "a".into() } }));
         check("chatmux db vacuum", Some(Sub::Db { action: DbAction::Vacuum }));
+        let salvage = DbAction::Salvage { file: "a".into(), new: "b".into() };
+        check("chatmux db salvage a b", Some(Sub::Db { action: salvage }));
         check("chatmux completions zsh", Some(Sub::Completions { shell: Shell::Zsh }));
         check("chatmux man", Some(Sub::Man));
         assert_eq!(parse("chatmux --color never").unwrap().color, Color::Never);
@@ -328,6 +342,7 @@ mod tests {
             "chatmux config",
             "chatmux db",
             "chatmux db backup",
+            "chatmux db salvage a",
             "chatmux completions tcsh",
             "chatmux stats --dead",
             "chatmux --color red",

@@ -15,6 +15,7 @@ mod command;
 mod config;
 mod config_text;
 mod replay;
+mod salvage;
 
 use std::fmt::Display;
 use std::io::Write;

@@ -11,12 +11,12 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
-use thiserror::Error;
 
 use super::checkpoint::truncate;
 use super::open::{Presence, SCHEMA, has_one_name, may_be_written, sibling, version};
-use super::snapshot::{self, CopyError, PutError};
-use super::{BUSY_TIMEOUT, StoreError, Trouble};
+use super::snapshot::{self, CopyError};
+use super::target::{BackupError, Target};
+use super::{BUSY_TIMEOUT, Read, StoreError, Trouble, foreign};
 use crate::domain::EntryState;
 
 /// Faults that are told at most.
@@ -25,8 +25,6 @@ const MAX_FAULTS: usize = 20;
 const REWRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the end of a rewrite waits for who reads what was before.
 const READER_WAIT: Duration = Duration::from_secs(2);
-/// What stands beside a database under its name; no copy may get such a name.
-const SIBLINGS: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 
 /// What a look at a database found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,15 +79,7 @@ fn examine(conn: &Connection, path: &Path) -> Result<Checkup, StoreError> {
     let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     // All of one moment.
     let snapshot = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
-    let mut faults = faults(&snapshot).or_else(damage)?;
-    let counts = match counts(&snapshot) {
-        Ok(counts) => Some(counts),
-        Err(error) => {
-            faults.extend(damage(error)?);
-            None
-        }
-    };
-    faults.truncate(MAX_FAULTS);
+    let (faults, counts) = inside(&snapshot)?;
     Ok(Checkup {
         path: path.to_owned(),
         application_id: number("application_id")?,
@@ -101,6 +91,27 @@ fn examine(conn: &Connection, path: &Path) -> Result<Checkup, StoreError> {
         counts,
         faults,
     })
+}
+
+/// What is wrong in it, and what is in it. Where SQLite would run what no migration made, only that is said, for a look would run it.
+fn inside(conn: &Connection) -> Result<(Vec<String>, Option<Counts>), StoreError> {
+    let foreign: Vec<_> = match foreign::foreign(conn) {
+        Ok(objects) => objects.iter().map(|object| format!("{} was made by no chatmux", object.title())).collect(),
+        Err(error) => damage(error)?,
+    };
+    if !foreign.is_empty() {
+        return Ok((foreign.into_iter().take(MAX_FAULTS).collect(), None));
+    }
+    let mut faults = faults(conn).or_else(damage)?;
+    let counts = match counts(conn) {
+        Ok(counts) => Some(counts),
+        Err(error) => {
+            faults.extend(damage(error)?);
+            None
+        }
+    };
+    faults.truncate(MAX_FAULTS);
+    Ok((faults, counts))
 }
 
 /// Damage that ended a look is what the look found.
@@ -140,92 +151,27 @@ fn counts(conn: &Connection) -> Result<Counts, StoreError> {
     })
 }
 
-/// Why there is no backup.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BackupError {
-    /// The database cannot be read.
-    #[error(transparent)]
-    Database(#[from] StoreError),
-    /// Something has that name.
-    #[error("{} exists already, and a backup overwrites nothing: name another file, or remove that one first", .0.display())]
-    Exists(PathBuf),
-    /// It is the database, or SQLite's name for something beside it.
-    #[error("{} is the database's own: name another file", .0.display())]
-    Own(PathBuf),
-    /// It is no name of a file.
-    #[error("{} is no file's name: name one", .0.display())]
-    NotAFile(PathBuf),
-    /// It could not be written; nothing of it is left.
-    #[error("the backup {} could not be written: {why}, or name another file", place.display())]
-    Unwritable {
-        /// What was to be written.
-        place: PathBuf,
-        /// What was in the way, and the remedy.
-        why: String,
-    },
-}
-
 /// Writes a copy of the database `path`, as it is at this moment, to the new file `place`, 0600; the bytes that it has. It is
 /// a database as this one, whoever writes meanwhile.
 ///
 /// # Errors
 /// The database cannot be read, or the copy not be written; then nothing is there.
 pub fn back_up(path: &Path, place: &Path) -> Result<u64, BackupError> {
-    let place = &std::path::absolute(place).map_err(|_| BackupError::NotAFile(place.to_owned()))?;
-    let Some(name) = place.file_name() else { return Err(BackupError::NotAFile(place.clone())) };
-    if is_own(path, place) {
-        return Err(BackupError::Own(place.clone()));
-    }
-    if fs::symlink_metadata(place).is_ok() {
-        return Err(BackupError::Exists(place.clone()));
-    }
-    let mut part = std::ffi::OsString::from(".");
-    part.push(name);
-    part.push(format!(".{}.part", std::process::id()));
-    let temporary = place.with_file_name(part);
-    let unwritable = |why| BackupError::Unwritable { place: place.clone(), why };
+    let target = Target::new(path, place)?;
     let written = look(path, |conn, path| {
         if version(conn, path)? == 0 {
             return Err(StoreError::unusable(path, Trouble::Missing));
         }
-        match snapshot::write(conn, &temporary) {
+        match snapshot::write(conn, &target.temporary) {
             Ok(bytes) => Ok(Ok(bytes)),
             Err(CopyError::Target(why)) => Ok(Err(why)),
             Err(CopyError::Source(error)) => Err(error),
         }
     });
-    let bytes = match written {
-        Ok(written) => written.map_err(unwritable)?,
-        Err(error) => {
-            // A copy may stand there from a look that was in vain.
-            let _ = fs::remove_file(&temporary);
-            return Err(error.into());
-        }
-    };
-    let put = snapshot::put(&temporary, place);
-    if put.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    match put {
-        Ok(()) => Ok(bytes),
-        Err(PutError::Taken) => Err(BackupError::Exists(place.clone())),
-        Err(PutError::Failed(why)) => Err(unwritable(why)),
-    }
-}
-
-/// Whether `place` is the database or has a name that SQLite or chatmux gives to what stands beside it.
-fn is_own(path: &Path, place: &Path) -> bool {
-    let real = |path: &Path| {
-        let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok())?;
-        Some(folder.join(path.file_name()?))
-    };
-    // The name that was given, and where links lead from there.
-    let databases = [std::path::absolute(path).ok().and_then(|path| real(&path)), fs::canonicalize(path).ok()];
-    let places = [real(place), fs::canonicalize(place).ok()];
-    databases.iter().flatten().any(|database| {
-        let own = SIBLINGS.iter().map(|end| sibling(database, end)).chain([database.clone()]);
-        own.into_iter().any(|own| places.iter().flatten().any(|place| *place == own))
-    })
+    // After an error a copy may stand there from a look that was in vain.
+    let bytes = written.inspect_err(|_| target.remove())?.map_err(|why| target.unwritable(why))?;
+    target.put()?;
+    Ok(bytes)
 }
 
 /// What a rewrite gained.
@@ -337,6 +283,44 @@ fn look<T>(path: &Path, look: impl Fn(&Connection, &Path) -> Result<T, StoreErro
         }
         other => at(other),
     })
+}
+
+/// A database that is only read, where nothing can be written: a read-only file system, a folder or a file without the right.
+#[derive(Debug)]
+pub struct ReadOnly {
+    path: PathBuf,
+}
+
+impl ReadOnly {
+    /// For the database that [`Store::visit`](super::Store::visit) refused with `refusal`; gives that back where it is about something else.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn instead(path: &Path, refusal: StoreError) -> Result<Self, StoreError> {
+        let StoreError::Unusable { trouble, .. } = &refusal else { return Err(refusal) };
+        match trouble {
+            Trouble::ReadOnly | Trouble::FolderReadOnly | Trouble::ReadOnlySystem => Ok(Self { path: path.to_owned() }),
+            _ => Err(refusal),
+        }
+    }
+
+    /// Runs `operation` in a snapshot. It changes nothing, not even beside the database.
+    ///
+    /// # Errors
+    /// The operation's; [`Trouble::OlderReadOnly`], and what else makes the database unusable.
+    pub fn read<R: Read + Clone>(&self, operation: &R) -> Result<R::Reply, StoreError> {
+        look(&self.path, |conn, path| {
+            let found = version(conn, path)?;
+            match found {
+                0 => return Err(StoreError::unusable(path, Trouble::Missing)),
+                SCHEMA => {}
+                _ => return Err(StoreError::unusable(path, Trouble::OlderReadOnly { found, known: SCHEMA })),
+            }
+            foreign::refuse(conn, path)?;
+            let snapshot = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
+            operation.clone().fetch(&snapshot)
+        })
+    }
 }
 
 fn has_journal(path: &Path) -> bool {

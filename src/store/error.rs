@@ -121,8 +121,22 @@ pub enum Trouble {
     /// There is none, where one is only looked at.
     #[error("does not exist or is empty: chatmux makes it when it starts; name another with --db")]
     Missing,
-    /// It is not SQLite.
-    #[error("is not a database: use another file with --db")]
+    /// Its schema is older, and where it is nothing can be written, so that it is not upgraded.
+    #[error(
+        "has an older schema ({found}, this chatmux needs {known}) and cannot be upgraded, for nothing can be written there: \
+         copy it and its -wal to a folder that can be written, and name the copy with --db"
+    )]
+    OlderReadOnly {
+        /// The file's `user_version`.
+        found: i64,
+        /// What it would be upgraded to.
+        known: i64,
+    },
+    /// It is not SQLite, or the first bytes of it are damaged.
+    #[error(
+        "is not a database, or its first bytes are damaged: restore it from a backup, save what can be read of it \
+         (chatmux db salvage FILE NEW), or use another with --db"
+    )]
     NotADatabase,
     /// It is SQLite, but somebody else's.
     #[error("belongs to another program: use another file with --db")]
@@ -158,10 +172,16 @@ pub enum Trouble {
     Unsaved(Loss, String),
     /// Its files were removed or replaced while it was open. Nothing more is written.
     #[error("{0}")]
-    Lost(Box<Lost>),
+    Lost(Box<LostFiles>),
     /// Damaged.
-    #[error("is damaged ({0}): restore it from a backup, or use another with --db")]
+    #[error(
+        "is damaged ({0}): restore it from a backup, save what can be read of it (chatmux db salvage FILE NEW), \
+         or use another with --db"
+    )]
     Corrupt(String),
+    /// Its schema holds what no migration made and SQLite would run: what, and the remedy where there is one besides salvage.
+    #[error("has {0}save what can be read of it without that: chatmux db salvage FILE NEW")]
+    ForeignObjects(String),
     /// Another program kept it to itself for longer than [`BUSY_TIMEOUT`](super::BUSY_TIMEOUT).
     #[error("is kept busy by another program: end that one, or use another with --db")]
     Busy,
@@ -192,7 +212,7 @@ pub enum Loss {
 
 /// A database whose files are gone, and what was saved of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostFiles {
     /// What is gone.
     pub loss: Loss,
     /// Where all that was acknowledged is saved, or why it is not.
@@ -203,7 +223,7 @@ pub struct Lost {
     pub without_folder: bool,
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for LostFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { loss, saved, path, without_folder } = self;
         let saved = match saved {

@@ -10,7 +10,8 @@
 //! Each operation is a struct of its own ([`Write`] or [`Read`]) beside the others of its area: `sessions`, `entries`,
 //! `turns`, `ends`, `attachments`, `auto_replies`, `gates`, `leases`, `listing`, `look`, `stats`, `recover`, `history`, `output`, `typed`,
 //! `undo`. SQL stands nowhere else in the program. What a person does with the file as a whole (`chatmux db`) is in `care`, a copy of
-//! it in `snapshot`, and `checkpoint` keeps its journal short.
+//! it in `snapshot`, what can be read of a damaged one in `salvage`, and `checkpoint` keeps its journal short. `foreign` knows what
+//! no migration made.
 //!
 //! Partials are appended as chunk rows, in one log for all (`chunks`), and folded into their message when the turn ends, so a long
 //! answer is never rewritten while it grows. A message's id grows with time within its session: an entry that is started again after
@@ -46,6 +47,7 @@ mod ends;
 mod entries;
 mod error;
 mod files;
+mod foreign;
 mod gates;
 mod history;
 mod lane;
@@ -59,11 +61,13 @@ mod process;
 mod reader;
 mod recover;
 mod rescue;
+mod salvage;
 mod sessions;
 mod set_aside;
 mod snapshot;
 mod sql;
 mod stats;
+mod target;
 mod together;
 mod turns;
 mod typed;
@@ -89,14 +93,14 @@ pub use attachments::{AttachFiles, Attached, Attachments, DropAttachments, Enque
 pub use auto_replies::{
     AutoReplies, AutoRepliesEnded, AutoReplyBegun, BeginAutoReply, EndAutoReplies, Follow, FollowUp, QueueAutoReply,
 };
-pub use care::{BackupError, Checkup, Counts, Vacuumed, back_up, check, vacuum};
+pub use care::{Checkup, Counts, ReadOnly, Vacuumed, back_up, check, vacuum};
 pub use chunks::{Chunk, Chunks, ChunksSince, Stream};
 pub use ends::{EndTurn, TurnEnd};
 pub use entries::{
     CancelEntries, ContinueTurn, Enqueue, FindEntry, HoldEntries, HurryEntries, MoveEntry, PendingEntries,
     RequeueEntries, SetPriority,
 };
-pub use error::{Loss, Lost, StoreError, Trouble};
+pub use error::{Loss, LostFiles, StoreError, Trouble};
 pub use gates::{Gates, SetGate};
 pub use history::{Context, FindMessage, History};
 pub use lane::Reply;
@@ -110,6 +114,7 @@ pub use output::{Behind, OutputSince};
 pub use process::Identity;
 pub use recover::{Interrupted, Recovery};
 pub use rescue::rescued;
+pub use salvage::{Found, Lost, MadeUp, Salvaged, salvage};
 pub use sessions::{
     ActiveSession, CloseSession, CreateSession, DeleteSession, FindSession, RenameSession, ReopenSession, SessionEnd,
     SessionEnds, SessionSummaries, SessionSummary, Sessions, SetActive, SetDraft, SetModel, SetNotify, SetSeen,
@@ -118,6 +123,7 @@ pub use sessions::{
 pub use set_aside::{Adopt, Released, TakeAlong, Unanswered};
 pub use sql::ChunkKind;
 pub use stats::{AllStats, StatsOf};
+pub use target::BackupError;
 pub use together::{EnqueueAll, HoldSessions};
 pub use turns::{AppendChunks, StartTurn, Turn};
 pub use typed::{KeepTyped, TypedEverywhere, TypedIn};

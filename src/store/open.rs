@@ -13,7 +13,7 @@ use rusqlite_migration::{M, Migrations};
 
 use super::process::Identity;
 use super::upgrade::{self, Upgrade};
-use super::{BUSY_TIMEOUT, StoreError, Trouble, leases};
+use super::{BUSY_TIMEOUT, StoreError, Trouble, foreign, leases};
 use crate::domain::ProcessId;
 
 /// Every schema change since the first, in order. Released ones are never touched again.
@@ -309,6 +309,7 @@ fn try_connect(path: &Path) -> Result<(Connection, i64), StoreError> {
     conn.set_transaction_behavior(TransactionBehavior::Immediate);
     // Before the first write: a file that is not ours stays as it is, its journal mode too.
     let version = version(&conn, path)?;
+    foreign::refuse(&conn, path)?;
     let mode: String = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
         return Err(StoreError::unusable(path, Trouble::Io("its file system has no write-ahead log".to_owned())));

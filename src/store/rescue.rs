@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 
-use super::error::{Loss, Lost};
+use super::error::{Loss, LostFiles};
 use super::files::Place;
 use super::lane::Job;
 use super::open::{Presence, create, create_folders, sibling};
@@ -141,7 +141,7 @@ impl Writer {
                 let saved = saved.map_err(|why| why.to_string());
                 let path = self.files.db().to_owned();
                 let without_folder = !path.parent().is_some_and(Path::is_dir);
-                Trouble::Lost(Box::new(Lost { loss, saved, path, without_folder }))
+                Trouble::Lost(Box::new(LostFiles { loss, saved, path, without_folder }))
             }
         };
         let error = StoreError::unusable(&self.path, trouble);

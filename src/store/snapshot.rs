@@ -37,10 +37,6 @@ impl ToSql for Raw<'_> {
 /// Writes the copy to `temporary`, a name that is this process's alone (what stands there is what a dead one left), and flushes
 /// it; the bytes that it has. Nothing stands there after an error.
 pub(super) fn write(conn: &Connection, temporary: &Path) -> Result<u64, CopyError> {
-    match fs::remove_file(temporary) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(target(&e)),
-        Ok(()) | Err(_) => {}
-    }
     let written = into(conn, temporary);
     if written.is_err() {
         // The first error is the one worth telling.
@@ -49,12 +45,21 @@ pub(super) fn write(conn: &Connection, temporary: &Path) -> Result<u64, CopyErro
     written
 }
 
-fn into(conn: &Connection, temporary: &Path) -> Result<u64, CopyError> {
-    let made = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(temporary);
-    let file = made.map_err(|e| target(&e))?;
+/// Makes an empty file in the place of what a dead process left under that name.
+pub(super) fn make(temporary: &Path) -> std::io::Result<File> {
+    match fs::remove_file(temporary) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        Ok(()) | Err(_) => {}
+    }
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(temporary)?;
     // For a umask that takes the owner's bits. Only a file system without modes refuses it, and there is nothing to mend there.
     let _ = file.set_permissions(Permissions::from_mode(FILE_MODE));
-    conn.execute("VACUUM INTO ?1", [Raw(temporary)]).map_err(refused)?;
+    Ok(file)
+}
+
+fn into(conn: &Connection, temporary: &Path) -> Result<u64, CopyError> {
+    let file = make(temporary).map_err(|e| target(&e))?;
+    conn.execute("VACUUM INTO ?1", [Raw(temporary)]).map_err(|e| refused(e.into()))?;
     let flushed = file.sync_all().and_then(|()| file.metadata());
     flushed.map(|meta| meta.len()).map_err(|e| target(&e))
 }
@@ -89,7 +94,7 @@ pub(super) enum PutError {
     Failed(String),
 }
 
-fn target(error: &std::io::Error) -> CopyError {
+pub(super) fn target(error: &std::io::Error) -> CopyError {
     CopyError::Target(words(error))
 }
 
@@ -108,8 +113,7 @@ fn words(error: &std::io::Error) -> String {
 const NO_SPACE: &str = "no space is left on its disk: free some";
 
 /// What is wrong when SQLite does not copy: a full disk and a refused write are the copy's, for of the database nothing is written.
-fn refused(error: rusqlite::Error) -> CopyError {
-    let error = StoreError::from(error);
+pub(super) fn refused(error: StoreError) -> CopyError {
     match &error {
         StoreError::Unusable { trouble: Trouble::Full, .. } => CopyError::Target(NO_SPACE.to_owned()),
         StoreError::Unusable { trouble: Trouble::Io(why) | Trouble::Refused(why), .. } => {

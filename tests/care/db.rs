@@ -71,7 +71,8 @@ fn damage_is_told_with_its_remedy() {
     fs::write(home.database(), bytes).unwrap();
     let text = home.run(&["db", "check"], "").code(3).quiet().out;
     assert!(
-        text.contains("\ndamaged: ") && text.ends_with("restore it from a backup, or use another with --db\n"),
+        text.contains("\ndamaged: ")
+            && text.contains("\nrestore it from a backup, save what can be read of it (chatmux db salvage FILE NEW)"),
         "{text}"
     );
     let data = home.run(&["db", "check", "--json"], "").code(3).quiet().result("db check");
@@ -148,4 +149,64 @@ fn unused_space_is_given_back() {
     raw.execute_batch("BEGIN IMMEDIATE").unwrap();
     let outcome = home.run(&["db", "vacuum"], "").code(3).out("").err(&["is in use", "try again"]);
     assert!(!outcome.err.contains("locked"), "{}", outcome.err);
+}
+
+#[test]
+fn lists_are_read_where_nothing_can_be_written() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = used();
+    let lists: [&[&str]; 6] =
+        [&["sessions"], &["sessions", "--json"], &["queue"], &["queue", "--json"], &["stats"], &["stats", "--json"]];
+    let before = lists.map(|args| home.run(args, "").code(0).quiet().out);
+    let folder = home.database().parent().unwrap().to_owned();
+    fs::set_permissions(home.database(), fs::Permissions::from_mode(0o400)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o500)).unwrap();
+    let listed = below(&folder);
+    let after = lists.map(|args| home.run(args, "").code(0).quiet().out);
+    assert_eq!(below(&folder), listed, "nothing is made there");
+    home.run(&["ask", "hello"], "").code(3).err(&["cannot be"]);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_trigger_that_no_chatmux_made_is_refused_by_name() {
+    let home = used();
+    let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+    let raw = Connection::open(home.database()).unwrap();
+    raw.execute_batch(&format!("CREATE TRIGGER evil AFTER INSERT ON processes BEGIN {endless}; END")).unwrap();
+    raw.close().unwrap();
+    for args in [&["ask", "hello"][..], &["sessions"], &["work"], &["stats"]] {
+        home.run(args, "").code(3).out("").err(&["trigger evil", "DROP TRIGGER \"evil\"", "chatmux db salvage"]);
+    }
+    let text = home.run(&["db", "check"], "").code(3).quiet().out;
+    assert!(text.contains("\ndamaged: trigger evil was made by no chatmux\n"), "{text}");
+}
+
+#[test]
+fn a_damaged_database_is_salvaged() {
+    let home = used();
+    let mut bytes = fs::read(home.database()).unwrap();
+    bytes[..4_096].fill(0);
+    fs::write(home.database(), &bytes).unwrap();
+    home.run(&["sessions"], "").code(3).err(&["chatmux db salvage FILE NEW"]);
+    let file = home.database().to_str().unwrap().to_owned();
+    let text = home.run(&["db", "salvage", &file, "new.db"], "").code(1).quiet().out;
+    assert!(text.starts_with("2 sessions, 2 entries, 4 messages, "), "{text}");
+    assert!(text.contains("\nthe first page is lost: "), "{text}");
+    assert_eq!(fs::read(home.database()).unwrap(), bytes);
+    let history = home.run(&["--db", "new.db", "--json", "-s", "main"], "/history\n").code(0).result("history");
+    assert_eq!((&history[0]["text"], &history[1]["text"]), (&json!("hello"), &json!("hello")));
+    home.run(&["db", "salvage", &file, "new.db"], "").code(2).out("").err(&["exists already"]);
+
+    let sound = home.path("new.db");
+    let data = home
+        .run(&["db", "salvage", sound.to_str().unwrap(), "again.db", "--json"], "")
+        .code(0)
+        .quiet()
+        .result("db salvage");
+    assert_eq!((&data["complete"], &data["found"]["messages"]), (&json!(true), &json!(4)));
+    home.run(&["db", "salvage", "nowhere.db", "x.db"], "").code(3).out("").err(&["does not exist"]);
+    fs::write(home.path("notes.txt"), "dear diary").unwrap();
+    home.run(&["db", "salvage", "notes.txt", "x.db"], "").code(3).out("").err(&["nothing of a chatmux database"]);
 }

@@ -217,3 +217,48 @@ fn space_is_given_back_later_where_somebody_reads() {
     drop(reader);
     assert!(!vacuum(&fresh.path()).unwrap().has_readers);
 }
+
+/// A database where nothing can be written, for as long as `look` takes.
+fn unwritable<T>(folder: &Path, path: &Path, look: impl FnOnce() -> T) -> T {
+    fs::set_permissions(path, Permissions::from_mode(0o400)).unwrap();
+    fs::set_permissions(folder, Permissions::from_mode(0o500)).unwrap();
+    let found = look();
+    fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
+    found
+}
+
+fn read_only(path: &Path) -> ReadOnly {
+    ReadOnly::instead(path, Store::visit(path).unwrap_err()).unwrap()
+}
+
+#[test]
+fn lists_are_read_where_nothing_can_be_written() {
+    let (folder, path) = left();
+    let before = files(folder.path());
+    let (sessions, stats) = unwritable(folder.path(), &path, || {
+        let database = read_only(&path);
+        (database.read(&SessionSummaries { closed: true }).unwrap(), database.read(&AllStats).unwrap())
+    });
+    assert_eq!(sessions.len(), 2);
+    assert_eq!(stats.0.complete, 1);
+    assert!(files(folder.path()) == before, "nothing came or changed");
+}
+
+#[test]
+fn an_older_schema_that_cannot_be_upgraded_is_told_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let mut raw = Connection::open(&path).unwrap();
+    open::MIGRATIONS.to_version(&mut raw, 3).unwrap();
+    raw.close().unwrap();
+    let error = unwritable(folder.path(), &path, || read_only(&path).read(&AllStats).unwrap_err());
+    let expected = Trouble::OlderReadOnly { found: 3, known: open::SCHEMA };
+    assert_eq!(error, StoreError::unusable(&path, expected));
+    assert!(error.to_string().contains("name the copy with --db"), "{error}");
+}
+
+#[test]
+fn another_refusal_stays_one() {
+    let refusal = StoreError::unusable(Path::new("x"), Trouble::Foreign);
+    assert_eq!(ReadOnly::instead(Path::new("x"), refusal.clone()).unwrap_err(), refusal);
+}

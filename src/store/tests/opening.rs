@@ -163,7 +163,9 @@ fn what_is_no_database_of_ours_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let notes = folder.path().join("notes.txt");
     fs::write(&notes, "dear diary, ".repeat(100)).unwrap();
-    assert_eq!(refusal(&notes), "is not a database: use another file with --db");
+    let text = refusal(&notes);
+    assert!(text.starts_with("is not a database, or its first bytes are damaged: restore it from a backup"), "{text}");
+    assert!(text.contains("chatmux db salvage FILE NEW"), "{text}");
     assert_eq!(fs::read_to_string(&notes).unwrap(), "dear diary, ".repeat(100));
 
     let foreign = folder.path().join("places.sqlite");

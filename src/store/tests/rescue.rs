@@ -28,7 +28,7 @@ fn remove(fresh: &Fresh, suffixes: &[&str]) {
     suffixes.iter().for_each(|suffix| fs::remove_file(beside(fresh, suffix)).unwrap());
 }
 
-fn lost(error: &StoreError) -> Lost {
+fn lost(error: &StoreError) -> LostFiles {
     let StoreError::Unusable { trouble: Trouble::Lost(lost), .. } = error else { panic!("{error:?}") };
     (**lost).clone()
 }
@@ -223,6 +223,6 @@ fn a_lock_that_is_removed_is_held_again() {
 fn paths_are_quoted_for_the_shell() {
     let path = PathBuf::from("/tmp/Application Support/it's.db");
     let saved = Ok(PathBuf::from("/tmp/copy.db"));
-    let said = Lost { loss: Loss::Journal, saved, path, without_folder: false }.to_string();
+    let said = LostFiles { loss: Loss::Journal, saved, path, without_folder: false }.to_string();
     assert!(said.ends_with(r"mv /tmp/copy.db '/tmp/Application Support/it'\''s.db'"), "{said}");
 }

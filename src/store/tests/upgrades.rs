@@ -56,7 +56,7 @@ const ROWS: [&str; 8] = [
 const GATES_BY_MODEL: usize = 9;
 
 /// A database as the schema `k` had it, with all that it knew.
-fn of_schema(path: &Path, k: usize) {
+pub(super) fn of_schema(path: &Path, k: usize) {
     File::create(path).unwrap().set_permissions(Permissions::from_mode(0o600)).unwrap();
     let mut raw = Connection::open(path).unwrap();
     raw.pragma_update(None, "journal_mode", "wal").unwrap();
