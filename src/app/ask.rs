@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String
     // What waits elsewhere is no business of this question's, nor worth a word at each; what this start repaired is said once.
     // One question is asked, whatever loop would go on from its answer.
     let opened = Opened { pending: Vec::new(), auto_replies: Vec::new(), ..opened };
-    let notices = open::recovery_report(&opened);
+    let notices = super::report::recovery_report(&opened);
     let play = Play { json: args.json, fail_fast: false, numbered: false, notices };
     play.run(args, opened, config, input)
 }

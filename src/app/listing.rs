@@ -49,7 +49,7 @@ fn visit(path: &Path) -> Result<Option<Source>, Failed> {
     };
     if let Some(upgrade) = store.upgraded() {
         // A closed stderr is no reason not to list.
-        let _ = writeln!(io::stderr(), "chatmux: {}", visible(&open::upgrade_report(upgrade)));
+        let _ = writeln!(io::stderr(), "chatmux: {}", visible(&super::report::upgrade_report(upgrade)));
     }
     Ok(Some(Source::Store(store)))
 }

@@ -8,6 +8,7 @@ mod guardian;
 mod listing;
 mod open;
 mod prompt;
+mod report;
 mod salvage;
 mod script;
 mod signals;

@@ -118,7 +118,7 @@ fn columns() -> usize {
 }
 
 fn greeting(opened: &open::Opened) -> Vec<String> {
-    let mut lines = open::recovery_report(opened);
+    let mut lines = super::report::recovery_report(opened);
     if opened.opening.created {
         let model = &opened.active.model;
         lines.insert(0, format!("chatmux {}: {model} answers; /help lists the commands", env!("CARGO_PKG_VERSION")));

@@ -29,7 +29,7 @@ const IMPATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
     let opened = open::open(args, config, places, Purpose::Sessions)?;
-    let notices = open::recovery_report(&opened);
+    let notices = super::report::recovery_report(&opened);
     let input = lines::spawn(BufReader::new(io::stdin())).map_err(anyhow::Error::new)?;
     let play = Play { json: args.json, fail_fast: args.fail_fast, numbered: true, notices };
     play.run(args, opened, config, input)

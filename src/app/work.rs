@@ -32,7 +32,7 @@ pub(super) fn run(
     };
     let mut opened = open::open(args, config, places, purpose)?;
     opened.watch.adopts = watch;
-    let notices = open::recovery_report(&opened);
+    let notices = super::report::recovery_report(&opened);
     let runtime = open::runtime()?;
     let store = opened.store.clone();
     let outcome = runtime.block_on(async {
