@@ -242,7 +242,7 @@ fn rows(conn: &Connection, pages: &Pages, shapes: &[Shape]) -> Result<Salvaged, 
     let (holes, holed) = rebuild.holes(MAX_HOLES)?;
     let tally = rebuild.tally;
     let lost = Lost {
-        pages: trees.lost_pages + pages.missing(),
+        pages: trees.lost_pages + pages.missing() + tally.lost_pages,
         rows: tally.lost_rows,
         journal: pages.is_journal_damaged,
         first_page: !pages.has_header,
@@ -288,6 +288,11 @@ impl Reading<'_> {
             return Ok(());
         }
         let named = short(bytes, at + 3);
+        if at + 8 + 2 * named > self.pages.usable {
+            // How many rows there were is damaged too.
+            rebuild.tally.lost_pages += u64::from(rank == Rank::Live);
+            return Ok(());
+        }
         let found: Vec<_> = cells(bytes, self.pages.usable, at)
             .into_iter()
             .filter_map(|place| Cell::read(bytes, place, self.pages))

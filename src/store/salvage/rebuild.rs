@@ -37,6 +37,8 @@ pub(super) enum Rank {
 pub(super) struct Tally {
     /// Rows that nobody could read, or that the rules refuse.
     pub(super) lost_rows: u64,
+    /// Pages of a table whose rows nobody can find.
+    pub(super) lost_pages: u64,
     /// Copies of rows that others won over, or that are certainly of no table any more.
     pub(super) old_copies: u64,
     /// Sessions with an auto-reply.
