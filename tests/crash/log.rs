@@ -80,14 +80,14 @@ fn nothing_is_sent_twice(round: &mut Round, requests: &[Logged], moment: &Moment
             if has(pair[0]) {
                 round.figures.continued += 1;
                 let goes_on =
-                    |deed: &&Deed| !matches!(deed.what, What::Kill(_)) && ends_turns_of(deed, first, entry.session);
-                let gave_way = round.deeds.iter().filter(goes_on).any(|deed| deed.within(first.at, until));
+                    |deed: &Deed| !matches!(deed.what, What::Kill(_)) && has_ended(deed, first, entry.session, until);
+                let gave_way = round.deeds.iter().any(goes_on);
                 let told = || (moments(first), moments(second), &entry.state, &entry.text);
                 assert!(gave_way, "#{id} was kept in part, and is sent again: {pair:?}, {:#?}", told());
                 continue;
             }
             round.figures.again += 1;
-            let ended = |deed: &&Deed| ends_turns_of(deed, first, entry.session) && deed.within(first.at, until);
+            let ended = |deed: &&Deed| has_ended(deed, first, entry.session, until);
             let ended: Vec<_> = round.deeds.iter().filter(ended).collect();
             assert!(!ended.is_empty(), "#{id} is sent again, and nothing has ended it: requests {pair:?}");
             let resumed = |from| round.deeds.iter().any(|deed| deed.what == What::Resumes && deed.within(from, until));
@@ -109,6 +109,13 @@ fn ends_turns_of(deed: &Deed, request: &Logged, session: i64) -> bool {
         What::Ends(ended) => ended == session,
         What::Resumes => false,
     }
+}
+
+/// Whether it has ended the turn of this request by then. A process is known by its number and ends once; a slow server reads the
+/// request of one that is dead already.
+fn has_ended(deed: &Deed, request: &Logged, session: i64, until: Duration) -> bool {
+    let from = if matches!(deed.what, What::Kill(_) | What::Left(_)) { Duration::ZERO } else { request.at };
+    ends_turns_of(deed, request, session) && deed.within(from, until)
 }
 
 /// Messages are committed in the order in which they are acknowledged; and asked in the order of arrival, but for those that were held
@@ -147,9 +154,7 @@ fn ends(round: &mut Round, requests: &[Logged], moment: &Moment) {
             ("done", Some("interrupted")) => {
                 round.figures.interrupted += 1;
                 let its = requests.iter().filter(|request| asked(request) == entry.text).collect::<Vec<_>>();
-                let ended = |deed: &Deed, request: &&Logged| {
-                    ends_turns_of(deed, request, entry.session) && deed.within(request.at, Duration::MAX)
-                };
+                let ended = |deed: &Deed, request: &&Logged| has_ended(deed, request, entry.session, Duration::MAX);
                 let cut = round.deeds.iter().any(|deed| its.iter().any(|request| ended(deed, request)));
                 assert!(cut, "#{id} was interrupted, and nothing has ended it: {entry:?}");
             }
