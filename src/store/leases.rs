@@ -71,6 +71,13 @@ pub(super) fn tell(conn: &Connection, session: SessionId) -> Result<(), StoreErr
     Ok(())
 }
 
+/// As [`tell`], and tells this process too: it starts nothing in `session` ([`StartKnown`]) before it has looked at it again.
+pub(super) fn tell_all(conn: &Connection, session: SessionId) -> Result<(), StoreError> {
+    let sql = "INSERT INTO changes (session_id, process_id) VALUES (?1, ?2)";
+    conn.prepare_cached(sql)?.execute(params![session, VISITOR])?;
+    Ok(())
+}
+
 /// [`tell`], once a session.
 pub(super) fn tell_of(conn: &Connection, changed: &[Entry]) -> Result<(), StoreError> {
     let mut sessions: Vec<SessionId> = changed.iter().map(|entry| entry.session).collect();

@@ -18,8 +18,9 @@
 //! At the end nothing is copied from the journal into the database: another process may use a journal of its own by then.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -27,7 +28,7 @@ use rusqlite::config::DbConfig;
 use super::error::{Loss, LostFiles};
 use super::files::Place;
 use super::lane::Job;
-use super::open::{Presence, create, create_folders, sibling};
+use super::open::{FILE_MODE, Presence, create_folders, sibling};
 use super::writer::Writer;
 use super::{StoreError, Trouble};
 
@@ -175,9 +176,10 @@ impl Writer {
         }
         let suffix = format!("{RESCUED}{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
         let place = sibling(&beside, &suffix);
-        if place.exists() {
-            return Err(StoreError::unusable(&place, Trouble::Io("it exists already".to_owned())));
-        }
+        // Made first, for the mode. What stands there already is not ours.
+        let made = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place);
+        let mode = made.and_then(|file| file.set_permissions(Permissions::from_mode(FILE_MODE)));
+        mode.map_err(|error| StoreError::io(&place, &error))?;
         self.copy_to(&place).inspect_err(|error| {
             tracing::error!(%error, "what is open could not be saved");
             let _ = fs::remove_file(&place);
@@ -188,8 +190,6 @@ impl Writer {
     /// Writes all that is open into a new file at `place`, down to the disk.
     fn copy_to(&self, place: &Path) -> Result<(), StoreError> {
         let io = |error: io::Error| StoreError::io(place, &error);
-        // Made first, for the mode.
-        drop(create(place, place)?);
         let name = place.to_str().ok_or_else(|| io(io::Error::other("its name is not UTF-8")))?;
         self.conn.execute("VACUUM INTO ?1", [name]).map_err(|error| StoreError::from(error).at(place))?;
         // No connection has it open any more, so closing this takes no lock of SQLite's away.

@@ -144,7 +144,12 @@ fn release(
     let mut go = conn.prepare_cached(&format!(
         "UPDATE entries SET held = 0, set_aside = 0, process_id = (SELECT process FROM me), {SETTLE_UNANSWERED} WHERE id = ?1"
     ))?;
-    for (entry, unanswered) in found.collect::<Result<Vec<_>, _>>()? {
+    let found = found.collect::<Result<Vec<_>, _>>()?;
+    if !found.is_empty() {
+        // What is let go may come before what this process would start next.
+        leases::tell_all(conn, session)?;
+    }
+    for (entry, unanswered) in found {
         match let_go.fate(unanswered, entry.attempts) {
             Fate::StaysHeld => {}
             Fate::Waits => _ = go.execute([entry.entry])?,

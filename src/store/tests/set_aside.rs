@@ -127,14 +127,27 @@ fn what_was_set_aside_has_its_turn_before_what_came_later() {
     let (fresh, _) = fresh.reopened(NOW);
     let later = fresh.enqueue(session, "later");
     assert_eq!(fresh.fails(start_known(&fresh, &later)), StoreError::SetAside(session));
-    // Who goes on with nothing by itself passes it over.
-    let passes = StartKnown { takes_along: false, ..start_known(&fresh, &later) };
+    let before = start_known(&fresh, &later);
     assert_eq!(fresh.write(take_along(session)), Released { sessions: vec![session], ..Released::default() });
     let order: Vec<EntryId> = ids(&fresh.read(PendingEntries));
     assert_eq!(order, [EntryId(1), later.id]);
     assert!(fresh.read(PendingEntries).iter().all(|entry| !entry.held));
     assert_eq!(fresh.write(take_along(session)), Released::default());
-    fresh.write(passes);
+    // What was let go has to be known before something starts there.
+    assert_eq!(fresh.fails(before), StoreError::Changed(session));
+    let looked = fresh.read(Survey { process: ProcessId(1), since: 0, orphans: None });
+    assert!(looked.changed.contains_key(&session));
+    fresh.write(start_known(&fresh, &later));
+}
+
+#[test]
+fn who_goes_on_with_nothing_passes_over_what_was_set_aside() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    fresh.enqueue(session, "first");
+    let (fresh, _) = fresh.reopened(NOW);
+    let later = fresh.enqueue(session, "later");
+    fresh.write(StartKnown { takes_along: false, ..start_known(&fresh, &later) });
 }
 
 #[test]
