@@ -152,8 +152,16 @@ pub(super) fn check_base_url(url: &str) -> Result<String, String> {
     let Some(rest) = ["http://", "https://"].iter().find_map(|s| lower.starts_with(s).then(|| &url[s.len()..])) else {
         return err("must begin with http:// or https://");
     };
-    if rest.contains(['?', '#']) {
-        return err("must end before any ? or #: keys come from api_key_env, other options from headers or extra_body");
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let is_version = |query: &str| {
+        let version = query.strip_prefix("api-version=");
+        version.is_some_and(|version| version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.'))
+    };
+    // Azure's classic endpoint needs it. Any other query may hold a key.
+    if rest.contains('#') || !(query.is_empty() || is_version(query)) {
+        return err(
+            "must end before any ? or # (but ?api-version=…): keys come from api_key_env, other options from headers or extra_body",
+        );
     }
     let authority = rest.split('/').next().unwrap_or_default();
     if authority.contains('@') {
@@ -180,6 +188,16 @@ pub(super) fn check_base_url(url: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_base_url_has_no_query_but_azures_version() {
+        let azure = "https://h.openai.azure.com/openai/deployments/d?api-version=2024-10-21";
+        assert_eq!(check_base_url(azure).as_deref(), Ok(azure));
+        for query in ["?key=abc", "?api-version=2024&key=abc", "?api-version=2024#x", "#x"] {
+            let error = check_base_url(&format!("https://h/v1{query}")).unwrap_err();
+            assert!(error.starts_with("must end before any ?") && !error.contains("abc"), "{query}: {error}");
+        }
+    }
 
     #[test]
     fn ollama_host_leads_where_ollama_itself_would_go() {
