@@ -214,6 +214,8 @@ impl Coordinator {
                 Ok(begun) => {
                     // More than was taken, when the end of a turn queued one meanwhile.
                     begun.cancelled.into_iter().for_each(|entry| c.withdraw(session, entry));
+                    // The end of a turn that ended the loop before has cancelled these already, and could not tell.
+                    before.1.into_iter().for_each(|waiting| c.emit_withdrawn(session, waiting.entry));
                     match queued {
                         Some(entry) => drop(c.enqueued(entry, false)),
                         // The answer may have ended meanwhile, unjudged.
