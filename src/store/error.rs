@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-use super::open::sibling;
 use crate::domain::attachment::MAX_ATTACHED_FILES;
 use crate::domain::limits::MAX_MESSAGE_BYTES;
 use crate::domain::{EntryId, EntryState, MessageId, SessionName, SessionRef};
@@ -234,14 +233,16 @@ impl fmt::Display for LostFiles {
         write!(f, "{loss} while chatmux used it; all that was acknowledged is saved in {} ", saved.display())?;
         write!(f, "(chatmux --db opens it). To put it back, end every chatmux that uses the old one, then: ")?;
         match loss {
-            Loss::Replaced => write!(f, "move the other file away; mv {copy} {db}"),
             Loss::Removed if *without_folder => {
                 let folder = path.parent().map(quoted).unwrap_or_default();
-                write!(f, "mkdir -p {folder}; mv {copy} {db}")
+                write!(f, "mkdir -p {folder}; mv -n {copy} {db}")
             }
-            Loss::Removed | Loss::Journal => {
-                let [journal, shared] = ["-wal", "-shm"].map(|end| quoted(&sibling(path, end)));
-                write!(f, "rm -f {db} {journal} {shared}; mv {copy} {db}")
+            // Another chatmux may have begun a new database there, or gone on with this one.
+            Loss::Removed | Loss::Replaced | Loss::Journal => {
+                write!(
+                    f,
+                    "for f in {db} {db}-wal {db}-shm; do [ ! -e \"$f\" ] || mv \"$f\" \"$f.old\"; done; mv -n {copy} {db}"
+                )
             }
         }
     }

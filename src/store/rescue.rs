@@ -29,6 +29,7 @@ use super::error::{Loss, LostFiles};
 use super::files::Place;
 use super::lane::Job;
 use super::open::{FILE_MODE, Presence, create_folders, sibling};
+use super::snapshot::Raw;
 use super::writer::Writer;
 use super::{StoreError, Trouble};
 
@@ -47,7 +48,12 @@ pub fn rescued(db: &Path, refuge: Option<&Path>) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = folders
         .filter_map(|folder| fs::read_dir(folder).ok())
         .flat_map(|entries| entries.flatten())
-        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(&begin))
+        .filter(|entry| {
+            let name = entry.file_name();
+            // What SQLite and chatmux keep beside such a copy is none.
+            let is_beside = [&b"-wal"[..], b"-shm", b".lock"].iter().any(|end| name.as_encoded_bytes().ends_with(end));
+            name.as_encoded_bytes().starts_with(&begin) && !is_beside
+        })
         .map(|entry| entry.path())
         .collect();
     found.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
@@ -132,7 +138,8 @@ impl Writer {
             return StoreError::Closed;
         };
         let saved = self.save();
-        if let (Ok(_), Loss::Removed | Loss::Replaced) = (&saved, loss) {
+        let is_elsewhere = || matches!(self.files.look(), Place::Gone(Loss::Removed | Loss::Replaced));
+        if saved.is_ok() && loss != Loss::Journal && is_elsewhere() {
             // Else the next database at this path would take it for its own journal.
             self.files.discard_journal();
         }
@@ -190,8 +197,10 @@ impl Writer {
     /// Writes all that is open into a new file at `place`, down to the disk.
     fn copy_to(&self, place: &Path) -> Result<(), StoreError> {
         let io = |error: io::Error| StoreError::io(place, &error);
-        let name = place.to_str().ok_or_else(|| io(io::Error::other("its name is not UTF-8")))?;
-        self.conn.execute("VACUUM INTO ?1", [name]).map_err(|error| StoreError::from(error).at(place))?;
+        // Another process may be about to commit what it began while the files stood: with the write lock, that is in here too.
+        let _ = self.execute("BEGIN IMMEDIATE");
+        self.leave_transaction();
+        self.conn.execute("VACUUM INTO ?1", [Raw(place)]).map_err(|error| StoreError::from(error).at(place))?;
         // No connection has it open any more, so closing this takes no lock of SQLite's away.
         File::open(place).and_then(|file| file.sync_all()).map_err(io)?;
         File::open(place.parent().unwrap_or(place)).and_then(|folder| folder.sync_all()).map_err(io)

@@ -181,8 +181,9 @@ fn bury(conn: &Connection, entry: Unanswered, let_go: LetGo, now: Timestamp) -> 
     )?
     .execute(named_params! { ":id": entry, ":now": now, ":kind": error.kind, ":text": error.text })?;
     conn.prepare_cached(
-        "UPDATE messages SET state = 'failed', error_kind = ?2, error_text = ?3 WHERE entry_id = ?1 AND role = 'assistant'",
+        "UPDATE messages SET state = 'failed', error_kind = ?2, error_text = ?3, finished_at_ms = ?4 \
+         WHERE entry_id = ?1 AND role = 'assistant'",
     )?
-    .execute(params![entry, error.kind, error.text])?;
+    .execute(params![entry, error.kind, error.text, now])?;
     stats::record(conn, Sample { session, what: Counted::GivenUp, usage: Usage::default() })
 }

@@ -162,7 +162,9 @@ impl Writer {
             self.notifier.committed(self.presence.as_ref());
         } else {
             self.leave_transaction();
-            self.blot_out();
+            if self.check_files().is_ok() {
+                self.blot_out();
+            }
         }
         committed
     }

@@ -76,7 +76,7 @@ fn a_database_that_is_removed_ends_the_program() {
         let parts = [
             "was removed while chatmux used it; all that was acknowledged is saved in ",
             "(chatmux --db opens it)",
-            "; mv ",
+            "; mv -n ",
         ];
         ends_with(program, &parts);
         assert!(!machine.home.database().exists(), "{suffixes:?}: it is not written back");
@@ -106,7 +106,7 @@ fn a_database_that_is_replaced_is_not_written_into() {
     other.run(&[], "elsewhere\n").code(0);
     let theirs = fs::read(other.database()).unwrap();
     let (machine, program) = while_it_streams(|home| fs::rename(other.database(), home.database()).unwrap());
-    ends_with(program, &["was replaced by another file while chatmux used it", "move the other file away"]);
+    ends_with(program, &["was replaced by another file while chatmux used it", "; mv -n "]);
     let database = machine.home.database();
     assert!(fs::read(&database).unwrap() == theirs, "it is as it came");
     let copy = copy(&machine.home);

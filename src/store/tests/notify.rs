@@ -167,13 +167,14 @@ async fn a_lock_that_is_made_anew_is_watched_anew() {
     heard(&mut listener).await;
     heard(&mut listener).await;
     for _ in 0..3 {
-        hears_nothing(&mut listener).await;
         let lock = replace(&two.lock());
-        // The look finds it. That the old file is let go of is an event too, on some systems.
+        // The look finds it. That the old file is let go of is an event too, on some systems, and both come in their own time.
         heard(&mut listener).await;
-        drain(&mut listener).await;
-        hears_nothing(&mut listener).await;
-        lock.write_all_at(b"y", 0).unwrap();
-        heard(&mut listener).await;
+        // So many cannot come from those.
+        for _ in 0..5 {
+            drain(&mut listener).await;
+            lock.write_all_at(b"y", 0).unwrap();
+            heard(&mut listener).await;
+        }
     }
 }

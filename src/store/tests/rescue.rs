@@ -101,17 +101,17 @@ fn a_file_that_takes_its_place_is_left_alone() {
     let path = fresh.path();
     fresh.store.close();
     assert_eq!(fs::read(&path).unwrap(), bytes);
-    assert!(!beside_exists(&path, "-wal"), "the old journal is not left for the new database");
+    assert!(!beside_path(&path, "-wal").exists(), "the old journal is not left for the new database");
     let visitor = Store::visit(&path).unwrap();
     assert_eq!(visitor.read_blocking(PendingEntries).unwrap(), []);
     visitor.close();
     assert_eq!(waits_in(&said.saved.unwrap()), ["kept"]);
 }
 
-fn beside_exists(path: &Path, suffix: &str) -> bool {
+fn beside_path(path: &Path, suffix: &str) -> PathBuf {
     let mut file = path.as_os_str().to_owned();
     file.push(suffix);
-    PathBuf::from(file).exists()
+    file.into()
 }
 
 #[test]
@@ -204,6 +204,8 @@ fn the_remedy_brings_everything_back() {
         assert!(std::process::Command::new("sh").args(["-c", remedy]).status().unwrap().success(), "{remedy}");
         let (again, opening) = Store::open(&path, NOW).unwrap();
         assert_eq!(opening.recovery.held.values().flatten().count(), 1, "{suffixes:?}");
+        // A copy that is open has files beside it, which are no copies.
+        fs::write(beside_path(&path, ".rescued-20260101T000000Z-1.lock"), "").unwrap();
         again.close();
         assert_eq!(rescued(&path, None), [""; 0].map(PathBuf::from));
     }
@@ -226,5 +228,5 @@ fn paths_are_quoted_for_the_shell() {
     let path = PathBuf::from("/tmp/Application Support/it's.db");
     let saved = Ok(PathBuf::from("/tmp/copy.db"));
     let said = LostFiles { loss: Loss::Journal, saved, path, without_folder: false }.to_string();
-    assert!(said.ends_with(r"mv /tmp/copy.db '/tmp/Application Support/it'\''s.db'"), "{said}");
+    assert!(said.ends_with(r"mv -n /tmp/copy.db '/tmp/Application Support/it'\''s.db'"), "{said}");
 }
