@@ -100,6 +100,22 @@ fn where_it_is_sent_again_it_is_said_and_the_attempts_end() {
     assert_eq!(entries(&fresh), [(EntryState::Pending, false, 0, None)]);
 }
 
+/// Whoever has seen the session up to there is shown the answer to what is requeued: it gets rows of its own.
+#[test]
+fn the_answer_of_what_is_given_up_has_its_end() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let turn = fresh.start(session, "sent");
+    let (entry_state, answer_state) = (EntryState::Pending, AnswerState::Interrupted);
+    fresh.write(EndTurn { entry_state, answer_state, unanswered: true, ..completed(&turn) });
+    let (fresh, _) = fresh.reopened(NOW);
+    let given_up = fresh.write(adopt(LetGo::All { max_attempts: 1 }));
+    assert_eq!(given_up.dead, [left(session, turn.entry, 1)]);
+    fresh.write(RequeueEntries { ids: vec![turn.entry], now: NOW });
+    let again = fresh.write(StartTurn { entry: turn.entry, now: NOW });
+    assert!(again.moved && again.answer > turn.answer, "{again:?}");
+}
+
 #[test]
 fn an_exit_that_cuts_before_any_text_sets_aside_as_a_crash_does() {
     let fresh = Fresh::new();
