@@ -165,9 +165,7 @@ pub enum Trouble {
     )]
     Full,
     /// Its files were removed or replaced while it was open, and what is open could not be saved yet, for this reason.
-    #[error(
-        "{0} while chatmux used it, and what is open could not be saved yet ({1}): mend that; it is tried again every 2 s"
-    )]
+    #[error("{0} while chatmux used it, and what is open could not be saved yet ({1}); it is tried again every 2 s")]
     Unsaved(Loss, String),
     /// Its files were removed or replaced while it was open. Nothing more is written.
     #[error("{0}")]

@@ -9,8 +9,8 @@
 //! | `.lock` alone | it is made and locked again, inside a write transaction: the one arbiter that is left |
 //!
 //! Nothing is written back. That would need several processes to agree at the moment when the file that could carry the agreement may
-//! be gone too. Each process saves its own copy, so each copy holds all that any of them acknowledged: the writer looks at the files
-//! before each transaction and again before it acknowledges one, so what was acknowledged was committed while they stood.
+//! be gone too. Each process saves a copy of its own, and the newest holds all that any of them acknowledged: the writer looks at the
+//! files before each transaction and again before it acknowledges one, so nobody begins one after the files are gone.
 //!
 //! A commit behind which the files are found gone is in the copy, and is acknowledged once the copy is on the disk. Where the copy
 //! fails (a full disk), that is tried again at each look, [`ATTEMPTS`] times in all; then those commits are refused.
@@ -18,9 +18,7 @@
 //! At the end nothing is copied from the journal into the database: another process may use a journal of its own by then.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -28,8 +26,9 @@ use rusqlite::config::DbConfig;
 use super::error::{Loss, LostFiles};
 use super::files::Place;
 use super::lane::Job;
-use super::open::{FILE_MODE, Presence, create_folders, sibling};
-use super::snapshot::Raw;
+use super::leases::VISITOR;
+use super::open::{Presence, create_folders, sibling};
+use super::snapshot::{self, CopyError, PutError};
 use super::writer::Writer;
 use super::{StoreError, Trouble};
 
@@ -38,6 +37,8 @@ const ATTEMPTS: u32 = 150;
 
 /// What is between the database's name and the time in the name of a saved copy.
 const RESCUED: &str = ".rescued-";
+/// The end of its name while it is written.
+const PART: &str = ".part";
 
 /// The copies of the database `db` that were saved when its files were gone, and that nobody has moved or removed since; the newest
 /// last.
@@ -50,8 +51,9 @@ pub fn rescued(db: &Path, refuge: Option<&Path>) -> Vec<PathBuf> {
         .flat_map(|entries| entries.flatten())
         .filter(|entry| {
             let name = entry.file_name();
-            // What SQLite and chatmux keep beside such a copy is none.
-            let is_beside = [&b"-wal"[..], b"-shm", b".lock"].iter().any(|end| name.as_encoded_bytes().ends_with(end));
+            // What SQLite and chatmux keep beside such a copy is none, nor is one that is not whole.
+            let is_beside =
+                ["-wal", "-shm", ".lock", PART].iter().any(|end| name.as_encoded_bytes().ends_with(end.as_bytes()));
             name.as_encoded_bytes().starts_with(&begin) && !is_beside
         })
         .map(|entry| entry.path())
@@ -137,16 +139,15 @@ impl Writer {
         let Some((loss, attempts)) = self.rescue.as_ref().map(|rescue| (rescue.loss, rescue.attempts + 1)) else {
             return StoreError::Closed;
         };
-        let saved = self.save();
+        let saved = self.save().inspect_err(|why| tracing::error!(why, "what is open could not be saved"));
         let is_elsewhere = || matches!(self.files.look(), Place::Gone(Loss::Removed | Loss::Replaced));
         if saved.is_ok() && loss != Loss::Journal && is_elsewhere() {
             // Else the next database at this path would take it for its own journal.
             self.files.discard_journal();
         }
         let trouble = match saved {
-            Err(why) if attempts < ATTEMPTS => Trouble::Unsaved(loss, why.to_string()),
+            Err(why) if attempts < ATTEMPTS => Trouble::Unsaved(loss, why),
             saved => {
-                let saved = saved.map_err(|why| why.to_string());
                 let path = self.files.db().to_owned();
                 let without_folder = !path.parent().is_some_and(Path::is_dir);
                 Trouble::Lost(Box::new(LostFiles { loss, saved, path, without_folder }))
@@ -174,36 +175,34 @@ impl Writer {
         }
     }
 
-    /// Writes all that is open into a new file beside the database; into the refuge where its folder is gone, or another one.
-    fn save(&self) -> Result<PathBuf, StoreError> {
+    /// Writes all that is open into a new file beside the database; into the refuge where its folder is gone, or another one. It is there
+    /// whole or not at all.
+    fn save(&self) -> Result<PathBuf, String> {
         let mut beside = self.files.db().to_owned();
         if let (false, Some(refuge)) = (self.files.have_folder(), &self.refuge) {
-            create_folders(refuge).map_err(|error| StoreError::io(refuge, &error))?;
+            create_folders(refuge).map_err(|error| StoreError::io(refuge, &error).to_string())?;
             beside = refuge.join(beside.file_name().unwrap_or_default());
         }
         let suffix = format!("{RESCUED}{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
         let place = sibling(&beside, &suffix);
-        // Made first, for the mode. What stands there already is not ours.
-        let made = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place);
-        let mode = made.and_then(|file| file.set_permissions(Permissions::from_mode(FILE_MODE)));
-        mode.map_err(|error| StoreError::io(&place, &error))?;
-        self.copy_to(&place).inspect_err(|error| {
-            tracing::error!(%error, "what is open could not be saved");
-            let _ = fs::remove_file(&place);
-        })?;
-        Ok(place)
-    }
-
-    /// Writes all that is open into a new file at `place`, down to the disk.
-    fn copy_to(&self, place: &Path) -> Result<(), StoreError> {
-        let io = |error: io::Error| StoreError::io(place, &error);
+        let temporary = sibling(&place, &format!("-{}{PART}", self.process.unwrap_or(VISITOR)));
         // Another process may be about to commit what it began while the files stood: with the write lock, that is in here too.
         let _ = self.execute("BEGIN IMMEDIATE");
         self.leave_transaction();
-        self.conn.execute("VACUUM INTO ?1", [Raw(place)]).map_err(|error| StoreError::from(error).at(place))?;
-        // No connection has it open any more, so closing this takes no lock of SQLite's away.
-        File::open(place).and_then(|file| file.sync_all()).map_err(io)?;
-        File::open(place.parent().unwrap_or(place)).and_then(|folder| folder.sync_all()).map_err(io)
+        snapshot::write(&self.conn, &temporary).map_err(|error| match error {
+            CopyError::Source(error) => error.to_string(),
+            CopyError::Target(why) => why,
+        })?;
+        match snapshot::put(&temporary, &place) {
+            Ok(()) => Ok(place),
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                Err(match error {
+                    PutError::Taken => format!("{} exists already", place.display()),
+                    PutError::Failed(why) => why,
+                })
+            }
+        }
     }
 
     /// Locks the file that stands at the lock's path now. Where another process starts at this moment and has it for itself, the next

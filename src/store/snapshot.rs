@@ -26,7 +26,7 @@ pub(super) enum CopyError {
 }
 
 /// A path as SQLite takes it: its bytes, which may be no UTF-8.
-pub(super) struct Raw<'a>(pub(super) &'a Path);
+struct Raw<'a>(&'a Path);
 
 impl ToSql for Raw<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

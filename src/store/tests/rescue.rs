@@ -204,8 +204,10 @@ fn the_remedy_brings_everything_back() {
         assert!(std::process::Command::new("sh").args(["-c", remedy]).status().unwrap().success(), "{remedy}");
         let (again, opening) = Store::open(&path, NOW).unwrap();
         assert_eq!(opening.recovery.held.values().flatten().count(), 1, "{suffixes:?}");
-        // A copy that is open has files beside it, which are no copies.
-        fs::write(beside_path(&path, ".rescued-20260101T000000Z-1.lock"), "").unwrap();
+        // A copy that is open has files beside it, and one that a kill cut off is none.
+        for end in [".lock", "-7.part"] {
+            fs::write(beside_path(&path, &format!(".rescued-20260101T000000Z-1{end}")), "").unwrap();
+        }
         again.close();
         assert_eq!(rescued(&path, None), [""; 0].map(PathBuf::from));
     }
