@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::exit::Failed;
 use super::open::{self, Opened, Purpose};
+use super::report;
 use super::script::Play;
 use crate::cli::args::Args;
 use crate::config::{Config, Places};
@@ -32,7 +33,7 @@ pub(super) fn run(args: &Args, config: &Config, places: &Places, words: &[String
     // What waits elsewhere is no business of this question's, nor worth a word at each; what this start repaired is said once.
     // One question is asked, whatever loop would go on from its answer.
     let opened = Opened { pending: Vec::new(), auto_replies: Vec::new(), ..opened };
-    let notices = super::report::recovery_report(&opened);
+    let notices = report::recovery_report(&opened);
     let play = Play { json: args.json, fail_fast: false, numbered: false, notices };
     play.run(args, opened, config, input)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Failed, OK};
 use super::time_of_day::TIME_OF_DAY;
-use super::{open, print};
+use super::{open, print, report};
 use crate::cli::args::Args;
 use crate::config::{Config, Places};
 use crate::domain::text::visible;
@@ -49,7 +49,7 @@ fn visit(path: &Path) -> Result<Option<Source>, Failed> {
     };
     if let Some(upgrade) = store.upgraded() {
         // A closed stderr is no reason not to list.
-        let _ = writeln!(io::stderr(), "chatmux: {}", visible(&super::report::upgrade_report(upgrade)));
+        let _ = writeln!(io::stderr(), "chatmux: {}", visible(&report::upgrade_report(upgrade)));
     }
     Ok(Some(Source::Store(store)))
 }

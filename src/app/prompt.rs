@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::exit::{FAILED, Failed, OK, SIGNAL};
 use super::open::{self, Purpose};
-use super::{StartedBy, color_choice, env, guardian, signals, work};
+use super::{StartedBy, color_choice, env, guardian, report, signals, work};
 use crate::cli::args::Args;
 use crate::config::{Config, EditMode, Places};
 use crate::coordinator::Front;
@@ -118,7 +118,7 @@ fn columns() -> usize {
 }
 
 fn greeting(opened: &open::Opened) -> Vec<String> {
-    let mut lines = super::report::recovery_report(opened);
+    let mut lines = report::recovery_report(opened);
     if opened.opening.created {
         let model = &opened.active.model;
         lines.insert(0, format!("chatmux {}: {model} answers; /help lists the commands", env!("CARGO_PKG_VERSION")));

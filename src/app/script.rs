@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{FAILED, Failed, OK, SIGNAL};
 use super::open::{self, Purpose};
-use super::{signals, work};
+use super::{report, signals, work};
 use crate::cli::args::Args;
 use crate::config::{Config, Places};
 use crate::coordinator::{Front, Handle, ScriptItem};
@@ -29,7 +29,7 @@ const IMPATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &Args, config: &Config, places: &Places) -> Result<u8, Failed> {
     let opened = open::open(args, config, places, Purpose::Sessions)?;
-    let notices = super::report::recovery_report(&opened);
+    let notices = report::recovery_report(&opened);
     let input = lines::spawn(BufReader::new(io::stdin())).map_err(anyhow::Error::new)?;
     let play = Play { json: args.json, fail_fast: args.fail_fast, numbered: true, notices };
     play.run(args, opened, config, input)

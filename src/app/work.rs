@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{FAILED, Failed, OK, SIGNAL};
 use super::open::{self, Purpose};
-use super::{StartedBy, guardian, script, signals};
+use super::{StartedBy, guardian, report, script, signals};
 use crate::cli::args::Args;
 use crate::config::{Config, Places};
 use crate::coordinator::{Front, Handle, ScriptItem, Which};
@@ -32,7 +32,7 @@ pub(super) fn run(
     };
     let mut opened = open::open(args, config, places, purpose)?;
     opened.watch.adopts = watch;
-    let notices = super::report::recovery_report(&opened);
+    let notices = report::recovery_report(&opened);
     let runtime = open::runtime()?;
     let store = opened.store.clone();
     let outcome = runtime.block_on(async {
