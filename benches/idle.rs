@@ -4,14 +4,13 @@
 mod support;
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
-
 use support::figures::{Table, say, verdict};
+use support::prompt::Prompt;
 use support::sandbox::{self, Sandbox};
 
 /// Prompts on one database.
@@ -71,8 +70,7 @@ impl Figures {
     fn of(pids: &[u32]) -> io::Result<Self> {
         let mut all = Self::default();
         for &pid in pids {
-            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-            for pid in children.split_whitespace().filter_map(|child| child.parse().ok()).chain([pid]) {
+            for pid in sandbox::family(pid)? {
                 all.cpu += sandbox::proc_cpu(pid)?;
                 for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
                     let status = format!("task/{}/status", thread?.file_name().display());
@@ -97,46 +95,4 @@ fn end(child: &mut Child) -> io::Result<()> {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
     child.wait()?;
     Ok(())
-}
-
-/// A prompt in a terminal of its own.
-struct Prompt {
-    pid: u32,
-    child: Box<dyn portable_pty::Child + Send + Sync>,
-    reader: Box<dyn Read + Send>,
-    keys: Box<dyn Write + Send>,
-    _terminal: Box<dyn MasterPty + Send>,
-}
-
-impl Prompt {
-    /// It is ready.
-    fn start(sandbox: &Sandbox) -> io::Result<Self> {
-        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-        let pty = native_pty_system().openpty(size).map_err(io::Error::other)?;
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_chatmux"));
-        command.env_clear();
-        sandbox.environment().into_iter().for_each(|(name, value)| command.env(name, value));
-        command.cwd(sandbox.path());
-        let mut reader = pty.master.try_clone_reader().map_err(io::Error::other)?;
-        let keys = pty.master.take_writer().map_err(io::Error::other)?;
-        let child = pty.slave.spawn_command(command).map_err(io::Error::other)?;
-        let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
-        while !seen.windows(2).any(|two| two == b"> ") {
-            match reader.read(&mut buffer)? {
-                0 => return Err(io::Error::other(format!("no prompt came: {}", String::from_utf8_lossy(&seen)))),
-                read => seen.extend_from_slice(&buffer[..read]),
-            }
-        }
-        let pid = child.process_id().ok_or_else(|| io::Error::other("the program has no number"))?;
-        Ok(Self { pid, child, reader, keys, _terminal: pty.master })
-    }
-
-    fn quit(mut self) -> io::Result<()> {
-        self.keys.write_all(b"/quit\r")?;
-        let mut buffer = [0; 4096];
-        // On Linux a terminal whose program has ended is an error to read from.
-        while self.reader.read(&mut buffer).is_ok_and(|read| read > 0) {}
-        let status = self.child.wait()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(format!("it ended with {status:?}"))) }
-    }
 }

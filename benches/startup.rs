@@ -3,17 +3,17 @@
 
 mod support;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use chatmux::domain::Timestamp;
 use chatmux::store::Store;
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rusqlite::{Connection, OpenFlags, params};
 
 use support::figures::{Table, max, median, min, ms, say, verdict};
+use support::prompt::Prompt;
 use support::sandbox::{self, Sandbox};
 
 /// Sessions of the large database.
@@ -104,37 +104,13 @@ fn measure(name: &str, sandbox: &Sandbox, table: &mut Table) -> io::Result<()> {
 
 /// Starts it in a terminal; the time until the first prompt is there, and the most memory that it had until then, in MiB.
 fn to_prompt(sandbox: &Sandbox) -> io::Result<(Duration, f64)> {
-    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-    let pty = native_pty_system().openpty(size).map_err(io::Error::other)?;
-    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_chatmux"));
-    command.env_clear();
-    sandbox.environment().into_iter().for_each(|(name, value)| command.env(name, value));
-    command.cwd(sandbox.path());
-    let mut reader = pty.master.try_clone_reader().map_err(io::Error::other)?;
-    let mut keys = pty.master.take_writer().map_err(io::Error::other)?;
-    let began = Instant::now();
-    let mut child = pty.slave.spawn_command(command).map_err(io::Error::other)?;
-    drop(pty.slave);
-    let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
-    while !seen.windows(2).any(|two| two == b"> ") {
-        match reader.read(&mut buffer)? {
-            0 => return Err(io::Error::other(format!("no prompt came: {}", String::from_utf8_lossy(&seen)))),
-            read => seen.extend_from_slice(&buffer[..read]),
-        }
-    }
-    let wall = began.elapsed();
-    let pid = child.process_id().ok_or_else(|| io::Error::other("the program has no number"))?;
-    // The prompt, and its guardian.
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    let mut rss = 0.0;
-    for pid in children.split_whitespace().filter_map(|child| child.parse().ok()).chain([pid]) {
+    let prompt = Prompt::start(sandbox)?;
+    let (wall, mut rss) = (prompt.wall, 0.0);
+    for pid in sandbox::family(prompt.pid)? {
         rss += sandbox::proc_figure(pid, "status", "VmHWM")? as f64 / 1024.0;
     }
-    keys.write_all(b"/quit\r")?;
-    // On Linux a terminal whose program has ended is an error to read from.
-    while reader.read(&mut buffer).is_ok_and(|read| read > 0) {}
-    let status = child.wait()?;
-    if status.success() { Ok((wall, rss)) } else { Err(io::Error::other(format!("it ended with {status:?}"))) }
+    prompt.quit()?;
+    Ok((wall, rss))
 }
 
 /// The baseline: the file opened, its journal looked at, its sessions read.

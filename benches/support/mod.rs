@@ -7,6 +7,7 @@
 
 pub(crate) mod figures;
 pub(crate) mod history;
+pub(crate) mod prompt;
 pub(crate) mod raw;
 pub(crate) mod sandbox;
 pub(crate) mod server;

@@ -117,6 +117,12 @@ pub(crate) fn proc_figure(pid: u32, file: &str, name: &str) -> io::Result<u64> {
     number.ok_or_else(|| io::Error::other(format!("/proc/{pid}/{file} has no {name}")))
 }
 
+/// A living process and its children: a prompt has a guardian.
+pub(crate) fn family(pid: u32) -> io::Result<Vec<u32>> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    Ok(children.split_whitespace().filter_map(|child| child.parse().ok()).chain([pid]).collect())
+}
+
 /// CPU time of a living process: of all its threads, those that ended included.
 pub(crate) fn proc_cpu(pid: u32) -> io::Result<Duration> {
     /// Ticks a second in `/proc`, the same on every Linux that people run.
