@@ -166,7 +166,7 @@ pub(super) fn visit(path: &Path) -> Result<Opened, StoreError> {
 /// What SQLite sets aside within an operation goes to memory, not to temporary files: what a savepoint would need to undo it, and
 /// what RETURNING gives, which is an answer's text once more (`max_answer_bytes`). Behind an upgrade, whose new indexes are sorted on the
 /// disk; before there is anything temporary, for this drops it.
-pub(super) fn keep_temporaries_in_memory(conn: &Connection) -> Result<(), StoreError> {
+fn keep_temporaries_in_memory(conn: &Connection) -> Result<(), StoreError> {
     Ok(conn.pragma_update(None, "temp_store", "memory")?)
 }
 
@@ -280,7 +280,7 @@ pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 /// Opens the writer's connection and makes the schema in an empty file; the schema that was found, 0 for none. Tried again while
 /// another process does the same: switching to WAL answers "busy" at once, without waiting.
-pub(super) fn connect(path: &Path) -> Result<(Connection, i64), StoreError> {
+fn connect(path: &Path) -> Result<(Connection, i64), StoreError> {
     let began = Instant::now();
     loop {
         match try_connect(path).map_err(|e| e.at(path)) {

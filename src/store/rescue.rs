@@ -68,7 +68,7 @@ pub(super) struct Rescue {
     loss: Loss,
     attempts: u32,
     /// What every write is answered with from now on.
-    pub(super) error: StoreError,
+    error: StoreError,
     /// Commits that are in what is open, to be acknowledged when that is saved.
     unacknowledged: Vec<Box<dyn Job>>,
 }
