@@ -244,6 +244,7 @@ impl Coordinator {
         }
         self.quit_begun = true;
         self.tell(how);
+        self.store.hurry();
         let sessions: Vec<_> = self.sessions.keys().copied().collect();
         sessions.into_iter().for_each(|session| self.save_seen(session));
     }

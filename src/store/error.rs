@@ -225,11 +225,28 @@ impl fmt::Display for LostFiles {
         let Self { loss, saved, path, without_folder } = self;
         let saved = match saved {
             Ok(saved) => saved,
-            Err(why) => return write!(f, "{loss} while chatmux used it, and what was open could not be saved ({why})"),
+            Err(why) => {
+                write!(f, "{loss} while chatmux used it, and what was open could not be saved ({why})")?;
+                return match loss {
+                    Loss::Journal => {
+                        write!(f, "; what was written before may be in the database itself: chatmux db check says")
+                    }
+                    Loss::Removed | Loss::Replaced => Ok(()),
+                };
+            }
         };
         let [copy, db] = [saved.as_path(), path].map(quoted);
         write!(f, "{loss} while chatmux used it; all that was acknowledged is saved in {} ", saved.display())?;
-        write!(f, "(chatmux --db opens it). To put it back, end every chatmux that uses the old one, then: ")?;
+        if *loss == Loss::Journal {
+            write!(
+                f,
+                "(chatmux --db opens it). If another chatmux went on with the database, that is newer: look there first. "
+            )?;
+            write!(f, "To put the copy in its place, ")?;
+        } else {
+            write!(f, "(chatmux --db opens it). To put it back, ")?;
+        }
+        write!(f, "end every chatmux that uses the old one, then: ")?;
         match loss {
             Loss::Removed if *without_folder => {
                 let folder = path.parent().map(quoted).unwrap_or_default();

@@ -2,13 +2,13 @@
 //! and what is written into it then is gone with the process: so the writer looks before each transaction, and before it
 //! acknowledges one. A look costs about a microsecond a file.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::Loss;
-use super::open::sibling;
+use super::open::{Presence, sibling};
 
 /// Which file it is, whatever it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,11 @@ pub(super) struct Inode {
 impl Inode {
     /// Of what stands at `path`.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
-        fs::metadata(path).map(|meta| Self { device: meta.dev(), number: meta.ino() })
+        fs::metadata(path).map(|meta| Self::of(&meta))
+    }
+
+    pub(super) fn of(meta: &Metadata) -> Self {
+        Self { device: meta.dev(), number: meta.ino() }
     }
 }
 
@@ -49,8 +53,8 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Those at `path`, which have just been opened. `locked`: the lock is held, too.
-    pub(super) fn of(path: &Path, locked: bool) -> io::Result<Self> {
+    /// Those at `path`, which have just been opened, and the lock that is held.
+    pub(super) fn of(path: &Path, presence: Option<&Presence>) -> io::Result<Self> {
         // SQLite keeps its files beside the one that a link points to.
         let db = fs::canonicalize(path)?;
         let inode = Inode::at(&db)?;
@@ -60,7 +64,7 @@ impl Files {
             (path, inode)
         });
         let lock = sibling(path, ".lock");
-        let held = if locked { Inode::at(&lock).ok() } else { None };
+        let held = presence.and_then(Presence::inode);
         let folder = db.parent().and_then(|folder| Inode::at(folder).ok());
         Ok(Self { db, inode, folder, beside, lock: (lock, held) })
     }
@@ -75,9 +79,9 @@ impl Files {
         self.folder.is_some() && self.folder == self.db.parent().and_then(|folder| Inode::at(folder).ok())
     }
 
-    /// Takes what stands at the lock's path for the one that is held.
-    pub(super) fn note_lock(&mut self) {
-        self.lock.1 = Inode::at(&self.lock.0).ok();
+    /// Notes which file the lock that is held is: by now another one may stand at its path.
+    pub(super) fn note_lock(&mut self, presence: &Presence) {
+        self.lock.1 = presence.inode();
     }
 
     /// Looks. What cannot be looked at (a network's file system at a bad moment) counts as ours: SQLite will say what is wrong.

@@ -29,6 +29,8 @@ pub(super) enum Mail {
     Close(SyncSender<()>),
     /// Where to save what is open if the database's folder is gone; for the writer.
     Refuge(PathBuf),
+    /// The next attempt to save what is open is the last; for the writer.
+    Hurry,
 }
 
 struct Task<F, T, R> {
@@ -127,6 +129,11 @@ impl Lane {
     pub(super) fn refuge(&self, folder: PathBuf) {
         // A lane that has ended saves nothing.
         let _ = self.0.send(Mail::Refuge(folder));
+    }
+
+    /// Tells the writer that the program is about to end.
+    pub(super) fn hurry(&self) {
+        let _ = self.0.send(Mail::Hurry);
     }
 
     /// Ends the lane after all that was submitted before, and blocks until its connection is closed.

@@ -242,7 +242,7 @@ impl Store {
     fn start(found: open::Opened, look: Duration) -> Result<Self, StoreError> {
         let open::Opened { conn, path, presence, process, upgraded, .. } = found;
         let failed = |e: std::io::Error| StoreError::io(&path, &e);
-        let files = files::Files::of(&path, presence.is_some()).map_err(failed)?;
+        let files = files::Files::of(&path, presence.as_ref()).map_err(failed)?;
         let reader = reader::Reader { conn: open::reader(&path)?, path: path.clone() };
         let reader = Lane::start("chatmux-reader", QUEUE_JOBS, move |mail| reader.run(&mail)).map_err(failed)?;
         let counters = Arc::new(writer::Counters::default());
@@ -255,6 +255,7 @@ impl Store {
             files,
             rescue: None,
             refuge: None,
+            hurry: false,
             last_error: None,
             losses,
             counters: Arc::clone(&counters),
@@ -327,6 +328,11 @@ impl Store {
     /// Where to save what is open if the database's files and their folder are removed.
     pub fn save_into(&self, folder: PathBuf) {
         self.writer.refuge(folder);
+    }
+
+    /// Says that the program is about to end: a copy of what is open that cannot be written is tried once more, and given up then.
+    pub fn hurry(&self) {
+        self.writer.hurry();
     }
 
     /// Waits for news of files that are gone, and gives what every write is answered with from then on: first that what is open could

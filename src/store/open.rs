@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
+use super::files::Inode;
 use super::process::Identity;
 use super::upgrade::{self, Upgrade};
 use super::{BUSY_TIMEOUT, StoreError, Trouble, foreign, leases};
@@ -97,6 +98,11 @@ impl Presence {
     pub(super) fn take_alone(db: &Path) -> Result<Option<Self>, StoreError> {
         let file = Self::file(db)?;
         Ok(try_lock(db, file.try_lock())?.then_some(Self(file)))
+    }
+
+    /// Which file it is.
+    pub(super) fn inode(&self) -> Option<Inode> {
+        self.0.metadata().ok().map(|meta| Inode::of(&meta))
     }
 
     /// Writes a byte into the lock's file, which wakes those who watch it ([`notify`](super::notify)). What stands there means nothing.

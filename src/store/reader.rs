@@ -29,7 +29,7 @@ impl Reader {
                     job.finish(error.as_ref());
                 }
                 Mail::Close(done) => closing = Some(done),
-                Mail::Refuge(_) => {}
+                Mail::Refuge(_) | Mail::Hurry => {}
             }
         }
         drop(self.conn);

@@ -13,15 +13,19 @@
 //! files before each transaction and again before it acknowledges one, so nobody begins one after the files are gone.
 //!
 //! A commit behind which the files are found gone is in the copy, and is acknowledged once the copy is on the disk. Where the copy
-//! fails (a full disk), that is tried again at each look, [`ATTEMPTS`] times in all; then those commits are refused.
+//! fails (a full disk), that is tried again at each look, [`ATTEMPTS`] times in all, and once more when the program is told to end;
+//! then those commits are refused.
 //!
 //! At the end nothing is copied from the journal into the database: another process may use a journal of its own by then.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Loss, LostFiles};
 use super::files::Place;
@@ -31,36 +35,54 @@ use super::open::{Presence, create_folders, sibling};
 use super::snapshot::{self, CopyError, PutError};
 use super::writer::Writer;
 use super::{StoreError, Trouble};
+use crate::domain::text::one_line;
 
 /// How often a copy is tried, at one look each: five minutes while the program goes on ([`LOOK`](super::writer::LOOK)).
 const ATTEMPTS: u32 = 150;
 
+/// Characters of a fault that is found in a copy.
+const FAULT_CHARS: usize = 200;
+
 /// What is between the database's name and the time in the name of a saved copy.
 const RESCUED: &str = ".rescued-";
+/// Bytes of the database's path in the name of a copy in the refuge: with the rest it stays within the 255 of file systems.
+const REFUGE_NAME_BYTES: usize = 160;
 /// The end of its name while it is written.
 const PART: &str = ".part";
 
 /// The copies of the database `db` that were saved when its files were gone, and that nobody has moved or removed since; the newest
 /// last.
 pub fn rescued(db: &Path, refuge: Option<&Path>) -> Vec<PathBuf> {
-    let Some(name) = db.file_name() else { return Vec::new() };
-    let begin = [name.as_encoded_bytes(), RESCUED.as_bytes()].concat();
-    let folders = [db.parent(), refuge].into_iter().flatten();
-    let mut found: Vec<PathBuf> = folders
-        .filter_map(|folder| fs::read_dir(folder).ok())
-        .flat_map(|entries| entries.flatten())
-        .filter(|entry| {
-            let name = entry.file_name();
-            // What SQLite and chatmux keep beside such a copy is none, nor is one that is not whole.
-            let is_beside =
-                ["-wal", "-shm", ".lock", PART].iter().any(|end| name.as_encoded_bytes().ends_with(end.as_bytes()));
-            name.as_encoded_bytes().starts_with(&begin) && !is_beside
-        })
-        .map(|entry| entry.path())
-        .collect();
-    found.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
-    found.dedup();
+    let places = [Some(db.to_owned()), refuge.map(|refuge| in_refuge(refuge, db))];
+    let mut found: Vec<PathBuf> = places.into_iter().flatten().flat_map(|place| copies_of(&place)).collect();
+    // Their names end with the time.
+    found.sort_by_key(|path| {
+        path.as_os_str().as_encoded_bytes().rsplit(|&byte| byte == b'.').next().map(<[u8]>::to_vec)
+    });
     found
+}
+
+/// The copies whose names are `place` and the time.
+fn copies_of(place: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else { return Vec::new() };
+    let begin = [name.as_encoded_bytes(), RESCUED.as_bytes()].concat();
+    let is_copy = |name: &OsStr| {
+        // What SQLite and chatmux keep beside such a copy is none, nor is one that is not whole.
+        let is_beside =
+            ["-wal", "-shm", ".lock", PART].iter().any(|end| name.as_encoded_bytes().ends_with(end.as_bytes()));
+        name.as_encoded_bytes().starts_with(&begin) && !is_beside
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| is_copy(&entry.file_name())).map(|entry| entry.path()).collect()
+}
+
+/// What a copy of `db` is called in the refuge, before the time: its whole path with `%` for `/`, so that databases of one name in
+/// different folders are told apart; of a long path its end.
+fn in_refuge(refuge: &Path, db: &Path) -> PathBuf {
+    let mut name = db.as_os_str().as_encoded_bytes().to_vec();
+    name.iter_mut().filter(|byte| **byte == b'/').for_each(|byte| *byte = b'%');
+    let end = name.split_off(name.len().saturating_sub(REFUGE_NAME_BYTES));
+    refuge.join(OsStr::from_bytes(&end))
 }
 
 /// A database whose files are gone.
@@ -139,14 +161,14 @@ impl Writer {
         let Some((loss, attempts)) = self.rescue.as_ref().map(|rescue| (rescue.loss, rescue.attempts + 1)) else {
             return StoreError::Closed;
         };
-        let saved = self.save().inspect_err(|why| tracing::error!(why, "what is open could not be saved"));
+        let saved = self.save(loss).inspect_err(|why| tracing::error!(why, "what is open could not be saved"));
         let is_elsewhere = || matches!(self.files.look(), Place::Gone(Loss::Removed | Loss::Replaced));
         if saved.is_ok() && loss != Loss::Journal && is_elsewhere() {
             // Else the next database at this path would take it for its own journal.
             self.files.discard_journal();
         }
         let trouble = match saved {
-            Err(why) if attempts < ATTEMPTS => Trouble::Unsaved(loss, why),
+            Err(why) if attempts < ATTEMPTS && !self.hurry => Trouble::Unsaved(loss, why),
             saved => {
                 let path = self.files.db().to_owned();
                 let without_folder = !path.parent().is_some_and(Path::is_dir);
@@ -177,11 +199,11 @@ impl Writer {
 
     /// Writes all that is open into a new file beside the database; into the refuge where its folder is gone, or another one. It is there
     /// whole or not at all.
-    fn save(&self) -> Result<PathBuf, String> {
+    fn save(&self, loss: Loss) -> Result<PathBuf, String> {
         let mut beside = self.files.db().to_owned();
         if let (false, Some(refuge)) = (self.files.have_folder(), &self.refuge) {
             create_folders(refuge).map_err(|error| StoreError::io(refuge, &error).to_string())?;
-            beside = refuge.join(beside.file_name().unwrap_or_default());
+            beside = in_refuge(refuge, &self.path);
         }
         let suffix = format!("{RESCUED}{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
         let place = sibling(&beside, &suffix);
@@ -193,14 +215,19 @@ impl Writer {
             CopyError::Source(error) => error.to_string(),
             CopyError::Target(why) => why,
         })?;
-        match snapshot::put(&temporary, &place) {
+        // Where others write the same file through another shared memory, what is read here may not fit together.
+        let checked = if loss == Loss::Journal { check_copy(&temporary) } else { Ok(()) };
+        let put = checked.and_then(|()| {
+            snapshot::put(&temporary, &place).map_err(|error| match error {
+                PutError::Taken => format!("{} exists already", place.display()),
+                PutError::Failed(why) => why,
+            })
+        });
+        match put {
             Ok(()) => Ok(place),
-            Err(error) => {
+            Err(why) => {
                 let _ = fs::remove_file(&temporary);
-                Err(match error {
-                    PutError::Taken => format!("{} exists already", place.display()),
-                    PutError::Failed(why) => why,
-                })
+                Err(why)
             }
         }
     }
@@ -212,9 +239,22 @@ impl Writer {
         let joined = Presence::join(&self.path);
         self.leave_transaction();
         if let Some(presence) = joined? {
+            self.files.note_lock(&presence);
             self.presence = Some(presence);
-            self.files.note_lock();
         }
         Ok(())
+    }
+}
+
+/// Whether a copy is a whole database; why not.
+pub(super) fn check_copy(copy: &Path) -> Result<(), String> {
+    let check = || -> rusqlite::Result<String> {
+        let conn = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        conn.pragma_query_value(None, "quick_check", |row| row.get(0))
+    };
+    match check() {
+        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(fault) => Err(format!("the copy is damaged: {}", one_line(&fault, FAULT_CHARS))),
+        Err(error) => Err(format!("the copy cannot be read: {error}")),
     }
 }

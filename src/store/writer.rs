@@ -43,6 +43,8 @@ pub(super) struct Writer {
     pub(super) rescue: Option<Rescue>,
     /// Where what is open is saved if the folder is gone too.
     pub(super) refuge: Option<PathBuf>,
+    /// The program is about to end: it waits for no second attempt to save what is open.
+    pub(super) hurry: bool,
     /// Of the last transaction.
     pub(super) last_error: Option<StoreError>,
     /// That the files are gone, for who listens.
@@ -84,6 +86,10 @@ impl Writer {
                         break;
                     }
                     Mail::Refuge(folder) => self.refuge = Some(folder),
+                    Mail::Hurry => {
+                        self.hurry = true;
+                        self.try_again_to_save();
+                    }
                 }
                 next = if batch.len() < BATCH_OPERATIONS { mail.try_recv().ok() } else { None };
             }

@@ -3,7 +3,10 @@
 
 use std::fs;
 
+use super::files::{Files, Place};
+use super::open::Presence;
 use super::*;
+use crate::store::rescue::check_copy;
 
 /// Enqueues, and does this before the commit.
 struct Meanwhile<F>(Enqueue, F);
@@ -114,8 +117,8 @@ fn beside_path(path: &Path, suffix: &str) -> PathBuf {
     file.into()
 }
 
-#[test]
-fn a_folder_that_is_removed_leaves_the_refuge() {
+#[tokio::test]
+async fn a_folder_that_is_removed_leaves_the_refuge() {
     let fresh = Fresh::new();
     let session = fresh.session().id;
     let refuge = tempfile::tempdir().unwrap();
@@ -123,7 +126,9 @@ fn a_folder_that_is_removed_leaves_the_refuge() {
     fresh.store.save_into(folder.clone());
     fresh.enqueue(session, "kept");
     fs::remove_dir_all(fresh.folder.path()).unwrap();
-    let said = lost(&fresh.fails(enqueue(session, "refused")));
+    fresh.store.write(enqueue(session, "refused")).await.unwrap_err();
+    // An attempt may have fallen between the removal of the files and that of their folder.
+    let said = lost(&fresh.store.lost().await);
     assert!(said.without_folder && said.to_string().contains("mkdir -p"), "{said}");
     let saved = said.saved.unwrap();
     assert_eq!(rescued(&fresh.path(), Some(&folder)), std::slice::from_ref(&saved));
@@ -163,6 +168,71 @@ async fn a_copy_that_fails_is_tried_again() {
     assert_eq!(committed.await.unwrap().text, "kept");
     let saved = lost(&fresh.store.lost().await).saved.unwrap();
     assert_eq!(waits_in(&saved), ["kept"]);
+}
+
+/// Who ends the program does not wait for minutes until a disk has space again.
+#[tokio::test]
+async fn at_the_end_a_copy_that_fails_is_tried_once_more() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    let refuge = tempfile::tempdir().unwrap();
+    let blocked = refuge.path().join("state");
+    fs::write(&blocked, "").unwrap();
+    fresh.store.save_into(blocked);
+    let mut news = fresh.store.clone();
+    fs::remove_dir_all(fresh.folder.path()).unwrap();
+    fresh.fails(enqueue(session, "refused"));
+    assert!(!news.loss().await.unwrap().is_lost(), "it is tried again");
+    fresh.store.hurry();
+    let said = lost(&fresh.store.lost().await);
+    assert!(said.saved.is_err(), "{said}");
+}
+
+/// The refuge keeps copies of every database whose folder went.
+#[tokio::test]
+async fn a_copy_in_the_refuge_belongs_to_one_database() {
+    let refuge = tempfile::tempdir().unwrap();
+    for fresh in [Fresh::new(), Fresh::new()] {
+        fresh.store.save_into(refuge.path().to_owned());
+        fs::remove_dir_all(fresh.folder.path()).unwrap();
+        let saved = lost(&fresh.store.lost().await).saved.unwrap();
+        assert_eq!(rescued(&fresh.path(), Some(refuge.path())), [saved]);
+    }
+    let long = PathBuf::from(format!("/{}", "a/".repeat(300))).join("chatmux.db");
+    assert!(rescued(&long, Some(refuge.path())).is_empty());
+}
+
+/// Another file stood at the lock's path when it was looked at: the one that is held counts.
+#[test]
+fn the_lock_is_known_by_the_file_that_is_open() {
+    let fresh = Fresh::new();
+    let (presence, alone) = Presence::take(&beside(&fresh, "-other")).unwrap();
+    assert!(alone && Files::of(&fresh.path(), None).is_ok());
+    let held = Files::of(&fresh.path(), Some(&presence)).unwrap();
+    assert_eq!(held.look(), Place::LockGone);
+}
+
+/// Another process writes the file through a shared memory of its own, and what is open reads pages that do not fit together.
+#[test]
+fn a_damaged_copy_is_not_kept() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    for n in 0..200 {
+        fresh.enqueue(session, &format!("{n} {}", "text ".repeat(200)));
+    }
+    let path = fresh.path();
+    // All pages into the file, and out of the journal.
+    let conn = Connection::open(&path).unwrap();
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let root: i64 = conn.query_row("SELECT max(rootpage) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    drop(conn);
+    assert!(check_copy(&path).is_ok());
+    let mut bytes = fs::read(&path).unwrap();
+    let start = usize::try_from(root - 1).unwrap() * 4096;
+    bytes[start..start + 64].fill(0xFF);
+    let damaged = beside(&fresh, "-damaged");
+    fs::write(&damaged, bytes).unwrap();
+    assert!(check_copy(&damaged).unwrap_err().starts_with("the copy "));
 }
 
 /// Whichever of them looks first: each copy holds what any of them acknowledged.
