@@ -27,7 +27,7 @@ pub(super) struct Journal {
     places: BTreeMap<u32, u64>,
     /// Pages of the database behind the last commit; 0 when there is none.
     pub(super) pages: u32,
-    /// Frames of this journal stand behind one whose checksum is wrong.
+    /// Frames of this journal stand behind one whose checksum is wrong, or whose page has no number.
     pub(super) is_damaged: bool,
 }
 
@@ -101,7 +101,8 @@ impl Journal {
                 break;
             }
             sum = sum.over(&frame[..8], is_big_endian).over(&frame[FRAME_HEADER_BYTES as usize..], is_big_endian);
-            if sum != Checksum(number(&frame, 16), number(&frame, 20)) {
+            // No page has the number 0. Without this a hole of any length would be frames where salts and sums are 0.
+            if number(&frame, 0) == 0 || sum != Checksum(number(&frame, 16), number(&frame, 20)) {
                 journal.is_damaged = true;
                 break;
             }
