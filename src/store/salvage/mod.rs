@@ -16,11 +16,14 @@
 //! **Deleted rows** stay in free pages until those are used again. They are not brought back where the database still says
 //! which pages are free, or which a table has. Where it does not (the first page is gone), they may come back, and the report says so.
 //!
-//! **Bounds.** The file is read four times at most, and each of its pages for at most eight chains. In memory are one page, one row
-//! (128 MiB at most, and no more than its pages hold), twelve bytes for each page of the file, and 16 for each page of the journal. FILE is
-//! only read. NEW is written beside its place, flushed, and named when it is whole.
+//! **Bounds.** The file is read four times at most, and each of its pages for at most eight chains; holes of a sparse file are skipped.
+//! Pages behind the first 16 million (64 GiB) are not read; those that hold something count as lost. In memory are one page with its rows,
+//! which hold no more than the page, one long row (128 MiB at most, and no more than its pages hold), eleven bytes for each page of the
+//! file (176 MiB at most), and 16 for each page of the journal. FILE is only read. NEW is written beside its place, flushed, and named when
+//! it is whole.
 
 mod finish;
+mod holes;
 mod pages;
 mod rebuild;
 mod records;
@@ -79,7 +82,7 @@ pub struct MadeUp {
 /// What is lost, as far as it can be known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// Pages of rows that cannot be read, and pages that the file does not have any more.
+    /// Pages of rows that cannot be read, pages that the file does not have any more, and those behind the first 16 million.
     pub pages: u64,
     /// Rows that cannot be read.
     pub rows: u64,
@@ -229,7 +232,7 @@ fn rows(conn: &Connection, pages: &Pages, shapes: &[Shape]) -> Result<Salvaged, 
     let mut rebuild = Rebuild::of(conn, shapes)?;
     let mut reading = Reading { pages, shapes, trees: &trees, chains: Chains::of(pages), page: Vec::new() };
     for rank in [Rank::Live, Rank::Unknown, Rank::LeftOver] {
-        for page in 1..=pages.count {
+        for page in pages.there() {
             if reading.rank(page) == Some(rank) {
                 reading.take(page, rank, &mut rebuild)?;
             }

@@ -146,7 +146,8 @@ impl Owner {
 #[derive(Debug)]
 pub(super) struct Chains {
     counts: Vec<u8>,
-    owners: Vec<Owner>,
+    /// Of owners only the numbers: zeros that are never written take no memory.
+    owners: Vec<u64>,
     /// Rows whose pages another row of the same pass names too: one of them is an older copy, and nobody knows which.
     pub(super) contested: BTreeSet<Owner>,
 }
@@ -154,7 +155,7 @@ pub(super) struct Chains {
 impl Chains {
     pub(super) fn of(pages: &Pages) -> Self {
         let all = pages.count as usize + 1;
-        Self { counts: vec![0; all], owners: vec![Owner(0); all], contested: BTreeSet::new() }
+        Self { counts: vec![0; all], owners: vec![0; all], contested: BTreeSet::new() }
     }
 
     /// Whether no other row has the page; `None` when it was read too often.
@@ -162,13 +163,14 @@ impl Chains {
         let page = page as usize;
         let count = self.counts.get_mut(page).filter(|count| **count < MAX_CHAINS)?;
         *count += 1;
-        let first = self.owners.get_mut(page)?;
-        if *first == Owner(0) || first.row() == owner.row() {
-            *first = owner;
+        let place = self.owners.get_mut(page)?;
+        let first = Owner(*place);
+        if first == Owner(0) || first.row() == owner.row() {
+            *place = owner.0;
             return Some(true);
         }
         if first.pass() == owner.pass() {
-            self.contested.insert(*first);
+            self.contested.insert(first);
         }
         Some(false)
     }
