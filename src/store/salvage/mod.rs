@@ -42,7 +42,7 @@ use super::snapshot::{CopyError, make, refused, target};
 use super::target::{BackupError, Target};
 use super::{StoreError, Trouble, upgrade};
 use crate::domain::Timestamp;
-use pages::{LEAF, Pages, cells, short};
+use pages::{LEAF, Pages, short};
 use rebuild::{Rank, Rebuild};
 use records::{Cell, Chains, Owner};
 use shapes::Shape;
@@ -296,10 +296,7 @@ impl Reading<'_> {
             rebuild.tally.lost_pages += u64::from(rank == Rank::Live);
             return Ok(());
         }
-        let found: Vec<_> = cells(bytes, self.pages.usable, at)
-            .into_iter()
-            .filter_map(|place| Cell::read(bytes, place, self.pages))
-            .collect();
+        let found = records::rows(bytes, at, self.pages);
         let Some(table) = self.table(page, &found) else {
             // A part of a long row may look like a page of rows, with a thousand wrong ones.
             if rank == Rank::Live {
@@ -314,14 +311,10 @@ impl Reading<'_> {
         }
         let (shape, trees) = (&self.shapes[table], self.trees);
         let mut read = 0;
-        for (nth, cell) in found.iter().enumerate() {
-            let is_in_place = is_in_order(
-                nth.checked_sub(1).map(|nth| found[nth].id),
-                cell.id,
-                found.get(nth + 1).map(|next| next.id),
-            );
-            let told = cell.in_page().filter(|values| is_in_place && shape.accepts(values));
-            let Some(_) = told else { continue };
+        for cell in &found {
+            if !cell.in_page().is_some_and(|values| shape.accepts(&values)) {
+                continue;
+            }
             let owner = Owner::new(rank as u8, u8::try_from(table).unwrap_or(u8::MAX), cell.id);
             let whole = cell.whole(self.pages, &mut self.chains, owner, |page| trees.may_hold_a_part(page));
             let Some(values) = whole.filter(|values| shape.accepts(values)) else { continue };
@@ -343,13 +336,5 @@ impl Reading<'_> {
         let fits = |shape: &Shape| rows.iter().filter(|values| shape.accepts(values)).count();
         let best = self.shapes.iter().enumerate().map(|(nth, shape)| (fits(shape), shape.words(), nth)).max();
         best.filter(|(fits, ..)| *fits > 0).map(|(_, _, nth)| nth)
-    }
-}
-
-/// Whether an id can stand between those beside it: they grow within a page. One that breaks an order that is there without it is wrong.
-fn is_in_order(before: Option<i64>, id: i64, behind: Option<i64>) -> bool {
-    match (before, behind) {
-        (Some(before), Some(behind)) if before < behind => before < id && id < behind,
-        _ => true,
     }
 }

@@ -2,12 +2,13 @@
 //! to, and the list of free pages. Nothing is lost where it does not say; but what is known to be no part of a table is an older copy
 //! or was deleted, and is not brought back.
 //!
-//! Each page is read twice at most: where it is named, and where it is followed. Memory: two bytes for each page, and the numbers of the pages that are still to be looked at.
+//! Each page is read twice at most, where it is named and where it is followed, and the schema's rows once more. Memory: two bytes for
+//! each page, and the numbers of the pages that are still to be looked at.
 
 use std::collections::BTreeMap;
 
-use super::pages::{HEADER_BYTES, INTERIOR, LEAF, Pages, cells, number, short};
-use super::records::{Cell, Value, varint};
+use super::pages::{HEADER_BYTES, INTERIOR, LEAF, Pages, number, short};
+use super::records::{Value, rows, varint};
 use super::shapes::Shape;
 
 /// What is known of a page.
@@ -203,8 +204,8 @@ fn roots(leaves: &[u32], pages: &Pages) -> BTreeMap<String, u32> {
         if !pages.read(*leaf, &mut page) {
             continue;
         }
-        for place in cells(&page, pages.usable, header_at(*leaf)) {
-            let values = Cell::read(&page, place, pages).and_then(|cell| cell.in_page()).unwrap_or_default();
+        for cell in rows(&page, header_at(*leaf), pages) {
+            let values = cell.in_page().unwrap_or_default();
             if let [Value::Text { text: kind, .. }, Value::Text { text: name, .. }, _, Value::Integer(root), ..] =
                 &*values
                 && kind == "table"
