@@ -25,6 +25,8 @@ enum Wreck {
     Garble(u32, usize),
     /// A page of rows stands twice, as an older copy does.
     Copy(u16),
+    /// A page of rows names the row of another pointer again, so often.
+    Point(u16, u8, u8, u8),
     /// Nothing comes behind it.
     End(u32),
 }
@@ -35,6 +37,7 @@ fn wreck() -> impl Strategy<Value = Wreck> {
         1 => Just(Wreck::Zero(0)),
         5 => (any::<u32>(), 1usize..64).prop_map(|(at, count)| Wreck::Garble(at, count)),
         1 => any::<u16>().prop_map(Wreck::Copy),
+        2 => any::<(u16, u8, u8, u8)>().prop_map(|(page, from, to, times)| Wreck::Point(page, from, to, times)),
         1 => any::<u32>().prop_map(Wreck::End),
     ]
 }
@@ -49,10 +52,22 @@ impl Wreck {
                 let at = *at as usize % bytes.len().max(1);
                 bytes.iter_mut().skip(at).take(*count).for_each(|byte| *byte = 0xff);
             }
-            Self::Copy(nth) => {
+            // The end of a long text is no page of rows: where that of another stood, nothing would tell them apart.
+            Self::Copy(nth) if bytes.get(place(*nth)) == Some(&0x0d) => {
                 bytes.truncate(pages * PAGE);
                 let copy: Vec<_> = bytes.iter().skip(place(*nth)).take(PAGE).copied().collect();
                 bytes.extend(copy);
+            }
+            Self::Copy(_) => {}
+            Self::Point(nth, from, to, times) => {
+                let Some(page) = bytes.get_mut(place(*nth)..place(*nth) + PAGE) else { return };
+                let rows = usize::from(page[4]);
+                if page[0] != 0x0d || rows == 0 {
+                    return;
+                }
+                let pointer = |row: u8| 8 + 2 * (usize::from(row) % rows);
+                let from = pointer(*from);
+                (0..=*times % 8).for_each(|row| page.copy_within(from..from + 2, pointer(to.wrapping_add(row))));
             }
             Self::End(at) => bytes.truncate(*at as usize % (bytes.len() + 1)),
         }

@@ -16,11 +16,14 @@
 //! **Deleted rows** stay in free pages until those are used again. They are not brought back where the database still says
 //! which pages are free, or which a table has. Where it does not (the first page is gone), they may come back, and the report says so.
 //!
-//! **Bounds.** The file is read four times at most, and each of its pages for at most eight chains. In memory are one page, one row
-//! (128 MiB at most, and no more than its pages hold), twelve bytes for each page of the file, and 16 for each page of the journal. FILE is
-//! only read. NEW is written beside its place, flushed, and named when it is whole.
+//! **Bounds.** The file is read four times at most, and each of its pages for at most eight chains; holes of a sparse file are skipped.
+//! Pages behind the first 16 million (64 GiB) are not read; those that hold something count as lost. In memory are one page with its rows,
+//! which hold no more than the page, one long row (128 MiB at most, and no more than its pages hold), eleven bytes for each page of the
+//! file (176 MiB at most), and 16 for each page of the journal. FILE is only read. NEW is written beside its place, flushed, and named when
+//! it is whole.
 
 mod finish;
+mod holes;
 mod pages;
 mod rebuild;
 mod records;
@@ -39,7 +42,7 @@ use super::snapshot::{CopyError, make, refused, target};
 use super::target::{BackupError, Target};
 use super::{StoreError, Trouble, upgrade};
 use crate::domain::Timestamp;
-use pages::{LEAF, Pages, cells, short};
+use pages::{LEAF, Pages, short};
 use rebuild::{Rank, Rebuild};
 use records::{Cell, Chains, Owner};
 use shapes::Shape;
@@ -79,7 +82,7 @@ pub struct MadeUp {
 /// What is lost, as far as it can be known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// Pages of rows that cannot be read, and pages that the file does not have any more.
+    /// Pages of rows that cannot be read, pages that the file does not have any more, and those behind the first 16 million.
     pub pages: u64,
     /// Rows that cannot be read.
     pub rows: u64,
@@ -229,7 +232,7 @@ fn rows(conn: &Connection, pages: &Pages, shapes: &[Shape]) -> Result<Salvaged, 
     let mut rebuild = Rebuild::of(conn, shapes)?;
     let mut reading = Reading { pages, shapes, trees: &trees, chains: Chains::of(pages), page: Vec::new() };
     for rank in [Rank::Live, Rank::Unknown, Rank::LeftOver] {
-        for page in 1..=pages.count {
+        for page in pages.there() {
             if reading.rank(page) == Some(rank) {
                 reading.take(page, rank, &mut rebuild)?;
             }
@@ -293,10 +296,7 @@ impl Reading<'_> {
             rebuild.tally.lost_pages += u64::from(rank == Rank::Live);
             return Ok(());
         }
-        let found: Vec<_> = cells(bytes, self.pages.usable, at)
-            .into_iter()
-            .filter_map(|place| Cell::read(bytes, place, self.pages))
-            .collect();
+        let found = records::rows(bytes, at, self.pages);
         let Some(table) = self.table(page, &found) else {
             // A part of a long row may look like a page of rows, with a thousand wrong ones.
             if rank == Rank::Live {
@@ -311,14 +311,10 @@ impl Reading<'_> {
         }
         let (shape, trees) = (&self.shapes[table], self.trees);
         let mut read = 0;
-        for (nth, cell) in found.iter().enumerate() {
-            let is_in_place = is_in_order(
-                nth.checked_sub(1).map(|nth| found[nth].id),
-                cell.id,
-                found.get(nth + 1).map(|next| next.id),
-            );
-            let told = cell.in_page().filter(|values| is_in_place && shape.accepts(values));
-            let Some(_) = told else { continue };
+        for cell in &found {
+            if !cell.in_page().is_some_and(|values| shape.accepts(&values)) {
+                continue;
+            }
             let owner = Owner::new(rank as u8, u8::try_from(table).unwrap_or(u8::MAX), cell.id);
             let whole = cell.whole(self.pages, &mut self.chains, owner, |page| trees.may_hold_a_part(page));
             let Some(values) = whole.filter(|values| shape.accepts(values)) else { continue };
@@ -340,13 +336,5 @@ impl Reading<'_> {
         let fits = |shape: &Shape| rows.iter().filter(|values| shape.accepts(values)).count();
         let best = self.shapes.iter().enumerate().map(|(nth, shape)| (fits(shape), shape.words(), nth)).max();
         best.filter(|(fits, ..)| *fits > 0).map(|(_, _, nth)| nth)
-    }
-}
-
-/// Whether an id can stand between those beside it: they grow within a page. One that breaks an order that is there without it is wrong.
-fn is_in_order(before: Option<i64>, id: i64, behind: Option<i64>) -> bool {
-    match (before, behind) {
-        (Some(before), Some(behind)) if before < behind => before < id && id < behind,
-        _ => true,
     }
 }

@@ -1,11 +1,14 @@
 //! The pages of a database, whatever is damaged of it: the size of a page, the newest copy of each, and how many there are.
 //!
-//! One page is in memory at a time.
+//! One page is in memory at a time. Of each file the first [`MAX_PAGES`] are read; those behind them that hold something are counted as
+//! missing. Pages that are holes in the file are not read one by one.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::holes;
 use super::wal::{Found, Journal};
 use crate::store::open::sibling;
 
@@ -15,8 +18,12 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 pub(super) const HEADER_BYTES: usize = 100;
 /// The sizes that a page may have.
 const SIZES: [usize; 8] = [512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10];
+/// Pages of a file that are read: 64 GiB of those that chatmux makes.
+pub(super) const MAX_PAGES: u32 = 1 << 24;
 /// Pages that are looked at for each size that is tried, spread over the file.
 const TRIED_PAGES: u64 = 2_048;
+/// Parts of a file between its holes among which they are.
+const TRIED_PARTS: usize = 1 << 16;
 
 /// The first byte of a page of a table: rows.
 pub(super) const LEAF: u8 = 0x0d;
@@ -48,7 +55,11 @@ pub(super) struct Pages {
     pub(super) size: usize,
     /// Bytes of a page that rows may use.
     pub(super) usable: usize,
+    /// Bytes of the file.
+    file_bytes: u64,
     /// Pages that are there, in the file or in the journal; they are numbered from 1.
+    all: u32,
+    /// Those of them that are read: [`MAX_PAGES`] at most.
     pub(super) count: u32,
     /// Pages that the database has, by its header or its journal; 0 when neither says so. Those behind are left over.
     pub(super) live: u32,
@@ -58,6 +69,9 @@ pub(super) struct Pages {
     pub(super) is_journal_damaged: bool,
     /// Bytes of the file and the journal: no row is longer.
     pub(super) bytes: u64,
+    /// Pages that were read.
+    #[cfg(test)]
+    pub(super) reads: std::cell::Cell<u64>,
 }
 
 impl Pages {
@@ -73,16 +87,11 @@ impl Pages {
             Found::Unreadable => (None, true),
             Found::Journal(journal) => (Some(journal), false),
         };
-        let damaged = unreadable || journal.as_ref().is_some_and(|journal| journal.is_damaged);
-        let mut journal = journal.filter(|journal| journal.pages > 0);
-        let mut header = [0; HEADER_BYTES];
-        let _ = file.read_exact_at(&mut header, 0);
-        let in_file = header.starts_with(MAGIC).then(|| short(&header, 16));
-        let in_file = in_file.map(|size| if size == 1 { 64 << 10 } else { size }).filter(|size| is_page_size(*size));
-        let size = in_file
-            .or_else(|| journal.as_ref().map(|journal| journal.page_bytes))
-            .unwrap_or_else(|| likely_size(&file, bytes));
-        journal = journal.filter(|journal| journal.page_bytes == size);
+        let mut is_damaged = unreadable || journal.as_ref().is_some_and(|journal| journal.is_damaged);
+        let size = page_size(&file, bytes, journal.as_ref().map(|journal| journal.page_bytes));
+        let committed = journal.filter(|journal| journal.pages > 0);
+        is_damaged |= committed.as_ref().is_some_and(|journal| journal.page_bytes != size);
+        let journal = committed.filter(|journal| journal.page_bytes == size);
         let whole = u32::try_from(bytes / size as u64).unwrap_or(u32::MAX);
         // No journal makes a database grow by more pages than it has.
         let logged = journal.as_ref().map_or(0, |journal| journal.pages.min(whole.saturating_add(journal.frames())));
@@ -91,11 +100,15 @@ impl Pages {
             journal,
             size,
             usable: size,
-            count: whole.max(logged),
+            file_bytes: bytes,
+            all: whole.max(logged),
+            count: whole.max(logged).min(MAX_PAGES),
             live: logged,
             has_header: false,
-            is_journal_damaged: damaged,
+            is_journal_damaged: is_damaged,
             bytes: bytes.saturating_add(u64::from(logged) * size as u64),
+            #[cfg(test)]
+            reads: std::cell::Cell::new(0),
         };
         pages.read_header();
         Ok(pages)
@@ -125,34 +138,99 @@ impl Pages {
         if page == 0 || page > self.count {
             return false;
         }
+        #[cfg(test)]
+        self.reads.update(|reads| reads + 1);
         if let Some(is_read) = self.journal.as_ref().and_then(|journal| journal.page(page, buffer)) {
             return is_read;
         }
         self.file.read_exact_at(buffer, u64::from(page - 1) * self.size as u64).is_ok()
     }
 
-    /// Pages that the database had and that are not there.
+    /// The pages that are read, without those that are holes in the file and not in the journal.
+    pub(super) fn there(&self) -> There<'_> {
+        There { pages: self, next: 1, last: self.count, written: 0..0 }
+    }
+
+    /// Pages that the database had and that are not there, or that are behind [`MAX_PAGES`].
     pub(super) fn missing(&self) -> u64 {
-        u64::from(self.live.saturating_sub(self.count))
+        let last = if self.live > 0 { self.all.min(self.live) } else { self.all };
+        let unread = There { pages: self, next: u64::from(MAX_PAGES) + 1, last, written: 0..0 };
+        u64::from(self.live.saturating_sub(self.all)) + unread.count() as u64
+    }
+
+    /// The first pages at or behind `from` that the file holds and that are no holes.
+    fn written(&self, from: u64) -> Range<u64> {
+        let size = self.size as u64;
+        let Range { start, end } = holes::written(&self.file, (from - 1) * size, self.file_bytes);
+        // What is no whole page is never read.
+        start / size + 1..end.div_ceil(size) + 1
     }
 }
 
-/// The size with which most pages look like pages of rows.
-fn likely_size(file: &File, bytes: u64) -> usize {
-    let likely = |size: usize| {
-        let pages = bytes / size as u64;
-        // Odd: an even step would only look where pages of twice the size begin.
-        let step = (pages / TRIED_PAGES) | 1;
-        let mut buffer = vec![0; size];
-        let tried = (0..pages).step_by(usize::try_from(step).unwrap_or(usize::MAX));
-        let found = tried.filter(|page| {
-            file.read_exact_at(&mut buffer, page * size as u64).is_ok() && !cells(&buffer, size, 0).is_empty()
-        });
-        found.count() as u64 * step
-    };
-    // 4 KiB is what chatmux makes: it wins where nothing tells.
-    let best = SIZES.into_iter().map(|size| (likely(size), size == 4 << 10, size)).max();
-    best.map_or(4 << 10, |(_, _, size)| size)
+/// Pages that may hold something, from the first to the last.
+pub(super) struct There<'a> {
+    pages: &'a Pages,
+    next: u64,
+    last: u32,
+    /// Pages that the file holds, as far as was asked.
+    written: Range<u64>,
+}
+
+impl Iterator for There<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        if self.next > u64::from(self.last) {
+            return None;
+        }
+        if self.next >= self.written.end {
+            self.written = self.pages.written(self.next);
+        }
+        let in_file = if self.next < self.written.end { self.written.start.max(self.next) } else { u64::MAX };
+        let logged = self.pages.journal.as_ref().and_then(|journal| journal.first_from(self.next));
+        let page = in_file.min(logged.map_or(u64::MAX, u64::from));
+        self.next = page.saturating_add(1);
+        u32::try_from(page).ok().filter(|page| *page <= self.last)
+    }
+}
+
+/// The size of a page: the one in the journal's header, which has a checksum; else the one in the file's. Where they differ and more
+/// pages are pages of rows with the file's, the journal is another database's.
+fn page_size(file: &File, bytes: u64, in_journal: Option<usize>) -> usize {
+    let mut header = [0; HEADER_BYTES];
+    let _ = file.read_exact_at(&mut header, 0);
+    let in_file = header.starts_with(MAGIC).then(|| short(&header, 16));
+    let in_file = in_file.map(|size| if size == 1 { 64 << 10 } else { size }).filter(|size| is_page_size(*size));
+    let parts: Vec<_> = holes::all_written(file, bytes).take(TRIED_PARTS).collect();
+    let rows = |size| pages_of_rows(file, &parts, size);
+    match (in_journal, in_file) {
+        (Some(logged), Some(size)) if size != logged && rows(size) > rows(logged) => size,
+        (Some(size), _) | (None, Some(size)) => size,
+        (None, None) => {
+            // 4 KiB is what chatmux makes: it wins where nothing tells.
+            let best = SIZES.into_iter().map(|size| (rows(size), size == 4 << 10, size)).max();
+            best.map_or(4 << 10, |(_, _, size)| size)
+        }
+    }
+}
+
+/// How many pages in `parts` of a file look like pages of rows when pages have this size; estimated from some of them.
+fn pages_of_rows(file: &File, parts: &[Range<u64>], size: usize) -> u64 {
+    let bytes = size as u64;
+    let pages: u64 = parts.iter().map(|part| part.end / bytes - part.start / bytes).sum();
+    // Odd: an even step would only look where pages of twice the size begin.
+    let step = (pages / TRIED_PAGES) | 1;
+    let (mut buffer, mut found, mut skipped) = (vec![0; size], 0, 0);
+    for part in parts {
+        let (mut page, end) = (part.start / bytes + skipped, part.end / bytes);
+        while page < end {
+            let is_read = file.read_exact_at(&mut buffer, page * bytes).is_ok();
+            found += u64::from(is_read && !cells(&buffer, size, 0).is_empty());
+            page += step;
+        }
+        skipped = page - end;
+    }
+    found * step
 }
 
 /// Where the rows of a page of rows begin, in the order of their ids; nothing when it is no such page. `at`: where its own header
@@ -177,14 +255,50 @@ pub(super) fn cells(page: &[u8], usable: usize, at: usize) -> Vec<usize> {
 mod tests {
     use super::*;
 
+    /// Pages of a file of these bytes.
+    fn of(bytes: &[u8], journal: &[u8]) -> Pages {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pages");
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(sibling(&path, "-wal"), journal).unwrap();
+        Pages::open(&path).unwrap()
+    }
+
+    /// A page of rows of 4 KiB.
+    fn page_of_rows() -> Vec<u8> {
+        let mut page = vec![0; 4 << 10];
+        page[..16].copy_from_slice(&[LEAF, 0, 0, 0, 4, 0, 0, 0, 3, 0xe8, 5, 0xdc, 0x0b, 0xb8, 0x0f, 0xa0]);
+        page
+    }
+
     /// More pages than are tried, with half of their rows in the first half: pages of half the size begin in the same places.
     #[test]
     fn the_size_of_a_page_is_told_from_a_part_of_the_file() {
-        let mut page = vec![0; 4 << 10];
-        page[..16].copy_from_slice(&[LEAF, 0, 0, 0, 4, 0, 0, 0, 3, 0xe8, 5, 0xdc, 0x0b, 0xb8, 0x0f, 0xa0]);
+        assert_eq!(of(&page_of_rows().repeat(3_000), &[]).size, 4 << 10);
+    }
+
+    /// Pages behind the last that is read are missing where they hold something, and nothing else is.
+    #[test]
+    fn pages_in_a_huge_file_are_found_behind_its_holes_up_to_a_bound() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pages");
-        std::fs::write(&path, page.repeat(3_000)).unwrap();
-        assert_eq!(Pages::open(&path).unwrap().size, 4 << 10);
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let behind = u64::from(MAX_PAGES) + 5;
+        for page in [1, 1_000_000, behind] {
+            file.write_all_at(&page_of_rows(), (page - 1) << 12).unwrap();
+        }
+        let mut pages = Pages::open(&path).unwrap();
+        assert_eq!((pages.size, pages.all, pages.count), (4 << 10, 1 << 28, MAX_PAGES));
+        // A file system may tell holes in parts that are larger than a page.
+        let there: Vec<_> = pages.there().collect();
+        assert!(there.contains(&1) && there.contains(&1_000_000) && there.len() < 1_000, "{}", there.len());
+        let mut buffer = Vec::new();
+        assert!(pages.read(1_000_000, &mut buffer) && buffer == page_of_rows());
+        assert!(!pages.read(MAX_PAGES + 5, &mut buffer), "it is behind the bound");
+        assert!((1..1_000).contains(&pages.missing()), "{}", pages.missing());
+        // The database ends before it.
+        pages.live = MAX_PAGES;
+        assert_eq!(pages.missing(), 0);
     }
 }

@@ -1,12 +1,14 @@
 //! One row as it stands in a page: its length, its id, and its values, the end of which may be in a chain of other pages.
 //!
-//! Bounds: no row is longer than the file, or than [`MAX_ROW_BYTES`]; a chain is followed as far as the row's length needs, and never
+//! Bounds: the rows of a page do not overlap, so together they hold no more bytes than the page, whatever its pointers say; no row is
+//! longer than the file, or than [`MAX_ROW_BYTES`]; a chain is followed as far as the row's length needs, and never
 //! into itself; a page is read for at most [`MAX_CHAINS`] chains in all, so that many rows that name the same pages cost no more time than
 //! the file has pages. Memory grows with the pages that a chain really has, not with the length that a row claims.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use super::pages::{Pages, number};
+use super::pages::{Pages, cells, number};
 
 /// A question and an answer of the greatest length fit in it twice.
 const MAX_ROW_BYTES: u64 = 128 << 20;
@@ -38,6 +40,10 @@ pub(super) enum Value {
 /// A row within its page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell<'a> {
+    /// Its first byte in the page.
+    begin: usize,
+    /// The byte behind its last one in the page.
+    end: usize,
     /// The row's id.
     pub(super) id: i64,
     /// Bytes of its values.
@@ -63,9 +69,39 @@ pub(super) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     None
 }
 
+/// The rows of a page of rows, in the order of its pointers; nothing when it is no such page. `at`: where its own header stands.
+///
+/// SQLite's rows never overlap. Pointers that are damaged, or made up, may name a row twice, or a place within another row, and each
+/// of 32,000 could claim the whole page. Of rows that overlap the first stays that is in order and whose lengths add up.
+pub(super) fn rows<'a>(page: &'a [u8], at: usize, pages: &Pages) -> Vec<Cell<'a>> {
+    let places = cells(page, pages.usable, at).into_iter();
+    let found: Vec<_> = places.filter_map(|place| Cell::read(page, place, pages)).collect();
+    // Where each row that stays begins and ends.
+    let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for (nth, cell) in found.iter().enumerate() {
+        let before = nth.checked_sub(1).map(|nth| found[nth].id);
+        let is_in_order = is_in_order(before, cell.id, found.get(nth + 1).map(|next| next.id));
+        let is_free = || taken.range(..cell.end).next_back().is_none_or(|(_, end)| *end <= cell.begin);
+        if is_in_order && is_free() && fields(cell.local, cell.length).is_some() {
+            taken.insert(cell.begin, cell.end);
+            rows.push(*cell);
+        }
+    }
+    rows
+}
+
+/// Whether an id can stand between those beside it: they grow within a page. One that breaks an order that is there without it is wrong.
+fn is_in_order(before: Option<i64>, id: i64, behind: Option<i64>) -> bool {
+    match (before, behind) {
+        (Some(before), Some(behind)) if before < behind => before < id && id < behind,
+        _ => true,
+    }
+}
+
 impl<'a> Cell<'a> {
-    /// Reads the row that begins at `place`; `None` where none can.
-    pub(super) fn read(page: &'a [u8], place: usize, pages: &Pages) -> Option<Self> {
+    /// Reads the row that begins at `place`; `None` where none can. Nothing is copied.
+    fn read(page: &'a [u8], place: usize, pages: &Pages) -> Option<Self> {
         let page = page.get(..pages.usable)?;
         let (length, first) = varint(page.get(place..)?)?;
         let (id, second) = varint(page.get(place + first..)?)?;
@@ -81,9 +117,13 @@ impl<'a> Cell<'a> {
             kept if kept <= most => kept,
             _ => least,
         };
-        let next = if local < whole { Some(number(page.get(begin + local..begin + local + 4)?, 0)) } else { None };
+        let behind = begin + local;
+        let (next, end) = match local < whole {
+            true => (number(page.get(behind..behind + 4)?, 0), behind + 4),
+            false => (0, behind),
+        };
         // The id's bits, as a signed number.
-        Some(Self { id: id.cast_signed(), length, local: page.get(begin..begin + local)?, next: next.unwrap_or(0) })
+        Some(Self { begin: place, end, id: id.cast_signed(), length, local: page.get(begin..behind)?, next })
     }
 
     /// The values, as far as they stand in the page.
@@ -146,7 +186,8 @@ impl Owner {
 #[derive(Debug)]
 pub(super) struct Chains {
     counts: Vec<u8>,
-    owners: Vec<Owner>,
+    /// Of owners only the numbers: zeros that are never written take no memory.
+    owners: Vec<u64>,
     /// Rows whose pages another row of the same pass names too: one of them is an older copy, and nobody knows which.
     pub(super) contested: BTreeSet<Owner>,
 }
@@ -154,7 +195,7 @@ pub(super) struct Chains {
 impl Chains {
     pub(super) fn of(pages: &Pages) -> Self {
         let all = pages.count as usize + 1;
-        Self { counts: vec![0; all], owners: vec![Owner(0); all], contested: BTreeSet::new() }
+        Self { counts: vec![0; all], owners: vec![0; all], contested: BTreeSet::new() }
     }
 
     /// Whether no other row has the page; `None` when it was read too often.
@@ -162,13 +203,14 @@ impl Chains {
         let page = page as usize;
         let count = self.counts.get_mut(page).filter(|count| **count < MAX_CHAINS)?;
         *count += 1;
-        let first = self.owners.get_mut(page)?;
-        if *first == Owner(0) || first.row() == owner.row() {
-            *first = owner;
+        let place = self.owners.get_mut(page)?;
+        let first = Owner(*place);
+        if first == Owner(0) || first.row() == owner.row() {
+            *place = owner.0;
             return Some(true);
         }
         if first.pass() == owner.pass() {
-            self.contested.insert(*first);
+            self.contested.insert(first);
         }
         Some(false)
     }
@@ -177,25 +219,26 @@ impl Chains {
 /// The values of a row of `length` bytes, of which `bytes` are there; those behind `sure` may be another row's. `None` when these are no
 /// values: their lengths do not add up.
 fn values(bytes: &[u8], length: u64, sure: usize) -> Option<Vec<Value>> {
+    let fields = fields(bytes, length)?.into_iter();
+    Some(fields.map(|(kind, place)| value(kind, bytes, place.start, place.end, sure)).collect())
+}
+
+/// The kind of each value of a row, and where it stands.
+fn fields(bytes: &[u8], length: u64) -> Option<Vec<(u64, Range<u64>)>> {
     let (header, mut at) = varint(bytes)?;
     let header = usize::try_from(header).ok().filter(|header| *header <= bytes.len())?;
-    let (mut begin, mut values) = (header as u64, Vec::new());
-    let mut kinds = Vec::new();
+    let (mut begin, mut fields) = (header as u64, Vec::new());
     while at < header {
-        let (kind, width) = varint(&bytes[at..header])?;
-        at += width;
-        kinds.push(kind);
-        if kinds.len() > MAX_VALUES {
+        let (kind, bytes) = varint(&bytes[at..header])?;
+        at += bytes;
+        let end = begin.checked_add(width(kind)?).filter(|end| *end <= length)?;
+        fields.push((kind, begin..end));
+        if fields.len() > MAX_VALUES {
             return None;
         }
-    }
-    for kind in kinds {
-        let width = width(kind)?;
-        let end = begin.checked_add(width).filter(|end| *end <= length)?;
-        values.push(value(kind, bytes, begin, end, sure));
         begin = end;
     }
-    (begin == length && at == header).then_some(values)
+    (begin == length && at == header).then_some(fields)
 }
 
 /// Bytes of a value of this kind ("Record Format").
@@ -275,5 +318,85 @@ mod tests {
         assert_eq!(values(&[2, 10], 2, 2), None);
         assert_eq!(values(&[9, 0, 0], 3, 3), None);
         assert_eq!(values(&[2, 15, 0xff], 3, 3).unwrap(), [text("\u{fffd}", true)]);
+    }
+
+    /// Pages of a file of these bytes, without a header.
+    fn pages(bytes: &[u8]) -> Pages {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pages");
+        std::fs::write(&path, bytes).unwrap();
+        Pages::open(&path).unwrap()
+    }
+
+    /// A row of nine bytes and a text of the rest; what comes behind it may be the text.
+    fn row(id: u16, text_bytes: u32) -> [u8; 9] {
+        let three = |number: u32| [(number >> 14) as u8 | 0x80, (number >> 7) as u8 | 0x80, number as u8 & 0x7f];
+        let (length, kind) = (three(4 + text_bytes), three(13 + 2 * text_bytes));
+        let id = [(id >> 7) as u8 | 0x80, id as u8 & 0x7f];
+        [&length[..], &id, &[4], &kind].concat().try_into().unwrap()
+    }
+
+    /// A page of rows with pointers to `places`.
+    fn page(bytes: usize, places: &[usize]) -> Vec<u8> {
+        let mut page = vec![b'x'; bytes];
+        page[..8].copy_from_slice(&[0x0d, 0, 0, 0, 0, 0, 0, 0]);
+        page[3..5].copy_from_slice(&u16::try_from(places.len()).unwrap().to_be_bytes());
+        for (nth, place) in places.iter().enumerate() {
+            page[8 + 2 * nth..][..2].copy_from_slice(&u16::try_from(*place).unwrap().to_be_bytes());
+        }
+        page
+    }
+
+    /// 3,000 rows, each of which has those behind it in its text: 90 MB in a page of 64 KiB.
+    #[test]
+    fn rows_of_a_page_hold_no_more_than_the_page() {
+        const PAGE: usize = 64 << 10;
+        let places: Vec<_> = (0..3_000).map(|nth| 8_000 + 9 * nth).collect();
+        let mut bytes = page(PAGE, &places);
+        for (nth, place) in places.iter().enumerate() {
+            bytes[*place..][..9].copy_from_slice(&row(nth as u16, 30_000));
+        }
+        let pages = pages(&bytes.repeat(2));
+        assert_eq!(pages.size, PAGE);
+        let all = cells(&bytes, PAGE, 0).into_iter().filter_map(|place| Cell::read(&bytes, place, &pages));
+        assert_eq!(all.map(|cell| cell.local.len()).sum::<usize>(), 3_000 * 30_004, "each of them can be read");
+        let rows = rows(&bytes, 0, &pages);
+        assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [0]);
+        assert_eq!(rows[0].in_page().unwrap(), [text(&String::from_utf8_lossy(&bytes[8_009..38_009]), true)]);
+    }
+
+    /// The rows 1 to 4; 4 is also named where it does not belong, or 2 again.
+    #[test]
+    fn a_row_that_is_named_twice_is_taken_once_and_in_its_place() {
+        let taken = |order: &[usize]| {
+            let places: Vec<_> = order.iter().map(|nth| 1_000 + 500 * nth).collect();
+            let mut bytes = page(4_096, &places);
+            for nth in 1..=4 {
+                bytes[1_000 + 500 * nth..][..9].copy_from_slice(&row(nth as u16, 400));
+            }
+            rows(&bytes, 0, &pages(&bytes)).iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!(taken(&[1, 2, 3, 4]), [1, 2, 3, 4]);
+        assert_eq!(taken(&[1, 4, 3, 4]), [1, 3, 4]);
+        assert_eq!(taken(&[1, 2, 3, 2]), [1, 2, 3]);
+        assert_eq!(taken(&[2; 400]), [2]);
+    }
+
+    /// 100 rows name one chain of three pages: each page is read eight times.
+    #[test]
+    fn a_chain_is_read_for_a_few_rows_only() {
+        let chain = |next: u8| [vec![0, 0, 0, next], vec![b'y'; 4_092]].concat();
+        let pages = pages(&[vec![b'x'; 4_096], chain(3), chain(4), chain(0)].concat());
+        let beginning = row(0, 12_000);
+        let (length, local) = (12_004, &beginning[5..]);
+        let (mut chains, before) = (Chains::of(&pages), pages.reads.get());
+        let mut whole = 0;
+        for id in 1..=100 {
+            let cell = Cell { begin: 0, end: 0, id, length, local, next: 2 };
+            let values = cell.whole(&pages, &mut chains, Owner::new(0, 0, id), |_| true).unwrap();
+            whole += usize::from(matches!(&values[..], [Value::Text { text, .. }] if text.len() == 12_000));
+        }
+        assert_eq!((whole, pages.reads.get() - before), (8, 24));
+        assert!(chains.contested.contains(&Owner::new(0, 0, 1)), "the first is in doubt too");
     }
 }

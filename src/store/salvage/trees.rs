@@ -2,12 +2,13 @@
 //! to, and the list of free pages. Nothing is lost where it does not say; but what is known to be no part of a table is an older copy
 //! or was deleted, and is not brought back.
 //!
-//! Memory: a byte for each page, and the numbers of the pages that are still to be looked at.
+//! Each page is read twice at most, where it is named and where it is followed, and the schema's rows once more. Memory: two bytes for
+//! each page, and the numbers of the pages that are still to be looked at.
 
 use std::collections::BTreeMap;
 
-use super::pages::{HEADER_BYTES, INTERIOR, LEAF, Pages, cells, number, short};
-use super::records::{Cell, Value, varint};
+use super::pages::{HEADER_BYTES, INTERIOR, LEAF, Pages, number, short};
+use super::records::{Value, rows, varint};
 use super::shapes::Shape;
 
 /// What is known of a page.
@@ -92,13 +93,7 @@ impl Trees {
                 }
                 Some(INTERIOR) => {
                     let children = children(&page, header_at(at), pages);
-                    walk.is_known &= self.check(&children, pages, &mut walk.lost);
-                    for child in children {
-                        if self.place(child) == Place::Unknown && child <= pages.count && child > 1 {
-                            self.mark(child, Place::Tree);
-                            open.push(child);
-                        }
-                    }
+                    walk.is_known &= self.look(&children, pages, &mut open, &mut walk.lost);
                 }
                 // The root itself; what is wrong with other pages was seen where they are named.
                 _ if at == root => {
@@ -111,17 +106,26 @@ impl Trees {
         walk
     }
 
-    /// Whether a page names pages that can be its own. One that cannot be read is a page of rows when another beside it is: all of
-    /// those are as far from the root. Else what it leads to is not known.
-    fn check(&self, children: &[u32], pages: &Pages, lost: &mut u64) -> bool {
+    /// Marks the pages that a page names, and adds them to the `open` ones. Whether they can be its own. One that cannot be read is a
+    /// page of rows when another beside it is: all of those are as far from the root. Else what it leads to is not known.
+    ///
+    /// A page that is marked already is not read again, however many others name it.
+    fn look(&mut self, children: &[u32], pages: &Pages, open: &mut Vec<u32>, lost: &mut u64) -> bool {
         let mut buffer = Vec::new();
         let (mut leaves, mut unreadable, mut wrong) = (0, 0_u64, children.is_empty());
         for child in children {
+            if self.place(*child) != Place::Unknown {
+                wrong = true;
+                continue;
+            }
             match kind(*child, pages, &mut buffer) {
-                _ if self.place(*child) != Place::Unknown => wrong = true,
                 Some(LEAF) => leaves += 1,
                 Some(INTERIOR) => {}
                 _ => unreadable += 1,
+            }
+            if (2..=pages.count).contains(child) {
+                self.mark(*child, Place::Tree);
+                open.push(*child);
             }
         }
         *lost += unreadable;
@@ -200,8 +204,8 @@ fn roots(leaves: &[u32], pages: &Pages) -> BTreeMap<String, u32> {
         if !pages.read(*leaf, &mut page) {
             continue;
         }
-        for place in cells(&page, pages.usable, header_at(*leaf)) {
-            let values = Cell::read(&page, place, pages).and_then(|cell| cell.in_page()).unwrap_or_default();
+        for cell in rows(&page, header_at(*leaf), pages) {
+            let values = cell.in_page().unwrap_or_default();
             if let [Value::Text { text: kind, .. }, Value::Text { text: name, .. }, _, Value::Integer(root), ..] =
                 &*values
                 && kind == "table"
@@ -212,4 +216,68 @@ fn roots(leaves: &[u32], pages: &Pages) -> BTreeMap<String, u32> {
         }
     }
     roots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 4_096;
+
+    /// A page that names others.
+    fn naming(children: &[u32]) -> Vec<u8> {
+        let mut page = vec![0; PAGE];
+        let (last, others) = children.split_last().unwrap();
+        page[0] = INTERIOR;
+        page[3..5].copy_from_slice(&u16::try_from(others.len()).unwrap().to_be_bytes());
+        page[8..12].copy_from_slice(&last.to_be_bytes());
+        for (nth, child) in others.iter().enumerate() {
+            let place = PAGE - 5 * (nth + 1);
+            page[12 + 2 * nth..][..2].copy_from_slice(&u16::try_from(place).unwrap().to_be_bytes());
+            page[place..place + 4].copy_from_slice(&child.to_be_bytes());
+        }
+        page
+    }
+
+    /// Follows page 2 of these; what came of it, and how many pages were read.
+    fn followed(others: &[Vec<u8>]) -> (Trees, Walk, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pages");
+        std::fs::write(&path, [vec![0; PAGE], others.concat()].concat()).unwrap();
+        let pages = Pages::open(&path).unwrap();
+        assert_eq!(pages.size, PAGE);
+        let places = vec![Place::Unknown; pages.count as usize + 1];
+        let mut trees = Trees { places, are_known: Vec::new(), lost_pages: 0, is_list_whole: false };
+        let before = pages.reads.get();
+        let walk = trees.follow(2, Some(0), &pages);
+        (trees, walk, pages.reads.get() - before)
+    }
+
+    fn leaf() -> Vec<u8> {
+        let mut page = vec![0; PAGE];
+        page[0] = LEAF;
+        page
+    }
+
+    /// 300 pages name the same 300 pages: 90,000 names.
+    #[test]
+    fn a_page_that_many_name_is_read_for_one_of_them() {
+        let (parents, leaves): (Vec<u32>, Vec<u32>) = ((3..303).collect(), (303..603).collect());
+        let mut all = vec![naming(&parents)];
+        all.resize(1 + parents.len(), naming(&leaves));
+        all.resize(1 + parents.len() + leaves.len(), leaf());
+        let (trees, walk, reads) = followed(&all);
+        assert!(leaves.iter().all(|leaf| trees.place(*leaf) == Place::Rows(0)));
+        assert!(!walk.is_known && walk.lost == 0, "{walk:?}");
+        assert!(reads <= 2 * 601, "{reads} pages were read");
+    }
+
+    #[test]
+    fn a_page_that_one_names_twice_is_read_once_and_the_other_is_unknown() {
+        let (trees, walk, reads) = followed(&[naming(&[3; 400]), leaf(), leaf()]);
+        assert_eq!((trees.place(3), trees.place(4)), (Place::Rows(0), Place::Unknown));
+        assert!(!walk.is_known && reads == 3, "{reads} pages were read: {walk:?}");
+        let (_, walk, _) = followed(&[naming(&[3, 4]), leaf(), leaf()]);
+        assert!(walk.is_known, "{walk:?}");
+    }
 }

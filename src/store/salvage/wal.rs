@@ -27,7 +27,7 @@ pub(super) struct Journal {
     places: BTreeMap<u32, u64>,
     /// Pages of the database behind the last commit; 0 when there is none.
     pub(super) pages: u32,
-    /// Frames of this journal stand behind one whose checksum is wrong.
+    /// Frames of this journal stand behind one whose checksum is wrong, or whose page has no number.
     pub(super) is_damaged: bool,
 }
 
@@ -101,7 +101,8 @@ impl Journal {
                 break;
             }
             sum = sum.over(&frame[..8], is_big_endian).over(&frame[FRAME_HEADER_BYTES as usize..], is_big_endian);
-            if sum != Checksum(number(&frame, 16), number(&frame, 20)) {
+            // No page has the number 0. Without this a hole of any length would be frames where salts and sums are 0.
+            if number(&frame, 0) == 0 || sum != Checksum(number(&frame, 16), number(&frame, 20)) {
                 journal.is_damaged = true;
                 break;
             }
@@ -119,9 +120,50 @@ impl Journal {
         u32::try_from(self.places.len()).unwrap_or(u32::MAX)
     }
 
+    /// The first page at or behind `from` that has a copy here.
+    pub(super) fn first_from(&self, from: u64) -> Option<u32> {
+        self.places.range(u32::try_from(from).ok()?..).next().map(|(page, _)| *page)
+    }
+
     /// Reads the newest copy of `page`; `None` when it has none. A short read is `Some(false)`.
     pub(super) fn page(&self, page: u32, buffer: &mut [u8]) -> Option<bool> {
         let at = self.places.get(&page)?;
         Some(self.file.read_exact_at(buffer, *at).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 4_096;
+
+    /// A frame with its checksum.
+    fn frame(sum: &mut Checksum, head: [u32; 4], page: &[u8]) -> Vec<u8> {
+        let head: Vec<_> = head.iter().flat_map(|word| word.to_be_bytes()).collect();
+        *sum = sum.over(&head[..8], true).over(page, true);
+        [&head[..], &sum.0.to_be_bytes(), &sum.1.to_be_bytes(), page].concat()
+    }
+
+    /// A header whose checksum is 0, so that frames of zeros have the right one: what comes behind them does not count.
+    #[test]
+    fn frames_of_page_0_end_a_journal() {
+        let (magic, page) = (MAGIC | 1, u32::try_from(PAGE).unwrap());
+        let version = magic.wrapping_mul(2).wrapping_add(page).wrapping_neg();
+        let round = magic.wrapping_mul(3).wrapping_add(version.wrapping_mul(2)).wrapping_add(page).wrapping_neg();
+        let header: Vec<_> = [magic, version, page, round, 0, 0, 0, 0].iter().flat_map(|n| n.to_be_bytes()).collect();
+        assert_eq!(Checksum::default().over(&header[..24], true), Checksum(0, 0));
+        let read = |zeros: usize| {
+            let mut bytes = header.clone();
+            bytes.resize(bytes.len() + zeros * (FRAME_HEADER_BYTES as usize + PAGE), 0);
+            bytes.extend(frame(&mut Checksum(0, 0), [1, 1, 0, 0], &[b'x'; PAGE]));
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("wal");
+            std::fs::write(&path, bytes).unwrap();
+            let Found::Journal(journal) = Found::at(&path) else { panic!("the header is right") };
+            (journal.pages, journal.frames(), journal.is_damaged)
+        };
+        assert_eq!(read(0), (1, 1, false));
+        assert_eq!(read(3), (0, 0, true));
     }
 }

@@ -243,6 +243,90 @@ fn the_journal_is_laid_over_the_file_up_to_its_last_whole_commit() {
     assert!(lost.is_err() || lost.unwrap().lost.journal);
 }
 
+/// The size of a page in the file's header is damaged, and that in the journal's is not.
+#[test]
+fn the_journal_tells_the_size_of_a_page() {
+    let fresh = Fresh::new();
+    let session = fresh.session().id;
+    (0..20).for_each(|n| drop(fresh.turn(session, &format!("q{n}"), &long("a", 300))));
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    fs::copy(open::sibling(&fresh.path(), "-wal"), open::sibling(&copy, "-wal")).unwrap();
+    for size in [PAGE, 512, 2 * PAGE, 32 << 10] {
+        let mut bytes = fs::read(fresh.path()).unwrap();
+        bytes[16..18].copy_from_slice(&u16::try_from(size).unwrap().to_be_bytes());
+        fs::write(&copy, bytes).unwrap();
+        let new = folder.path().join(format!("{size}.db"));
+        let report = salvage(&copy, &new, NOW).unwrap();
+        assert!(!report.has_loss() && report.found.messages == 40, "{size}: {report:?}");
+        is_sound(&new);
+    }
+}
+
+/// Pages of another size in it: it is not this database's, and it is said that nothing of it was read.
+#[test]
+fn a_journal_of_another_database_does_not_tell_the_size_of_a_page() {
+    let (folder, path) = filled(300);
+    for size in [512, 2 * PAGE] {
+        let other = folder.path().join(format!("other-{size}.db"));
+        let raw = Connection::open(&other).unwrap();
+        raw.execute_batch(&format!("PRAGMA page_size = {size}; PRAGMA journal_mode = WAL; CREATE TABLE t (x)"))
+            .unwrap();
+        fs::copy(open::sibling(&other, "-wal"), open::sibling(&path, "-wal")).unwrap();
+        let new = folder.path().join(format!("{size}.db"));
+        let report = salvage(&path, &new, NOW).unwrap();
+        assert!(report.lost.journal && report.found.messages == 600, "{size}: {report:?}");
+        let _ = fs::remove_file(open::sibling(&path, "-wal"));
+        assert_eq!(kept(&path, &new), 10_000, "{size}");
+    }
+}
+
+/// All pointers of a page say what its first says: the others are lost, and the first is no older copy of itself.
+#[test]
+fn a_row_that_a_page_names_many_times_comes_back_once() {
+    let (_folder, path) = filled(200);
+    let mut rows = 0;
+    let saved = saved(&path, |bytes| {
+        let at = bytes.windows(8).position(|window| window == b"a151.0\xc3\xbc").unwrap();
+        let page = &mut bytes[at / PAGE * PAGE..][..PAGE];
+        rows = u64::from(page[4]);
+        assert!(page[0] == 0x0d && rows > 3, "a page of rows");
+        (1..usize::from(page[4])).for_each(|nth| page.copy_within(8..10, 8 + 2 * nth));
+    });
+    let Salvaged { found, lost, old_copies, made_up, .. } = saved.report;
+    assert_eq!((lost.rows, old_copies), (rows - 1, 0));
+    assert_eq!(found.messages - made_up.questions, 400 - (rows - 1));
+}
+
+/// A terabyte of which some kilobytes were written; a page of rows is far behind the others.
+#[test]
+fn a_sparse_file_is_read_where_something_is_in_it() {
+    use std::os::unix::fs::FileExt;
+    let (folder, path) = filled(200);
+    let before = messages(&path);
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(8).position(|window| window == b"a151.0\xc3\xbc").unwrap() / PAGE * PAGE;
+    let far = bytes[at..at + PAGE].to_vec();
+    bytes[at..at + PAGE].fill(0);
+    bytes[..PAGE].fill(0);
+    let rescued = |name: &str, places: &[u64]| {
+        let file = fs::File::create(folder.path().join(name)).unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        file.set_len(1 << 40).unwrap();
+        places.iter().for_each(|place| file.write_all_at(&far, *place).unwrap());
+        let new = folder.path().join(format!("new-{name}"));
+        let report = salvage(&folder.path().join(name), &new, NOW).unwrap();
+        is_sound(&new);
+        (messages(&new), report.lost.pages)
+    };
+    let (found, lost) = rescued("within", &[50 << 30]);
+    assert_eq!((found.len(), lost), (before.len(), 0));
+    assert!(found == before, "each message is as it was");
+    // Behind the last page that is read.
+    let (found, lost) = rescued("behind", &[500 << 30]);
+    assert!(found.len() < before.len() && (1..100).contains(&lost), "{} {lost}", found.len());
+}
+
 #[test]
 fn what_was_deleted_stays_deleted_where_that_is_known() {
     let (_folder, path) = filled(400);
