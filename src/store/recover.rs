@@ -8,6 +8,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::chunks;
 use super::leases;
 use super::process::Identity;
+use super::sql::stored_error;
 use super::stats::{self, Counted, Sample};
 use super::{Read, StoreError};
 use crate::domain::{EntryId, ErrorKind, MessageId, ProcessId, SessionId, StoredError, Timestamp, Usage};
@@ -20,8 +21,8 @@ const REASON: &str = "chatmux ended while this answer streamed";
 pub struct Recovery {
     /// Answers cut in mid-stream, by message.
     pub interrupted: Vec<Interrupted>,
-    /// Entries that were sent and whose turn had brought no text yet: they wait again, with their attempts counted and that as their
-    /// reason ([`ErrorKind::Unanswered`]), and are among `held`.
+    /// Entries that were sent and have brought no text yet, under way or waiting for another attempt: they wait again, with their
+    /// attempts counted and that as their reason ([`ErrorKind::Unanswered`]), and are among `held`.
     pub requeued: Vec<(SessionId, EntryId)>,
     /// Entries that are held because who was to send them has ended. What a person held is not among them.
     pub held: BTreeMap<SessionId, Vec<EntryId>>,
@@ -90,6 +91,7 @@ pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, Stor
     for row in requeue.query_map(params![unanswered.kind, unanswered.text], |row| Ok((row.get(0)?, row.get(1)?)))? {
         recovery.requeued.push(row?);
     }
+    recovery.requeued.extend(keep_unanswered(conn)?);
     // What a loop had queued that was ended, and no commit came of that any more.
     conn.execute(
         &format!(
@@ -116,6 +118,27 @@ pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, Stor
     recovery.requeued.sort();
     recovery.held.values_mut().for_each(|ids| ids.sort());
     Ok(recovery)
+}
+
+/// Notes what was sent, brought nothing, and waits for another attempt in sessions that nobody has the lease of: whoever has
+/// acknowledged it, no other process sends it again unasked. Gives what was not noted before.
+pub(super) fn keep_unanswered(conn: &Connection) -> Result<Vec<(SessionId, EntryId)>, StoreError> {
+    // What a person held is let go by a person. What continues has text, and the next attempt asks for the rest of it.
+    let mut failed = conn.prepare_cached(&format!(
+        "SELECT session_id, id, error_kind, error_status, error_text, error_request_id FROM entries \
+         WHERE state = 'pending' AND (held = 0 OR set_aside = 1) AND continues = 0 AND error_kind IS NOT NULL AND {UNLEASED}"
+    ))?;
+    let failed = failed.query_map([], |row| Ok((row.get(0)?, row.get(1)?, stored_error(row, 2)?)))?;
+    let mut note = conn.prepare_cached(
+        "UPDATE entries SET process_id = NULL, error_kind = ?2, error_status = ?3, error_text = ?4, error_request_id = ?5 WHERE id = ?1",
+    )?;
+    let mut unanswered = Vec::new();
+    for (session, entry, failure) in failed.collect::<Result<Vec<(SessionId, EntryId, Option<StoredError>)>, _>>()? {
+        let Some(reason) = failure.and_then(|failure| failure.left_unanswered()) else { continue };
+        note.execute(params![entry, reason.kind, reason.status, reason.text, reason.request_id])?;
+        unanswered.push((session, entry));
+    }
+    Ok(unanswered)
 }
 
 /// Of an entry: a process that lives has acknowledged it.
