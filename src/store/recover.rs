@@ -2,6 +2,7 @@
 //! waited goes on only when the person says so.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -41,16 +42,30 @@ pub struct Interrupted {
     pub text_bytes: u64,
 }
 
-/// Registers this process and repairs what is left of dead ones, in one transaction. `sole`: no other lives.
-pub(super) fn enter(conn: &mut Connection, sole: bool, now: Timestamp) -> Result<(ProcessId, Recovery), StoreError> {
+/// What is known at the start of a process.
+#[derive(Debug)]
+pub(super) struct Entered {
+    /// As whom it is registered.
+    pub(super) process: ProcessId,
+    /// No other lives.
+    pub(super) sole: bool,
+    /// What was repaired.
+    pub(super) recovery: Recovery,
+}
+
+/// Registers this process and repairs what is left of dead ones, in one transaction. `locked`: it has the lock on the database at `path`
+/// for itself alone. Then it is alone, unless the lock's file was removed under others: those who certainly live are left alone.
+pub(super) fn enter(conn: &mut Connection, path: &Path, locked: bool, now: Timestamp) -> Result<Entered, StoreError> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut left = Vec::new();
-    if sole {
-        // With their leases. Nobody is left who would look at what was changed.
-        transaction.execute("DELETE FROM processes", [])?;
-        transaction.execute("DELETE FROM changes", [])?;
+    let left = if locked {
+        leave_out(&transaction, |known| !known.certainly_has_open(path))?
     } else {
-        left = leave_out_the_dead(&transaction)?;
+        leave_out(&transaction, Identity::is_gone)?
+    };
+    let sole = locked && !transaction.prepare("SELECT 1 FROM processes")?.exists([])?;
+    if sole {
+        // Nobody is left who would look at what was changed.
+        transaction.execute("DELETE FROM changes", [])?;
     }
     let identity = Identity::of_this();
     let process = leases::register(&transaction, &identity)?;
@@ -59,17 +74,17 @@ pub(super) fn enter(conn: &mut Connection, sole: bool, now: Timestamp) -> Result
     // Who lives and follows one of them does not know otherwise that it is over.
     left.into_iter().try_for_each(|session| leases::tell(&transaction, session))?;
     transaction.commit()?;
-    Ok((process, recovery))
+    Ok(Entered { process, sole, recovery })
 }
 
-/// Those that have certainly ended have their leases no more. Gives the sessions that they had.
-fn leave_out_the_dead(conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
+/// Removes the processes that are over, and their leases with them. Gives the sessions that they had the lease of.
+fn leave_out(conn: &Connection, is_over: impl Fn(&Identity) -> bool) -> Result<Vec<SessionId>, StoreError> {
     let mut processes = conn.prepare("SELECT id, pid, boot, started FROM processes")?;
     let processes = processes.query_map([], |row| {
         Ok((row.get::<_, ProcessId>(0)?, Identity { pid: row.get(1)?, boot: row.get(2)?, started: row.get(3)? }))
     })?;
     let mut left = Vec::new();
-    for (process, _) in processes.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|(_, known)| known.is_gone()) {
+    for (process, _) in processes.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|(_, known)| is_over(known)) {
         left.extend(leases::LeasedBy(process).fetch(conn)?);
         conn.execute("DELETE FROM processes WHERE id = ?1", [process])?;
     }
