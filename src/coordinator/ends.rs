@@ -90,7 +90,7 @@ impl Coordinator {
     fn turn_settled(&mut self, session: SessionId, end: &Settlement, answer: (String, Vec<u64>)) {
         let Some(live) = self.sessions.get_mut(&session) else { return };
         let Some(turn) = live.turn.take() else { return };
-        let (entry, held_by_server) = (turn.entry, turn.held_by_server);
+        let (entry, attempt, held_by_server) = (turn.entry, turn.attempt, turn.held_by_server);
         match ending(end, turn.ended.as_ref()) {
             Some((state, answer_state, error)) => {
                 let (finish, usage) =
@@ -105,7 +105,7 @@ impl Coordinator {
             }
             // That it is held, and for how long, is said instead.
             None if turn.held_by_server => {}
-            None => self.say_again(session, entry, end),
+            None => self.say_again(session, entry, attempt, end),
         }
         self.touch(session);
         self.touch_prompt();
@@ -130,7 +130,7 @@ impl Coordinator {
         self.tell(queue::Event::Settled(session));
     }
 
-    fn say_again(&mut self, session: SessionId, entry: EntryId, end: &Settlement) {
+    fn say_again(&mut self, session: SessionId, entry: EntryId, attempt: u32, end: &Settlement) {
         match end {
             Settlement::Retry { not_before, attempt, error, .. } => {
                 let event = Event::Retry {
@@ -150,7 +150,7 @@ impl Coordinator {
                 self.notice_of(session, Told::Step, text);
             }
             end if self.quit_begun && is_put_off(end) => {
-                let text = notices::unanswered(&self.named(session), entry, self.set_aside());
+                let text = notices::unanswered(&self.named(session), entry, attempt, self.set_aside());
                 self.notice(text);
             }
             Settlement::Requeue { cause: Cause::Quit | Cause::HandOver, .. } => {}

@@ -149,6 +149,8 @@ struct Live {
 /// The turn that a session runs, from the commit of its start to the commit of its end.
 struct RunningTurn {
     entry: EntryId,
+    /// Which attempt of the entry it is, from 1.
+    attempt: u32,
     answer: MessageId,
     cancel: CancellationToken,
     /// Its end holds the session, because the server asks for more patience than is allowed.

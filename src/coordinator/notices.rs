@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use crate::domain::text::one_line;
+use crate::domain::text::{one_line, some_of};
 use crate::domain::{
-    EndState, EntryId, Event, LetGo, Origin, Problem, SessionChange, SessionId, Show, Span, StoredError, Told, Usage,
+    EndState, EntryId, Event, Fate, LetGo, Origin, Problem, SessionChange, SessionId, Show, Span, StoredError, Told,
+    Usage,
 };
 use crate::store::{Released, Unanswered};
 
 /// An error's text in a notice is cut to this many characters; the answer's own end has all of it.
 const ERROR_CHARS: usize = 300;
-/// Entries that one line names.
-const MAX_NAMED: usize = 5;
 
 /// What a terminal shows for an event; `None` for what the session's own output shows already.
 pub(super) fn for_terminal<'a>(
@@ -135,23 +134,22 @@ pub fn held(count: usize, names: &[String], unanswered: &[EntryId]) -> String {
     let mut line =
         format!("{count} {waits}, held ({}): /resume all sends {them}, /queue all lists {them}", names.join(", "));
     if !unanswered.is_empty() {
-        let (named, rest) = unanswered.split_at(unanswered.len().min(MAX_NAMED));
-        let named: Vec<String> = named.iter().map(|entry| format!("#{entry}")).collect();
-        line += &format!("; {}", named.join(", "));
-        if !rest.is_empty() {
-            line += &format!(" and {} more", rest.len());
-        }
+        let named: Vec<String> = unanswered.iter().map(|entry| format!("#{entry}")).collect();
+        line += &format!("; {}", some_of(&named));
         line += if unanswered.len() == 1 { " was" } else { " were" };
         line += " sent before, and the server may have answered";
     }
     line
 }
 
-/// That chatmux ends and nothing has come of a message that was sent, and what becomes of it.
-pub(super) fn unanswered(named: &str, entry: EntryId, set_aside: LetGo) -> String {
-    let then = match set_aside {
-        LetGo::All { .. } => "the next chatmux sends it again (on_start is resume)",
-        LetGo::Nothing | LetGo::NeverSent => "it is held, for the server may have answered; /resume sends it again",
+/// That chatmux ends and nothing has come of a message that was sent, and what becomes of it after that many attempts.
+pub(super) fn unanswered(named: &str, entry: EntryId, attempts: u32, set_aside: LetGo) -> String {
+    let then = match set_aside.fate(true, attempts) {
+        Fate::SentAgain | Fate::Waits => "the next chatmux sends it again (on_start is resume)".to_owned(),
+        Fate::StaysHeld => "it is held, for the server may have answered; /resume sends it again".to_owned(),
+        Fate::Dead => format!(
+            "that was its last attempt, so the next chatmux makes it a dead letter; /requeue {entry} sends it again then"
+        ),
     };
     format!("{named} #{entry} was sent, and no answer has come: {then}")
 }
@@ -196,6 +194,19 @@ mod tests {
         check(1, "; #1 was sent before, and the server may have answered");
         check(2, "; #1, #2 were sent before, and the server may have answered");
         check(7, "; #1, #2, #3, #4, #5 and 2 more were sent before, and the server may have answered");
+    }
+
+    #[test]
+    fn what_becomes_of_what_was_sent_depends_on_its_attempts() {
+        let check = |attempts, set_aside, expected: &str| {
+            let said = unanswered("[1 main]", EntryId(7), attempts, set_aside);
+            assert!(said.contains(expected), "{said}");
+        };
+        let resume = LetGo::All { max_attempts: 2 };
+        check(1, resume, "the next chatmux sends it again");
+        check(2, resume, "the next chatmux makes it a dead letter; /requeue 7 sends it again then");
+        check(3, resume, "a dead letter");
+        check(2, LetGo::Nothing, "it is held");
     }
 
     #[test]

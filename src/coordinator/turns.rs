@@ -87,6 +87,7 @@ impl Coordinator {
         };
         live.turn = Some(RunningTurn {
             entry,
+            attempt,
             answer: turn.answer,
             cancel: cancel.clone(),
             held_by_server: false,

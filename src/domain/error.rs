@@ -49,6 +49,31 @@ words!(
     }
 );
 
+impl ErrorKind {
+    /// Whether the server may have answered a request that failed so, and nothing of the answer is kept. A failure that cannot be
+    /// told from one on the way to the server counts as one behind it.
+    pub(super) const fn may_be_answered(self) -> bool {
+        match self {
+            Self::Timeout | Self::Stalled | Self::Transport | Self::Truncated | Self::Protocol => true,
+            Self::Configuration
+            | Self::Auth
+            | Self::NotFound
+            | Self::BadRequest
+            | Self::RateLimited
+            | Self::Quota
+            | Self::Overloaded
+            | Self::Server
+            | Self::Connect
+            | Self::Tls
+            | Self::Context
+            | Self::Empty
+            | Self::TooLarge => false,
+            // That is the reason already.
+            Self::Unanswered => false,
+        }
+    }
+}
+
 /// A request or a stream that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{text}", status.map(|s| format!("{s} ")).unwrap_or_default())]

@@ -5,7 +5,7 @@
 pub enum LetGo {
     /// None: a person decides (`on_start = "hold"`).
     Nothing,
-    /// Those that were never sent, and those whose last request the server answered (`chatmux work`).
+    /// Those that were never sent, and those whose last request the server answered with a failure or never got (`chatmux work`).
     NeverSent,
     /// All, also those that were sent and not answered, until they are out of attempts (`on_start = "resume"`).
     All {
@@ -29,7 +29,7 @@ pub enum Fate {
 
 impl LetGo {
     /// What becomes of an entry. `unanswered`: it was sent, and its process ended before any text of the answer
-    /// ([`super::ErrorKind::Unanswered`]). `attempts`: begun so far, that one included.
+    /// ([`super::ErrorKind::Unanswered`]), under way or between two attempts ([`super::StoredError::left_unanswered`]). `attempts`: begun so far, that one included.
     pub const fn fate(self, unanswered: bool, attempts: u32) -> Fate {
         match (self, unanswered) {
             (Self::Nothing, _) | (Self::NeverSent, true) => Fate::StaysHeld,
@@ -43,6 +43,23 @@ impl LetGo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{ErrorKind, StoredError};
+
+    #[test]
+    fn a_failure_leaves_open_whether_the_server_answered_or_does_not() {
+        let left = |kind, status| {
+            let failure = StoredError { kind, status, text: "why".to_owned(), request_id: Some("r1".to_owned()) };
+            failure.left_unanswered()
+        };
+        let open = |kind: &ErrorKind| left(*kind, None).is_some();
+        let open: Vec<_> = ErrorKind::ALL.iter().copied().filter(|kind| open(kind)).collect();
+        use ErrorKind::{Protocol, Stalled, Timeout, Transport, Truncated};
+        assert_eq!(open, [Timeout, Stalled, Transport, Truncated, Protocol]);
+        assert_eq!(left(Timeout, Some(408)), None, "the server said so");
+        let reason = left(Stalled, None).unwrap();
+        assert_eq!((reason.kind, reason.request_id.as_deref()), (ErrorKind::Unanswered, Some("r1")));
+        assert!(reason.text.ends_with("the server may have answered it: why"), "{}", reason.text);
+    }
 
     #[test]
     fn what_was_sent_goes_again_only_where_that_is_wished_and_not_for_ever() {

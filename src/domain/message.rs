@@ -99,7 +99,17 @@ impl StoredError {
         Self { kind: ErrorKind::Unanswered, status: None, text, request_id: None }
     }
 
-    /// The same of one that is not asked again: `attempts` of `max_attempts` are made.
+    /// The reason of an entry that waited for another attempt after this failure when its process ended. `None` where it is known
+    /// what became of the request: the server answered it with a failure, or was never reached.
+    pub fn left_unanswered(&self) -> Option<Self> {
+        // An error status is an answer, whatever its kind.
+        let left = self.status.is_none() && self.kind.may_be_answered();
+        let text =
+            format!("chatmux ended before this was asked again, and the server may have answered it: {}", self.text);
+        left.then(|| Self { kind: ErrorKind::Unanswered, text, ..self.clone() })
+    }
+
+    /// [`Self::unanswered`] of one that is not asked again: `attempts` of `max_attempts` are made.
     pub fn given_up(attempts: u32, max_attempts: u32) -> Self {
         let text = format!("chatmux ended while this was asked (attempt {attempts} of {max_attempts})");
         Self { text, ..Self::unanswered() }

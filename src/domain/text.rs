@@ -6,6 +6,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+/// Names that one line has of a list ([`some_of`]).
+const MAX_NAMED: usize = 5;
+
 /// Bidirectional controls that can make a line read as what it is not (CVE-2021-42574), and the line
 /// and paragraph separators that some terminals obey.
 const fn is_reordering(c: char) -> bool {
@@ -130,6 +133,16 @@ pub fn one_line(text: &str, max_chars: usize) -> String {
     out
 }
 
+/// The first five names of a list, and how many more there are: `a, b, c, d, e and 3 more`.
+pub fn some_of<T: std::fmt::Display>(names: &[T]) -> String {
+    let (named, rest) = names.split_at(names.len().min(MAX_NAMED));
+    let named: Vec<String> = named.iter().map(T::to_string).collect();
+    match rest.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 /// A number for people: `1,234,567`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -166,6 +179,15 @@ mod tests {
         check("\x1b[31mred\x1b]0;t\x07", "␛[31mred␛]0;t␇");
         check("\u{9b}31m\u{7f}\0", "<9b>31m␡␀");
         check("a\u{202e}b\u{2066}c", "a<202e>b<2066>c");
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let check = |count: u32, expected: &str| assert_eq!(some_of(&(1..=count).collect::<Vec<_>>()), expected);
+        check(0, "");
+        check(1, "1");
+        check(5, "1, 2, 3, 4, 5");
+        check(7, "1, 2, 3, 4, 5 and 2 more");
     }
 
     #[test]

@@ -16,12 +16,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::open::{MIGRATIONS, SCHEMA};
 use super::{StoreError, Trouble};
-use crate::domain::text::one_line;
+use crate::domain::text::{one_line, some_of};
 
 /// The newest schema, as [`dump`] writes it. `CHATMUX_UPDATE=1 cargo test --lib store::tests::foreign_objects` writes it anew.
 const NEWEST: &str = include_str!("schema.sql");
-/// Objects that are named at most.
-const MAX_NAMED: usize = 5;
+/// Statements that the remedy has at most.
+const MAX_REMEDIES: usize = 5;
 /// Characters of a name that are shown.
 const NAME_CHARS: usize = 60;
 
@@ -126,13 +126,10 @@ pub(super) fn refuse(conn: &Connection, path: &Path) -> Result<(), StoreError> {
 
 /// What is there, and the remedy.
 fn words(objects: &[Object]) -> String {
-    let shown = &objects[..objects.len().min(MAX_NAMED)];
-    let mut text = shown.iter().map(Object::title).collect::<Vec<_>>().join(", ");
-    if shown.len() < objects.len() {
-        let _ = write!(text, " and {} more", objects.len() - shown.len());
-    }
+    let titles: Vec<String> = objects.iter().map(Object::title).collect();
+    let mut text = some_of(&titles);
     text += " in it, which no chatmux made: ";
-    if let Some(remedies) = shown.iter().map(Object::remedy).collect::<Option<Vec<_>>>() {
+    if let Some(remedies) = objects.iter().take(MAX_REMEDIES).map(Object::remedy).collect::<Option<Vec<_>>>() {
         let _ = write!(text, "remove that with another program ({}), or ", remedies.join("; "));
     }
     text

@@ -141,6 +141,7 @@ pub(super) fn leave(conn: &Connection) -> Result<(), StoreError> {
     ))?;
     // With its leases.
     conn.execute("DELETE FROM processes WHERE id = (SELECT process FROM me)", [])?;
+    recover::keep_unanswered(conn)?;
     for session in leased {
         set_aside.execute([session])?;
     }

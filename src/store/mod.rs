@@ -200,7 +200,7 @@ impl Store {
     /// Opens or creates the database for a process that runs turns. Missing folders are made 0700, the file 0600.
     ///
     /// It is registered there, and what dead ones left is repaired first ([`Recovery`]). When no other chatmux lives on it, that is
-    /// known from an exclusive lock; else who has ended is known from the operating system ([`Identity::is_gone`]), and of who
+    /// known from an exclusive lock, but for those who have it open although the lock's file was removed; else who has ended is known from the operating system ([`Identity::is_gone`]), and of who
     /// cannot be told the others' watch takes care ([`TakeOver`]).
     ///
     /// # Errors
@@ -216,17 +216,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<(Self, Opening), StoreError> {
         let mut found = open::open(path)?;
-        let (process, recovery) = recover::enter(&mut found.conn, found.sole, now).map_err(|e| e.at(&found.path))?;
+        let entered = recover::enter(&mut found.conn, &found.path, found.sole, now).map_err(|e| e.at(&found.path))?;
+        let recover::Entered { process, sole, recovery } = entered;
         found.process = Some(process);
         if let Some(presence) = &found.presence {
             presence.share(&found.path)?;
-            if !found.sole
-                && let Err(error) = presence.wake_others()
-            {
+            if !sole && let Err(error) = presence.wake_others() {
                 tracing::debug!(%error, "the others could not be woken");
             }
         }
-        let opening = Opening { sole: found.sole, created: found.created, process, recovery };
+        let opening = Opening { sole, created: found.created, process, recovery };
         Ok((Self::start(found, look)?, opening))
     }
 

@@ -5,6 +5,8 @@
 //! `/proc`, nothing is known but the number, and nobody is ever said to be gone: there only silence tells.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// What a process is known by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,22 @@ impl Identity {
         // In another container it cannot be seen, whether it lives or not.
         space == this_space && began(self.pid).is_none_or(|(dead, started)| dead || started != self.started)
     }
+
+    /// Whether it certainly lives, is not this process, and has the file at `path` open. A copy of a database names processes that have
+    /// the original open.
+    pub fn certainly_has_open(&self, path: &Path) -> bool {
+        let lives = self.pid != std::process::id()
+            && boot().is_some_and(|here| here == self.boot)
+            && began(self.pid).is_some_and(|(dead, started)| !dead && started == self.started);
+        lives && has_open(self.pid, path)
+    }
+}
+
+/// Whether a process has the file open. So it is taken where that may not be looked at, as with another user's.
+fn has_open(pid: u32, path: &Path) -> bool {
+    let (Ok(links), Ok(file)) = (fs::read_dir(format!("/proc/{pid}/fd")), fs::metadata(path)) else { return true };
+    let mut open = links.filter_map(|link| fs::metadata(link.ok()?.path()).ok());
+    open.any(|open| (open.dev(), open.ino()) == (file.dev(), file.ino()))
 }
 
 /// The boot and the namespace of process numbers, with a blank between them; `None` where there is no `/proc`.
@@ -76,6 +94,25 @@ mod tests {
         let (machine, _) = this.boot.split_once(' ').unwrap();
         assert!(!Identity { boot: format!("{machine} pid:[1]"), pid: u32::MAX, ..this }.is_gone(), "in a container");
         assert!(!Identity { pid: 1, boot: String::new(), started: 0 }.is_gone(), "nothing is known");
+    }
+
+    #[test]
+    fn only_another_living_process_with_the_file_open_has_it() {
+        let [file, copy] = ["Cargo.toml", "README.md"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
+        let open = fs::File::open(&file).unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(open).spawn().unwrap();
+        let (_, started) = began(child.id()).unwrap();
+        let identity = Identity { pid: child.id(), started, ..Identity::of_this() };
+        assert!(identity.certainly_has_open(&file) && !identity.certainly_has_open(&copy));
+        let another = |boot: &str, started| Identity { boot: boot.to_owned(), started, ..identity.clone() };
+        assert!(!another(&identity.boot, started + 1).certainly_has_open(&file), "its number was used again");
+        assert!(!another("another pid:[1]", started).certainly_has_open(&file), "of another boot");
+        let open = fs::File::open(&file).unwrap();
+        assert!(!Identity::of_this().certainly_has_open(&file), "that is this process");
+        drop(open);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!identity.certainly_has_open(&file));
     }
 
     #[test]

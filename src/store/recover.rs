@@ -2,12 +2,14 @@
 //! waited goes on only when the person says so.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::chunks;
 use super::leases;
 use super::process::Identity;
+use super::sql::stored_error;
 use super::stats::{self, Counted, Sample};
 use super::{Read, StoreError};
 use crate::domain::{EntryId, ErrorKind, MessageId, ProcessId, SessionId, StoredError, Timestamp, Usage};
@@ -20,8 +22,8 @@ const REASON: &str = "chatmux ended while this answer streamed";
 pub struct Recovery {
     /// Answers cut in mid-stream, by message.
     pub interrupted: Vec<Interrupted>,
-    /// Entries that were sent and whose turn had brought no text yet: they wait again, with their attempts counted and that as their
-    /// reason ([`ErrorKind::Unanswered`]), and are among `held`.
+    /// Entries that were sent and have brought no text yet, under way or waiting for another attempt: they wait again, with their
+    /// attempts counted and that as their reason ([`ErrorKind::Unanswered`]), and are among `held`.
     pub requeued: Vec<(SessionId, EntryId)>,
     /// Entries that are held because who was to send them has ended. What a person held is not among them.
     pub held: BTreeMap<SessionId, Vec<EntryId>>,
@@ -40,16 +42,30 @@ pub struct Interrupted {
     pub text_bytes: u64,
 }
 
-/// Registers this process and repairs what is left of dead ones, in one transaction. `sole`: no other lives.
-pub(super) fn enter(conn: &mut Connection, sole: bool, now: Timestamp) -> Result<(ProcessId, Recovery), StoreError> {
+/// What is known at the start of a process.
+#[derive(Debug)]
+pub(super) struct Entered {
+    /// As whom it is registered.
+    pub(super) process: ProcessId,
+    /// No other lives.
+    pub(super) sole: bool,
+    /// What was repaired.
+    pub(super) recovery: Recovery,
+}
+
+/// Registers this process and repairs what is left of dead ones, in one transaction. `locked`: it has the lock on the database at `path`
+/// for itself alone. Then it is alone, unless the lock's file was removed under others: those who certainly live are left alone.
+pub(super) fn enter(conn: &mut Connection, path: &Path, locked: bool, now: Timestamp) -> Result<Entered, StoreError> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut left = Vec::new();
-    if sole {
-        // With their leases. Nobody is left who would look at what was changed.
-        transaction.execute("DELETE FROM processes", [])?;
-        transaction.execute("DELETE FROM changes", [])?;
+    let left = if locked {
+        leave_out(&transaction, |known| !known.certainly_has_open(path))?
     } else {
-        left = leave_out_the_dead(&transaction)?;
+        leave_out(&transaction, Identity::is_gone)?
+    };
+    let sole = locked && !transaction.prepare("SELECT 1 FROM processes")?.exists([])?;
+    if sole {
+        // Nobody is left who would look at what was changed.
+        transaction.execute("DELETE FROM changes", [])?;
     }
     let identity = Identity::of_this();
     let process = leases::register(&transaction, &identity)?;
@@ -58,17 +74,17 @@ pub(super) fn enter(conn: &mut Connection, sole: bool, now: Timestamp) -> Result
     // Who lives and follows one of them does not know otherwise that it is over.
     left.into_iter().try_for_each(|session| leases::tell(&transaction, session))?;
     transaction.commit()?;
-    Ok((process, recovery))
+    Ok(Entered { process, sole, recovery })
 }
 
-/// Those that have certainly ended have their leases no more. Gives the sessions that they had.
-fn leave_out_the_dead(conn: &Connection) -> Result<Vec<SessionId>, StoreError> {
+/// Removes the processes that are over, and their leases with them. Gives the sessions that they had the lease of.
+fn leave_out(conn: &Connection, is_over: impl Fn(&Identity) -> bool) -> Result<Vec<SessionId>, StoreError> {
     let mut processes = conn.prepare("SELECT id, pid, boot, started FROM processes")?;
     let processes = processes.query_map([], |row| {
         Ok((row.get::<_, ProcessId>(0)?, Identity { pid: row.get(1)?, boot: row.get(2)?, started: row.get(3)? }))
     })?;
     let mut left = Vec::new();
-    for (process, _) in processes.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|(_, known)| known.is_gone()) {
+    for (process, _) in processes.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|(_, known)| is_over(known)) {
         left.extend(leases::LeasedBy(process).fetch(conn)?);
         conn.execute("DELETE FROM processes WHERE id = ?1", [process])?;
     }
@@ -90,6 +106,7 @@ pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, Stor
     for row in requeue.query_map(params![unanswered.kind, unanswered.text], |row| Ok((row.get(0)?, row.get(1)?)))? {
         recovery.requeued.push(row?);
     }
+    recovery.requeued.extend(keep_unanswered(conn)?);
     // What a loop had queued that was ended, and no commit came of that any more.
     conn.execute(
         &format!(
@@ -116,6 +133,27 @@ pub(super) fn repair(conn: &Connection, now: Timestamp) -> Result<Recovery, Stor
     recovery.requeued.sort();
     recovery.held.values_mut().for_each(|ids| ids.sort());
     Ok(recovery)
+}
+
+/// Notes what was sent, brought nothing, and waits for another attempt in sessions that nobody has the lease of: whoever has
+/// acknowledged it, no other process sends it again unasked. Gives what was not noted before.
+pub(super) fn keep_unanswered(conn: &Connection) -> Result<Vec<(SessionId, EntryId)>, StoreError> {
+    // What a person held is let go by a person. What continues has text, and the next attempt asks for the rest of it.
+    let mut failed = conn.prepare_cached(&format!(
+        "SELECT session_id, id, error_kind, error_status, error_text, error_request_id FROM entries \
+         WHERE state = 'pending' AND (held = 0 OR set_aside = 1) AND continues = 0 AND error_kind IS NOT NULL AND {UNLEASED}"
+    ))?;
+    let failed = failed.query_map([], |row| Ok((row.get(0)?, row.get(1)?, stored_error(row, 2)?)))?;
+    let mut note = conn.prepare_cached(
+        "UPDATE entries SET process_id = NULL, error_kind = ?2, error_status = ?3, error_text = ?4, error_request_id = ?5 WHERE id = ?1",
+    )?;
+    let mut unanswered = Vec::new();
+    for (session, entry, failure) in failed.collect::<Result<Vec<(SessionId, EntryId, Option<StoredError>)>, _>>()? {
+        let Some(reason) = failure.and_then(|failure| failure.left_unanswered()) else { continue };
+        note.execute(params![entry, reason.kind, reason.status, reason.text, reason.request_id])?;
+        unanswered.push((session, entry));
+    }
+    Ok(unanswered)
 }
 
 /// Of an entry: a process that lives has acknowledged it.

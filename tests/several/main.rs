@@ -17,7 +17,7 @@ mod working;
 
 use program::{Home, Program};
 use serde_json::Value;
-use server::{Format, Gate, Reply, Server};
+use server::{End, Format, Gate, Reply, Server};
 
 /// Leases that are looked at often, so that no test waits long.
 const QUICK: &str = "[lease]\nheartbeat = \"50ms\"\nquiet_period = \"100ms\"\ncheck_interval = \"10ms\"\n";

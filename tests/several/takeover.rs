@@ -210,3 +210,31 @@ fn the_next_start_repairs_at_once_what_a_dead_one_left_although_another_lives() 
     other.finish().code(0);
     assert_nobody_is_left(&home);
 }
+
+#[test]
+fn a_start_that_finds_no_lock_leaves_those_alone_who_live() {
+    let server = Server::start();
+    let never = "[lease]\nheartbeat = \"1h\"\nquiet_period = \"1h\"\nmax_wait = \"1h\"\n";
+    let home = Home::configured(&server, Format::OpenAi, "", never);
+    let gate = gated(&server, "long", &["one", " two"]);
+    let mut owner = home.start(&["--json"]);
+    owner.send("/bg long");
+    gate.release(1);
+    owner.wait_text(1, "one");
+    home.wait_query("SELECT group_concat(text, '') FROM chunks", "one");
+    // It does not make its lock again before the other has started. Not in the middle of a transaction.
+    let held = rusqlite::Connection::open(home.database()).unwrap();
+    held.busy_timeout(program::PATIENCE).unwrap();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+    owner.signal(Signal::SIGSTOP);
+    held.execute_batch("ROLLBACK").unwrap();
+    std::fs::remove_file(home.database().with_extension("db.lock")).unwrap();
+    home.run(&["--json", "-s", "two"], "there\n").code(0);
+    assert_eq!(home.query("SELECT session_id, state FROM entries WHERE id = 1"), [["1", "running"]]);
+    assert_eq!(home.query("SELECT session_id FROM leases"), [["1"]]);
+    owner.signal(Signal::SIGCONT);
+    gate.open();
+    owner.finish().code(0);
+    assert_eq!(home.query("SELECT text FROM messages WHERE entry_id = 1 AND role = 'assistant'"), [["one two"]]);
+    assert_nobody_is_left(&home);
+}

@@ -97,3 +97,30 @@ fn a_script_that_detaches_ends_at_once_and_its_work_is_done() {
     assert_eq!(seams, [["one", "3"]]);
     assert_nobody_is_left(&home);
 }
+
+#[test]
+fn what_brought_nothing_and_waits_for_another_attempt_is_not_sent_by_the_next_process() {
+    let retries = "[retry]\ninitial_delay = \"1h\"\nmax_delay = \"1h\"\n";
+    for (end, is_killed) in [(End::Reset, true), (End::Truncated, false)] {
+        let server = Server::start();
+        let home = Home::configured(&server, Format::OpenAi, "", &format!("{QUICK}{retries}"));
+        server.once("sent", Reply::words(&[]).end(end));
+        let mut first = home.start(&["--json"]);
+        first.send("/bg sent");
+        wait_of(&first, 1, "retry");
+        first.send("/bg new");
+        wait_of(&first, 2, "queued");
+        if is_killed {
+            first.signal(Signal::SIGKILL);
+        } else {
+            first.send("/quit");
+        }
+        first.end();
+        home.run(&["work"], "").code(0);
+        assert_eq!(asked(&server), ["sent", "new"], "{end:?}");
+        assert_eq!(states(&home), [["1", "pending"], ["2", "done"]]);
+        assert_eq!(home.query("SELECT held, error_kind FROM entries WHERE id = 1"), [["1", "unanswered"]]);
+        home.run(&["work"], "").code(0).err(&["1 message waits, held", "#1 was sent before"]);
+        assert_nobody_is_left(&home);
+    }
+}

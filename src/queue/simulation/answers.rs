@@ -192,6 +192,7 @@ impl World {
             paused: 0,
             undecoded: None,
             unanswered: false,
+            may_be_answered: false,
             set_aside: false,
             granted: 0,
             of_loop: None,
@@ -313,6 +314,7 @@ impl World {
             item.forget_what_the_queue_knew();
             // What a person held stays held in any case.
             item.set_aside |= !item.waiting.held;
+            item.unanswered |= item.set_aside && item.may_be_answered && !item.waiting.continues;
             item.waiting.held = true;
             let fate =
                 if item.set_aside { let_go.fate(item.unanswered, item.waiting.attempts) } else { Fate::StaysHeld };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::{Came, Cause, MAX_PAUSES, Outcome, Settlement};
 use super::rules::Asked;
 use super::world::{Brake, Item, MAX_RETRY_AFTER, SLOW, Session, Stage, Turn, World, provider};
-use crate::domain::{EntryId, ErrorKind, FinishReason, ProviderError, SessionId, Timestamp};
+use crate::domain::{EntryId, ErrorKind, FinishReason, ProviderError, SessionId, StoredError, Timestamp};
 
 impl Item {
     /// What only the queue knows of an entry ends with the queue, and with an entry's end.
@@ -258,11 +258,13 @@ fn check_stopped(cause: Option<Cause>, came: Came, end: &Settlement) {
 
 /// The entry as it waits again, if it does. `quitting`: its process ends.
 pub(super) fn back_to_pending(mut item: Item, end: &Settlement, quitting: bool) -> Option<Item> {
+    item.may_be_answered = false;
     match end {
         Settlement::Retry { not_before, continues, error, .. } => {
             item.waiting.not_before = Some(*not_before);
             item.waiting.continues = *continues;
             item.undecoded = error.undecoded_at;
+            item.may_be_answered = StoredError::from(error).left_unanswered().is_some();
         }
         Settlement::Paused { continues } => {
             item.waiting.attempts -= 1;

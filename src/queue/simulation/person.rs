@@ -256,7 +256,7 @@ impl World {
         item.waiting.not_before = None;
         item.waiting.held = false;
         item.waiting.continues = false;
-        (item.unanswered, item.set_aside) = (false, false);
+        (item.unanswered, item.may_be_answered, item.set_aside) = (false, false, false);
         (item.granted, item.of_loop, item.has_partial) = (0, None, false);
         item.forget_what_the_queue_knew();
         self.enqueue(session, item);

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::rng::Rng;
-use crate::domain::{EntryId, Fate, FinishReason, LetGo, Priority, SessionId, Timestamp};
+use crate::domain::{
+    EntryId, ErrorKind, Fate, FinishReason, LetGo, Priority, ProviderError, SessionId, StoredError, Timestamp,
+};
 use crate::queue::{
     Came, Cause, Effect, Event, Lease, Limits, Outcome, Queue, RetryPolicy, Settings, Settlement, Waiting,
 };
@@ -27,6 +29,10 @@ struct Item {
     set_aside: bool,
     /// It was sent, and its process ended before any text of the answer.
     unanswered: bool,
+    /// Its last attempt failed so.
+    failure: Option<ErrorKind>,
+    /// Who has sent it, where the server may have answered that and nobody has let it go since.
+    sent_by: Option<usize>,
     /// Attempts that a person allowed, by letting it go after that.
     granted: u32,
 }
@@ -66,7 +72,7 @@ impl Shared {
         let mut rng = Rng(seed);
         let slots = 1 + rng.index(3);
         let max_pending = if rng.chance(50) { 4 } else { 1_000 };
-        let let_go = if rng.chance(50) { LetGo::All { max_attempts: MAX_ATTEMPTS } } else { LetGo::Nothing };
+        let let_go = [LetGo::All { max_attempts: MAX_ATTEMPTS }, LetGo::NeverSent, LetGo::Nothing][rng.index(3)];
         let rows = (1..=SESSIONS).map(|id| (SessionId(id), Row::default())).collect();
         let (processes, ended) = (BTreeMap::new(), BTreeSet::new());
         let now = Timestamp(1_000_000);
@@ -113,9 +119,9 @@ impl Shared {
     }
 
     fn start(&mut self, id: usize, session: SessionId, entry: EntryId) {
-        let row = self.rows.get_mut(&session).unwrap();
+        let row = &self.rows[&session];
         let free = row.lease.is_none_or(|holder| holder == id) && row.known_to.contains(&id);
-        let takes_along = self.let_go != LetGo::Nothing;
+        let (takes_along, row) = (self.sends_again(), self.rows.get_mut(&session).unwrap());
         let comes_first = takes_along && row.pending.values().any(|item| item.set_aside);
         let found = row.pending.get(&entry).copied();
         let Some(item) = found.filter(|item| free && !item.waiting.held && !comes_first) else {
@@ -131,11 +137,13 @@ impl Shared {
         assert_eq!(first, Some(place(&item.waiting)), "who knows everything starts what comes first");
         assert!(row.running.is_none(), "two processes run one session");
         assert!(!item.unanswered, "sent again what was sent before, and nobody wished it");
+        let sent_elsewhere = item.sent_by.is_some_and(|by| by != id);
+        assert!(takes_along || !sent_elsewhere, "sent again what another process had sent, and nobody wished it");
         let attempts = item.waiting.attempts + 1;
         assert!(attempts <= MAX_ATTEMPTS + item.granted, "more attempts than allowed");
         row.pending.remove(&entry);
         let waiting = Waiting { attempts, not_before: None, continues: false, ..item.waiting };
-        (row.lease, row.running) = (Some(id), Some(Item { waiting, ..item }));
+        (row.lease, row.running) = (Some(id), Some(Item { waiting, failure: None, sent_by: Some(id), ..item }));
         row.known_to.retain(|known| *known == id);
         self.processes.get_mut(&id).unwrap().turns.insert(session, entry);
         self.tell(id, Event::Started(session));
@@ -155,9 +163,11 @@ impl Shared {
             | Settlement::Cancelled => {
                 assert!(self.ended.insert(entry), "an entry ended twice");
             }
-            Settlement::Retry { not_before, continues, .. } => {
+            Settlement::Retry { not_before, continues, error, .. } => {
                 let again = Waiting { not_before: Some(*not_before), continues: *continues, ..waiting };
-                row.pending.insert(entry, Item { waiting: again, ..item });
+                // What has text is not sent again: the next attempt asks for the rest.
+                let sent_by = item.sent_by.filter(|_| error.kind == ErrorKind::Stalled && !continues);
+                row.pending.insert(entry, Item { waiting: again, failure: Some(error.kind), sent_by, ..item });
             }
             Settlement::Requeue { continues: false, cause: Cause::Quit } => {
                 let waiting = Waiting { held: true, ..waiting };
@@ -166,7 +176,7 @@ impl Shared {
             Settlement::Requeue { continues, .. } | Settlement::Paused { continues } => {
                 let attempts = waiting.attempts - 1;
                 let waiting = Waiting { attempts, continues: *continues, not_before: None, ..waiting };
-                row.pending.insert(entry, Item { waiting, ..item });
+                row.pending.insert(entry, Item { waiting, sent_by: None, ..item });
             }
         }
         row.give_back();
@@ -209,7 +219,8 @@ impl Shared {
             since: self.now,
         };
         let row = self.rows.get_mut(&session).unwrap();
-        let item = Item { waiting, owner: Some(id), set_aside: false, unanswered: false, granted: 0 };
+        let (failure, sent_by) = (None, None);
+        let item = Item { waiting, owner: Some(id), set_aside: false, unanswered: false, failure, sent_by, granted: 0 };
         row.pending.insert(waiting.entry, item);
         row.lease.get_or_insert(id);
         row.known_to.retain(|known| *known == id);
@@ -222,7 +233,8 @@ impl Shared {
             return;
         }
         let session = turns[self.rng.index(turns.len())];
-        let error = crate::domain::ProviderError::transient(crate::domain::ErrorKind::Overloaded, "busy");
+        let kind = if self.rng.chance(50) { ErrorKind::Overloaded } else { ErrorKind::Stalled };
+        let error = ProviderError::transient(kind, "busy");
         let (outcome, came) = match self.rng.below(5) {
             0 => (Outcome::Failed(error), Came::Nothing),
             1 => (Outcome::Failed(error), Came::Text),
@@ -280,6 +292,9 @@ impl Shared {
                 let item = Item { owner: None, unanswered: true, ..running };
                 row.pending.insert(item.waiting.entry, item);
             }
+            for item in row.pending.values_mut().filter(|item| item.is_left_unanswered()) {
+                (item.owner, item.unanswered, item.failure) = (None, true, None);
+            }
             for item in row.pending.values_mut().filter(|item| !item.waiting.held && !lives(item)) {
                 (item.waiting.held, item.set_aside) = (true, true);
             }
@@ -326,10 +341,16 @@ impl Shared {
         for item in row.pending.values_mut().filter(|item| item.waiting.held) {
             item.granted += u32::from(item.unanswered);
             (item.waiting.held, item.set_aside, item.unanswered, item.owner) = (false, false, false, Some(id));
+            item.sent_by = None;
         }
         row.lease.get_or_insert(id);
         row.known_to.clear();
         self.look(id, session);
+    }
+
+    /// What a process left goes on without a person's word, also what was sent before.
+    fn sends_again(&self) -> bool {
+        matches!(self.let_go, LetGo::All { .. })
     }
 
     fn any(&mut self) -> (usize, SessionId) {
@@ -348,7 +369,7 @@ impl Shared {
                 self.now.0 += 500;
                 self.tell(id, Event::Tick);
             }
-            18 if self.let_go == LetGo::Nothing => self.resume(id, session),
+            18 if !self.sends_again() => self.resume(id, session),
             _ if self.rng.below(4) == 0 => self.kill(id),
             _ if self.rng.below(4) == 0 => self.quit(id),
             _ => {}
@@ -366,7 +387,7 @@ impl Shared {
             for (id, session) in
                 self.processes.keys().flat_map(|id| (1..=SESSIONS).map(|s| (*id, SessionId(s)))).collect::<Vec<_>>()
             {
-                if self.let_go == LetGo::Nothing {
+                if !self.sends_again() {
                     self.resume(id, session);
                 }
                 self.look(id, session);
@@ -379,6 +400,14 @@ impl Shared {
         for (id, process) in &self.processes {
             assert_eq!(process.queue.running_total(), 0, "process {id} holds a slot");
         }
+    }
+}
+
+impl Item {
+    /// It waits for another attempt, and the server may have answered the last one.
+    fn is_left_unanswered(&self) -> bool {
+        let failed = |kind| StoredError::from(&ProviderError::transient(kind, "")).left_unanswered().is_some();
+        (!self.waiting.held || self.set_aside) && !self.waiting.continues && self.failure.is_some_and(failed)
     }
 }
 

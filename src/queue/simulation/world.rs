@@ -29,6 +29,8 @@ pub(super) struct Item {
     pub(super) undecoded: Option<u64>,
     /// It was sent, and its process ended before any text of the answer; nobody has let it go since.
     pub(super) unanswered: bool,
+    /// Its last attempt failed, and the server may have answered it.
+    pub(super) may_be_answered: bool,
     /// It is held because its process ended, and not because a person held it.
     pub(super) set_aside: bool,
     /// Attempts that a person allowed, by letting it go after that.

@@ -73,6 +73,67 @@ fn what_the_server_answered_with_a_failure_was_not_sent_in_vain() {
     assert_eq!(entries(&fresh), [(EntryState::Pending, false, 1, kind)], "its reason is kept");
 }
 
+/// As it waits for another attempt after `error`, by who has the lease of its session.
+fn fail(fresh: &Fresh, turn: &Turn, error: StoredError, continues: bool) {
+    let (entry_state, answer_state) = (EntryState::Pending, AnswerState::Failed);
+    let not_before = Some(Timestamp(NOW.0 + 1_000));
+    let end = EndTurn { entry_state, answer_state, continues, not_before, error: Some(error), ..completed(turn) };
+    fresh.write(end);
+}
+
+fn stalled() -> StoredError {
+    StoredError { kind: ErrorKind::Stalled, status: None, text: "no content".to_owned(), request_id: None }
+}
+
+#[test]
+fn what_waits_for_another_attempt_is_not_sent_again_by_another_process_unasked() {
+    let fresh = Fresh::new();
+    let (session, continued) = (fresh.session().id, fresh.session().id);
+    let turn = fresh.start(session, "stalls");
+    fail(&fresh, &turn, stalled(), false);
+    assert_eq!(entries(&fresh)[0], (EntryState::Pending, false, 1, Some(ErrorKind::Stalled)), "it goes on here");
+    let other = fresh.start(continued, "has text");
+    fresh.write(AppendChunks { answer: other.answer, chunks: text("hal") });
+    fail(&fresh, &other, stalled(), true);
+    let (fresh, _) = fresh.reopened(NOW);
+    let held = (EntryState::Pending, true, 1, Some(ErrorKind::Unanswered));
+    assert_eq!(entries(&fresh), [held, (EntryState::Pending, true, 1, Some(ErrorKind::Stalled))]);
+    assert_eq!(fresh.write(adopt(LetGo::NeverSent)).sessions, [continued], "what has text asks for the rest of it");
+    let entry = fresh.read(FindEntry(turn.entry)).unwrap();
+    assert_eq!(
+        entry.error.unwrap().text,
+        "chatmux ended before this was asked again, and the server may have answered it: no content"
+    );
+    let (fresh, opening) = fresh.reopened(NOW);
+    assert_eq!(opening.recovery.requeued, [], "that is known already");
+    assert_eq!(fresh.write(adopt(ALL)).sent_again, [left(session, turn.entry, 1)]);
+    assert_eq!(entries(&fresh)[0], (EntryState::Pending, false, 1, None));
+}
+
+#[test]
+fn what_another_process_acknowledged_is_not_sent_again_by_that_one_unasked() {
+    for ends_well in [true, false] {
+        let fresh = Fresh::new();
+        let session = fresh.session().id;
+        let turn = fresh.start(session, "runs here");
+        let (other, _) = Store::open(&fresh.path(), NOW).unwrap();
+        let theirs = other.write_blocking(enqueue(session, "theirs")).unwrap();
+        fresh.write(completed(&turn));
+        let turn = fresh.write(StartTurn { entry: theirs.id, now: NOW });
+        fail(&fresh, &turn, stalled(), false);
+        if ends_well {
+            fresh.store.clone().close();
+        } else {
+            let process = ProcessId(1);
+            let found = other.write_blocking(TakeOver { process, beat: 0, now: NOW }).unwrap().unwrap();
+            assert_eq!(found.requeued, [(session, theirs.id)]);
+        }
+        let entry = other.read_blocking(FindEntry(theirs.id)).unwrap().unwrap();
+        assert!(entry.held && entry.is_unanswered(), "{entry:?}");
+        assert_eq!(other.write_blocking(adopt(LetGo::NeverSent)).unwrap(), Released::default());
+    }
+}
+
 #[test]
 fn where_it_is_sent_again_it_is_said_and_the_attempts_end() {
     let fresh = Fresh::new();
